@@ -1,0 +1,15 @@
+//! The kernel in Rust types.
+//!
+//! Without the `std` feature only [`Errno`] and [`raw`] remain: system calls as safe functions on plain
+//! descriptor numbers, which the in-container stage is built from. With it come functions on owned
+//! descriptors whose errors name their subject ([`SyscallError`]).
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+mod errno;
+#[cfg(feature = "std")]
+mod error;
+
+pub use errno::Errno;
+#[cfg(feature = "std")]
+pub use error::{SyscallError, kind_of};
