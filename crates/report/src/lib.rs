@@ -56,16 +56,16 @@ impl Hint {
 /// An error that can tell what kind of failure it is and what to do about it.
 ///
 /// `Display` is a lower-case phrase that fits after "cannot" or "while"; the causes come through
-/// [`Explain::cause`], which the same value should also return from [`Error::source`].
+/// [`Explain::below`], which the same value should also return from [`Error::source`].
 pub trait Explain: Error {
     /// The error below this one, if that is one of ours.
-    fn cause(&self) -> Option<&dyn Explain> {
+    fn below(&self) -> Option<&dyn Explain> {
         None
     }
 
     /// The kind; by default that of the cause.
     fn kind(&self) -> Kind {
-        self.cause().map_or(Kind::Internal, Explain::kind)
+        self.below().map_or(Kind::Internal, Explain::kind)
     }
 
     /// What to do, where this error knows it. [`render`] prints the first one found from the top.
@@ -81,8 +81,8 @@ impl<T: Explain + ?Sized> Explain for Box<T>
 where
     Box<T>: Error,
 {
-    fn cause(&self) -> Option<&dyn Explain> {
-        (**self).cause()
+    fn below(&self) -> Option<&dyn Explain> {
+        (**self).below()
     }
     fn kind(&self) -> Kind {
         (**self).kind()
@@ -128,14 +128,14 @@ pub fn one_line(error: &dyn Explain) -> String {
 
 /// The first hint from the top of the chain.
 pub fn first_hint(error: &dyn Explain) -> Option<Hint> {
-    error.hint().or_else(|| error.cause().and_then(first_hint))
+    error.hint().or_else(|| error.below().and_then(first_hint))
 }
 
-/// The messages of all causes, outermost first: ours through [`Explain::cause`], then foreign ones.
+/// The messages of all causes, outermost first: ours through [`Explain::below`], then foreign ones.
 fn messages_below(error: &dyn Explain) -> Vec<String> {
     let mut messages = Vec::new();
     let mut current: &dyn Explain = error;
-    while let Some(cause) = current.cause() {
+    while let Some(cause) = current.below() {
         messages.push(cause.to_string());
         current = cause;
     }
@@ -168,11 +168,11 @@ mod tests {
     }
 
     impl Explain for Level {
-        fn cause(&self) -> Option<&dyn Explain> {
+        fn below(&self) -> Option<&dyn Explain> {
             self.1.as_deref().map(|cause| cause as _)
         }
         fn kind(&self) -> Kind {
-            self.cause().map_or(Kind::Busy, Explain::kind)
+            self.below().map_or(Kind::Busy, Explain::kind)
         }
         fn hint(&self) -> Option<Hint> {
             self.2.map(Hint::new)
