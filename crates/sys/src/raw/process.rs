@@ -286,3 +286,18 @@ pub fn exit(code: i32) -> ! {
         let _ = unsafe { syscall!(nr::EXIT_GROUP, code) };
     }
 }
+
+/// Waits until one of the blocked signals arrives, whichever it is, and takes it (rt_sigtimedwait(2)).
+pub fn wait_signal() -> Result<u32, Errno> {
+    let all = u64::MAX;
+    // SAFETY: the kernel reads eight bytes and, given null, writes no details and waits without limit.
+    unsafe { syscall!(nr::RT_SIGTIMEDWAIT, &raw const all, 0usize, 0usize, 8usize) }
+        .map(|signal| signal as u32)
+}
+
+/// The name of this thread as tools show it, cut to 15 bytes (`PR_SET_NAME`).
+pub fn set_name(name: &CStr) {
+    const PR_SET_NAME: usize = 15;
+    // SAFETY: the kernel reads a terminated string.
+    let _ = unsafe { syscall!(nr::PRCTL, PR_SET_NAME, text(name)) };
+}
