@@ -10,7 +10,6 @@ use crate::ops::{ARGUMENTS, Op};
 
 /// The first word: "holm" and the version of this layout.
 const MAGIC: u64 = 0x686f_6c6d_0000_0001;
-const HEADER_WORDS: usize = 8;
 const OP_WORDS: usize = ARGUMENTS + 1;
 /// How many slots a stage has.
 pub const SLOTS: usize = 512;
@@ -76,8 +75,10 @@ mod writer {
 
     use sys::raw::Image;
 
-    use super::{HEADER_WORDS, MAGIC, OP_WORDS, SLOTS};
+    use super::{MAGIC, OP_WORDS, SLOTS};
     use crate::ops::{Blob, Op, Slot, Table, Text};
+
+    const HEADER_WORDS: usize = 8;
 
     /// What the player may use.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
