@@ -28,15 +28,18 @@ pub fn play(image: Image, control: Fd) -> ! {
             *place = Fd(number);
         }
     }
-    for index in 0..program.ops {
+    let mut index = 0;
+    while index < program.ops {
         let Some((step, op)) = program.op(&player.image, index) else {
             end(control, 0, index, Errno::NOEXEC)
         };
         let tolerated = player.tolerated.take();
-        match player.perform(op) {
-            Err(errno) if Some(errno) != tolerated => end(control, step, index, errno),
-            _ => {}
+        match (player.perform(op), tolerated) {
+            (Ok(()), _) => {}
+            (Err(errno), Some((expected, skip))) if errno == expected => index = index.saturating_add(skip),
+            (Err(errno), _) => end(control, step, index, errno),
         }
+        index = index.saturating_add(1);
     }
     end(control, 0, program.ops, Errno::NOEXEC)
 }
