@@ -19,6 +19,7 @@ pub mod state;
 
 pub mod capability;
 pub mod id_map;
+pub mod mount_options;
 pub mod rlimit;
 
 mod json_path;
