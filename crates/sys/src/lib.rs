@@ -6,6 +6,8 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[cfg(feature = "std")]
+pub mod bpf;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
