@@ -280,3 +280,26 @@ fn common_calls_of_the_default_profile_need_no_arguments_and_few_instructions() 
     }
     assert!(most <= 13, "{most} instructions for a call without conditions");
 }
+
+/// With `HOLM_DOCKER_PROFILE=…/default.json` (moby/profiles, seccomp/default.json): the document itself, through our
+/// reader, compiles to the very filter of our table.
+#[test]
+fn the_document_itself_compiles_to_the_same_filter() {
+    let Some(path) = std::env::var_os("HOLM_DOCKER_PROFILE") else {
+        eprintln!(
+            "SKIPPED the_document_itself_compiles_to_the_same_filter: HOLM_DOCKER_PROFILE names no document"
+        );
+        return;
+    };
+    let json = std::fs::read(path).unwrap();
+    for (bounding, kernel) in
+        [(0, (6, 18)), (DOCKER_CAPS, (6, 18)), (u64::MAX, (4, 4)), (bit(6), (5, 10)), (bit(4), (4, 7))]
+    {
+        for machine in [Arch::X86_64, Arch::Aarch64] {
+            let host = seccomp::Host { bounding, kernel, machine };
+            let theirs = seccomp::read_profile(&json, &host).unwrap().unwrap();
+            let ours = default_profile(bounding, kernel, machine);
+            assert_eq!(compile(&theirs, machine).unwrap(), compile(&ours, machine).unwrap());
+        }
+    }
+}

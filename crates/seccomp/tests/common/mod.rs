@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A C program, compiled for one test and deleted after it.
 pub(crate) struct Helper {
@@ -14,7 +15,10 @@ impl Helper {
     pub(crate) fn compile(name: &str, libraries: &[&str]) -> Result<Self, String> {
         let source =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helpers").join(name).with_extension("c");
-        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        // Tests of one process run side by side; each has a program of its own.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let unique = format!("{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
         let helper = Self { program };
         let mut cc = Command::new("cc");
         cc.args(["-O1", "-Wall", "-o"]).arg(&helper.program).arg(source).args(libraries);
