@@ -173,7 +173,7 @@ impl Findings {
 
 fn push(list: &mut Vec<Problem>, path: fmt::Arguments<'_>, wrong: String) {
     if list.len() < Findings::ENOUGH {
-        list.push(Problem { path: path.to_string(), wrong: one_line(wrong) });
+        list.push(Problem { path: one_line(path.to_string()), wrong: one_line(wrong) });
     }
 }
 
