@@ -192,6 +192,11 @@ fn version(version: &str, findings: &mut Findings) {
                 );
             }
         }
+        // The specification's own examples say 0.5.0-dev, and so do documents made from them.
+        [Some(0), Some(_), Some(_)] => {
+            findings
+                .warn(path, format!("{version} is older than 1.0.0; the document is read as one of 1.0.0"));
+        }
         [Some(_), Some(_), Some(_)] => {
             findings
                 .wrong(path, format!("{version} is not supported; allowed are 1.0.0 and later 1.x versions"));

@@ -16,6 +16,13 @@ fn the_version_is_one_of_the_first_major_version() {
     );
     set(
         "ociVersion",
+        r#""0.5.0-dev""#,
+        expect![[r#"
+        warning: ociVersion: 0.5.0-dev is older than 1.0.0; the document is read as one of 1.0.0
+    "#]],
+    );
+    set(
+        "ociVersion",
         r#""2.0.0""#,
         expect![[r#"
         ociVersion: 2.0.0 is not supported; allowed are 1.0.0 and later 1.x versions
