@@ -15,12 +15,16 @@ pub mod limits;
 pub mod units;
 
 pub mod controller;
+mod parse;
+pub mod pressure;
 pub mod write;
 
 pub mod plan;
 
 pub mod cgroup;
+pub mod delegation;
 mod dir;
+pub mod events;
 
 pub mod error;
 
