@@ -436,3 +436,6 @@ fn path_of(escaped: &[u8]) -> PathBuf {
 fn octal_byte(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok()
 }
+
+#[cfg(test)]
+mod tests;

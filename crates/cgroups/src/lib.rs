@@ -28,6 +28,9 @@ pub mod events;
 
 pub mod error;
 
+#[cfg(test)]
+mod testing;
+
 pub use cgroup::{Cgroup, Recorded};
 pub use error::{Error, Refused, Why};
 pub use layout::{Controller, ControllerSet, Layout, Version};

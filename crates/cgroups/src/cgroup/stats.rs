@@ -134,7 +134,9 @@ impl Cgroup {
                 stats.used_bytes = group.number("memory.usage_in_bytes")?.unwrap_or(0);
                 stats.peak_bytes = group.number("memory.max_usage_in_bytes")?;
                 stats.max_bytes = group.limit("memory.limit_in_bytes")?;
-                stats.limit_hits = group.number("memory.failcnt")?.unwrap_or(0);
+                // Whichever of the two limits is reached first counts the hit.
+                let hits = |file: &str| Ok::<_, Error>(group.number(file)?.unwrap_or(0));
+                stats.limit_hits = hits("memory.failcnt")? + hits("memory.memsw.failcnt")?;
                 stats.kernel_bytes = group.number("memory.kmem.usage_in_bytes")?.unwrap_or(0);
                 let oom = group.text("memory.oom_control")?.unwrap_or_default();
                 stats.oom_kills = parse::flat_value(&oom, "oom_kill").unwrap_or(0);
