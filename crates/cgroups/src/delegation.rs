@@ -94,3 +94,45 @@ fn candidate(dir: &Dir) -> Candidate {
         handed_down: set("cgroup.subtree_control"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(path: &str, writable: bool, holds_processes: bool, handed_down: &str) -> Candidate {
+        Candidate {
+            path: PathBuf::from(path),
+            writable,
+            holds_processes,
+            controllers: ControllerSet::parse(b"memory pids"),
+            handed_down: ControllerSet::parse(handed_down.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn the_nearest_group_that_can_hand_controllers_down_is_chosen() {
+        let chosen = choose(&[
+            candidate("u/app/run.scope", true, true, ""),
+            candidate("u/app", true, false, "pids"),
+            candidate("u", true, false, "memory pids"),
+            candidate("", false, false, "memory pids"),
+        ]);
+        assert_eq!(chosen.unwrap().base, PathBuf::from("u/app"));
+    }
+
+    #[test]
+    fn a_group_that_holds_processes_is_chosen_without_controllers_if_there_is_no_other() {
+        let chosen =
+            choose(&[candidate("u/run.scope", true, true, ""), candidate("u", false, false, "memory")])
+                .unwrap();
+        assert_eq!(chosen.base, PathBuf::from("u/run.scope"));
+        assert!(chosen.controllers.is_empty());
+    }
+
+    #[test]
+    fn a_writable_group_above_one_that_is_not_does_not_help() {
+        let own = candidate("session-2.scope", false, true, "");
+        let chosen = choose(&[own, candidate("", true, false, "memory")]);
+        assert_eq!(chosen.unwrap_err(), "cgroup v2 group /session-2.scope is not delegated to this user");
+    }
+}

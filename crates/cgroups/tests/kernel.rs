@@ -79,6 +79,15 @@ fn values_arrive_in_the_files_of_the_kernel() {
         }
         assert_eq!(group.memory_stats().unwrap().unwrap().max_bytes, Some(max));
     }
+    let mut period = Limits::default();
+    period.cpu.period_us = Some(100_000);
+    group.update(&layout, &period).unwrap();
+    let (file, expected) = match layout.serving(Controller::Cpu).unwrap().version {
+        Version::V1 => ("cpu.cfs_quota_us", "50000"),
+        Version::V2 => ("cpu.max", "50000 100000"),
+    };
+    assert_eq!(group.read(Controller::Cpu, file), expected);
+
     let mut quota = Limits::default();
     quota.cpu.quota_us = Some(Limit::Unlimited);
     quota.cpu.idle = Some(true);
@@ -164,8 +173,12 @@ fn a_fork_bomb_is_killed_by_list_as_well() {
         }
         let group = Own::new("list", &layout, &limits);
         // Without pids the machine is protected by the bomb itself: each of its processes lives for a moment.
-        let bomb = if hidden == Some(Controller::Pids) { "bomb() { for i in 1 2 3; do sleep 0.2; (bomb) & done; }; \
-            for i in 1 2 3 4; do (bomb) & done; sleep 5" } else { BOMB };
+        let bomb = if hidden == Some(Controller::Pids) {
+            "bomb() { for i in 1 2 3; do sleep 0.2; (bomb) & done; }; \
+            for i in 1 2 3 4; do (bomb) & done; sleep 5"
+        } else {
+            BOMB
+        };
         let mut child = group.run(bomb);
         std::thread::sleep(Duration::from_millis(150));
         group.kill_and_reap(&mut child);
@@ -179,7 +192,9 @@ fn a_fork_bomb_is_killed_by_list_as_well() {
 #[test]
 fn a_frozen_group_stands_and_goes_on_and_can_be_killed() {
     let Some(layout) = host("frozen") else { return };
-    for layout in [Layout { v1: Vec::new(), ..layout.clone() }, layout] {
+    let mut views = vec![Layout { v1: Vec::new(), ..layout.clone() }, layout];
+    views.retain(|view| view.hierarchies().next().is_some());
+    for layout in views {
         let group = Own::new("frozen", &layout, &Limits::default());
         let counter = std::env::temp_dir().join(format!("holm-test-{}-counter", std::process::id()));
         let script = format!("while :; do echo >> {}; done", counter.display());
@@ -233,7 +248,13 @@ fn devices_are_denied_by_the_list_of_v1_and_by_the_program_of_v2() {
             minor: Some(minor),
             access: DeviceAccess::parse(access).unwrap(),
         };
-        let all = DeviceRule { allow: false, kind: DeviceKind::Any, major: None, minor: None, access: DeviceAccess::ALL };
+        let all = DeviceRule {
+            allow: false,
+            kind: DeviceKind::Any,
+            major: None,
+            minor: None,
+            access: DeviceAccess::ALL,
+        };
         let rules = vec![all, char(3, "rwm"), char(5, "r")];
         let limits = Limits { devices: Some(rules.clone()), ..Limits::default() };
         let Some(group) = Own::try_new("devices", &layout, &limits) else { continue };

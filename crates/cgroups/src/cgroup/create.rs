@@ -159,12 +159,15 @@ fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
         let needed = planned.enable.without(handed_down);
         if !needed.is_empty() {
             let controllers = plus(needed);
-            parent.write("cgroup.subtree_control", controllers.as_bytes()).map_err(|errno| {
-                Error::Enable {
-                    group: parent.path(),
-                    cause: SyscallError::new("write", "cgroup.subtree_control", errno),
-                    controllers,
-                }
+            let mut enabled = parent.write("cgroup.subtree_control", controllers.as_bytes());
+            if enabled == Err(Failure::BUSY) && planned.evacuate && parent.below() == planned.base {
+                evacuate(&parent)?;
+                enabled = parent.write("cgroup.subtree_control", controllers.as_bytes());
+            }
+            enabled.map_err(|errno| Error::Enable {
+                group: parent.path(),
+                cause: SyscallError::new("write", "cgroup.subtree_control", errno),
+                controllers,
             })?;
         }
         // These serve statistics only: what the parent cannot hand down is not missed. One by one, since one
@@ -172,6 +175,30 @@ fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
         for controller in planned.enable_if_offered.without(handed_down).iter() {
             if offered.contains(controller) {
                 let _ = parent.write("cgroup.subtree_control", format!("+{controller}").as_bytes());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Moves the processes of a group to its child `init`.
+fn evacuate(dir: &Dir) -> Result<(), Error> {
+    let init = dir.child("init".as_ref());
+    match init.make() {
+        Ok(()) | Err(Failure::EXIST) => {}
+        Err(errno) => return Err(make_failed(&init, errno)),
+    }
+    // They may fork meanwhile; a child is born where its parent is, so few rounds do.
+    for _ in 0..64 {
+        let here = dir.read("cgroup.procs").map_err(|errno| dir.failed("read", "cgroup.procs", errno))?;
+        if here.is_empty() {
+            break;
+        }
+        for process in here.split(|&byte| byte == b'\n').filter(|process| !process.is_empty()) {
+            match init.write("cgroup.procs", process) {
+                // Gone meanwhile, or of a pid namespace outside of ours ("0").
+                Ok(()) | Err(Failure::SRCH) => {}
+                Err(errno) => return Err(init.failed("write", "cgroup.procs", errno)),
             }
         }
     }

@@ -20,6 +20,7 @@ impl Cgroup {
         let mut others = limits.clone();
         let wanted_memory = std::mem::take(&mut others.memory);
         let wanted_devices = others.devices.take();
+        self.keep_quota(&mut others)?;
         let mut settings = controller::writes(layout, &others, &mut notes)?;
 
         let memory_writes = self.memory_update(layout, &wanted_memory)?;
@@ -64,6 +65,20 @@ impl Cgroup {
             }
         }
         Ok(notes)
+    }
+
+    /// v2 has quota and period in one file; who changes the period only keeps the quota.
+    fn keep_quota(&self, limits: &mut Limits) -> Result<(), Error> {
+        let cpu = &mut limits.cpu;
+        if cpu.quota_us.is_some() || cpu.period_us.is_none() {
+            return Ok(());
+        }
+        if let Some(group) = self.serving(Controller::Cpu).filter(|group| group.version == Version::V2) {
+            let text = group.text("cpu.max")?.unwrap_or_default();
+            let quota = text.split(' ').next().and_then(parse::number);
+            cpu.quota_us = Some(quota.map_or(Limit::Unlimited, Limit::At));
+        }
+        Ok(())
     }
 
     fn memory_update(

@@ -147,7 +147,9 @@ fn no_text_makes_the_parser_panic() {
             Layout::parse(&text, own.as_bytes()).hierarchies().for_each(|it| drop(it.own_below_mount()));
         }
         for text in mutations(own.as_bytes(), 300) {
-            Layout::parse(mountinfo.as_bytes(), &text).hierarchies().for_each(|it| drop(it.own_below_mount()));
+            Layout::parse(mountinfo.as_bytes(), &text)
+                .hierarchies()
+                .for_each(|it| drop(it.own_below_mount()));
         }
     }
 }

@@ -4,10 +4,13 @@ use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cgroups::{Cgroup, CgroupPath, Controller, Layout, Limits, Place, Plan, Refused, Version, Wanted, Which, plan};
+use cgroups::{
+    Cgroup, CgroupPath, Controller, Layout, Limits, Place, Plan, Refused, Version, Wanted, Which, plan,
+};
 
 /// Doubles itself until something stops it.
-pub(crate) const BOMB: &str = "bomb() { bomb | bomb & }; bomb 2>/dev/null; while :; do (bomb) 2>/dev/null; done";
+pub(crate) const BOMB: &str =
+    "bomb() { bomb | bomb & }; bomb 2>/dev/null; while :; do (bomb) 2>/dev/null; done";
 
 /// The host's layout, if this process may make groups there.
 pub(crate) fn host(test: &str) -> Option<Layout> {
@@ -84,7 +87,8 @@ impl Own {
     /// Kills everybody; our own child is waited for meanwhile.
     pub(crate) fn kill_and_reap(&self, child: &mut Running) {
         let recorded = self.0.recorded();
-        let killer = std::thread::spawn(move || Cgroup::open(&recorded).unwrap().kill(Duration::from_secs(20)));
+        let killer =
+            std::thread::spawn(move || Cgroup::open(&recorded).unwrap().kill(Duration::from_secs(20)));
         child.0.wait().unwrap();
         killer.join().unwrap().unwrap();
         assert!(self.0.is_empty().unwrap());
