@@ -138,7 +138,7 @@ pub struct GroupPlan {
 impl Plan {
     /// Lets the processes that stand in the way of cgroup v2's rule of no internal processes be moved to a child
     /// group `init` of the group they are in: the way of a container that runs containers. Without it
-    /// [`crate::Error::Enable`] explains.
+    /// [`crate::Error::HoldsProcesses`] explains.
     pub fn evacuating(mut self) -> Self {
         self.groups.iter_mut().for_each(|group| group.evacuate = group.version == Version::V2);
         self

@@ -370,3 +370,66 @@ fn a_limit_without_its_controller_is_refused() {
     let wanted = cgroups::Wanted { place: &nowhere, limits: &limits, which: cgroups::Which::All };
     assert!(cgroups::plan(&layout, &wanted).is_err());
 }
+
+/// The test starts itself twice: in the group, and there again as an ordinary user.
+#[test]
+fn an_ordinary_user_works_in_a_group_that_was_delegated() {
+    use std::os::unix::process::CommandExt;
+    let name = "an_ordinary_user_works_in_a_group_that_was_delegated";
+    let again = |program: &Path, role: &str| {
+        let mut command = std::process::Command::new(program);
+        command.args(["--exact", name, "--nocapture"]).env("HOLM_TEST_ROLE", role);
+        command
+    };
+    match std::env::var("HOLM_TEST_ROLE").as_deref() {
+        Ok("user") => return as_ordinary_user(),
+        Ok("in-group") => {
+            let mut command = again(&std::env::current_exe().unwrap(), "user");
+            assert!(command.uid(12345).gid(12345).status().unwrap().success());
+            return;
+        }
+        _ => {}
+    }
+    let Some(layout) = host("user") else { return };
+    if layout.v2.is_none() {
+        return skipped("user", "no cgroup v2");
+    }
+    let group = Own::new("user", &Layout { v1: Vec::new(), ..layout }, &Limits::default());
+    group.delegate(12345, 12345).unwrap();
+    // The user may not read where this program was built.
+    let program = std::env::temp_dir().join(format!("holm-test-{}-program", std::process::id()));
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let script = format!("HOLM_TEST_ROLE=in-group exec {} --exact {name} --nocapture", program.display());
+    let status = group.run(&script).0.wait().unwrap();
+    std::fs::remove_file(&program).unwrap();
+    assert!(status.success());
+}
+
+fn as_ordinary_user() {
+    let layout = Layout::read().unwrap();
+    let candidates = cgroups::delegation::read_candidates(&layout).unwrap();
+    let delegated = cgroups::delegation::choose(&candidates).unwrap();
+    assert!(delegated.base.ends_with("leaf"), "{delegated:?}");
+    assert!(!candidates[1].writable, "{candidates:?}");
+    let place = delegated.place(cgroups::CgroupPath::parse("holm/mine").unwrap());
+    let mut limits = Limits::default();
+    let pids = candidates[0].controllers.contains(Controller::Pids);
+    if pids {
+        limits.pids_max = Some(Limit::At(5));
+    }
+    let wanted = cgroups::Wanted { place: &place, limits: &limits, which: cgroups::Which::Needed };
+    let view = Layout { v1: Vec::new(), ..layout };
+    let plan = cgroups::plan(&view, &wanted).unwrap();
+    if pids {
+        let error = Cgroup::create(&plan).unwrap_err();
+        assert!(matches!(error, Error::HoldsProcesses { .. }), "{error:?}");
+    }
+    let group = Own(Cgroup::create(&plan.evacuating()).unwrap());
+    let mut child = group.run("sleep 60");
+    assert_eq!(group.processes().unwrap(), [child.0.id()]);
+    if pids {
+        assert_eq!(group.pids_stats().unwrap().unwrap().max, Some(5));
+    }
+    group.freeze(PATIENCE).unwrap();
+    group.kill_and_reap(&mut child);
+}
