@@ -33,14 +33,26 @@ pub struct Candidate {
 pub struct Delegated {
     /// The group, relative to the mount.
     pub base: PathBuf,
-    /// The controllers that groups below it can have.
+    /// The controllers that groups below it can have as things are.
     pub controllers: ControllerSet,
+    /// Those they can have once the processes in it are moved out of the way ([`crate::Plan::evacuating`]).
+    pub controllers_if_evacuated: ControllerSet,
 }
 
 impl Delegated {
     /// The place of `path` below it.
     pub fn place(&self, path: CgroupPath) -> Place {
         Place::Delegated { base: self.base.clone(), path }
+    }
+
+    /// The layout as this user may use it: v2 offers what the delegated group can hand down, so that planning
+    /// refuses the rest.
+    pub fn narrow(&self, layout: &Layout, evacuating: bool) -> Layout {
+        let mut narrowed = layout.clone();
+        if let Some(v2) = &mut narrowed.v2 {
+            v2.controllers = if evacuating { self.controllers_if_evacuated } else { self.controllers };
+        }
+        narrowed
     }
 }
 
@@ -55,7 +67,11 @@ pub fn choose(candidates: &[Candidate]) -> Result<Delegated, String> {
     };
     let best = reachable.iter().find(|candidate| !offer(candidate).is_empty()).or(reachable.first());
     match best {
-        Some(candidate) => Ok(Delegated { base: candidate.path.clone(), controllers: offer(candidate) }),
+        Some(candidate) => Ok(Delegated {
+            base: candidate.path.clone(),
+            controllers: offer(candidate),
+            controllers_if_evacuated: candidate.controllers,
+        }),
         None => Err(match candidates.first() {
             Some(own) => {
                 format!("cgroup v2 group /{} is not delegated to this user", own.path.display())

@@ -35,5 +35,5 @@ pub use cgroup::{Cgroup, Recorded};
 pub use error::{Error, Refused, Why};
 pub use layout::{Controller, ControllerSet, Layout, Version};
 pub use limits::{Limit, Limits};
-pub use plan::{CgroupPath, Place, Plan, Wanted, Which, plan};
+pub use plan::{CgroupPath, Existing, Place, Plan, Wanted, Which, plan};
 pub use write::Write;

@@ -131,11 +131,30 @@ pub struct GroupPlan {
     pub device_program: Option<DeviceProgram>,
     /// v2: if `base` holds processes, and so cannot hand controllers down, they are moved to its child `init`.
     pub evacuate: bool,
+    /// What to do if the group exists already.
+    pub existing: Existing,
     /// How a process gets in.
     pub join: Join,
 }
 
+/// What to do if the group exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Take it over if it has no processes, has no groups below it and is not frozen: the OCI documents let a
+    /// caller make the group that it names.
+    #[default]
+    TakeOverEmpty,
+    /// Fail: the name is ours, so somebody else has made it.
+    Refuse,
+}
+
 impl Plan {
+    /// Refuses a group that exists already, also an empty one.
+    pub fn exclusive(mut self) -> Self {
+        self.groups.iter_mut().for_each(|group| group.existing = Existing::Refuse);
+        self
+    }
+
     /// Lets the processes that stand in the way of cgroup v2's rule of no internal processes be moved to a child
     /// group `init` of the group they are in: the way of a container that runs containers. Without it
     /// [`crate::Error::HoldsProcesses`] explains.
@@ -259,6 +278,7 @@ fn group_plan(
         writes: taken.writes,
         device_program: taken.device_program,
         evacuate: false,
+        existing: Existing::default(),
         join: Join::of(hierarchy.version),
     }))
 }

@@ -116,7 +116,9 @@ fn a_group_that_somebody_uses_is_refused_and_an_empty_one_taken_over() {
     let group = Own::new("taken", &layout, &Limits::default());
     let plan = planned("taken", &layout, &Limits::default()).unwrap();
     drop(Cgroup::create(&plan).unwrap());
-    let child = group.run("sleep 60");
+    let refused = Cgroup::create(&plan.clone().exclusive()).unwrap_err();
+    assert_eq!(report::Explain::kind(&refused), report::Kind::AlreadyExists);
+    let child = group.run("exec sleep 60");
     assert!(matches!(Cgroup::create(&plan), Err(Error::InUse { what: "has processes", .. })));
     drop(child);
 }
@@ -224,7 +226,7 @@ fn state_changes_are_told_by_v2() {
     }
     let group = Own::new("state", &Layout { v1: Vec::new(), ..layout }, &Limits::default());
     let mut events = Events::watch(&group, Watch { state: true, ..Watch::default() }).unwrap();
-    let mut child = group.run("sleep 60");
+    let mut child = group.run("exec sleep 60");
     group.freeze(PATIENCE).unwrap();
     assert_eq!(events.next(PATIENCE).unwrap(), Some(Event::Frozen));
     group.thaw(PATIENCE).unwrap();
@@ -331,7 +333,7 @@ fn groups_below_are_removed_first() {
 fn a_busy_group_is_not_removed_for_ever() {
     let Some(layout) = host("busy") else { return };
     let group = Own::new("busy", &layout, &Limits::default());
-    let mut child = group.run("sleep 60");
+    let mut child = group.run("exec sleep 60");
     let started = Instant::now();
     let errors = group.remove(Duration::from_millis(30)).unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(2));
@@ -418,14 +420,15 @@ fn as_ordinary_user() {
         limits.pids_max = Some(Limit::At(5));
     }
     let wanted = cgroups::Wanted { place: &place, limits: &limits, which: cgroups::Which::Needed };
-    let view = Layout { v1: Vec::new(), ..layout };
-    let plan = cgroups::plan(&view, &wanted).unwrap();
+    let layout = Layout { v1: Vec::new(), ..layout };
+    let plan = cgroups::plan(&delegated.narrow(&layout, true), &wanted).unwrap();
     if pids {
+        assert!(cgroups::plan(&delegated.narrow(&layout, false), &wanted).is_err());
         let error = Cgroup::create(&plan).unwrap_err();
         assert!(matches!(error, Error::HoldsProcesses { .. }), "{error:?}");
     }
     let group = Own(Cgroup::create(&plan.evacuating()).unwrap());
-    let mut child = group.run("sleep 60");
+    let mut child = group.run("exec sleep 60");
     assert_eq!(group.processes().unwrap(), [child.0.id()]);
     if pids {
         assert_eq!(group.pids_stats().unwrap().unwrap().max, Some(5));

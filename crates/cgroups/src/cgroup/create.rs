@@ -12,7 +12,7 @@ use super::{Cgroup, Group};
 use crate::dir::{Dir, write_once};
 use crate::error::Error;
 use crate::layout::ControllerSet;
-use crate::plan::{GroupPlan, Plan};
+use crate::plan::{Existing, GroupPlan, Plan};
 use crate::write::{IfAbsent, Write};
 
 pub(super) fn create(plan: &Plan) -> Result<Cgroup, Error> {
@@ -34,7 +34,9 @@ pub(super) fn create(plan: &Plan) -> Result<Cgroup, Error> {
 /// Removes what was made; nobody is in it yet, so once is enough.
 fn undo(cgroup: &Cgroup) {
     for group in cgroup.groups.iter().rev() {
-        let _ = group.dir.unmake();
+        if !group.taken_over {
+            let _ = group.dir.unmake();
+        }
         for parent in group.made_parents.iter().rev() {
             let _ = parent.unmake();
         }
@@ -49,10 +51,13 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
     // Somebody else may remove an empty parent between our two calls; they would have to do so each time.
     for _ in 0..8 {
         match dir.make() {
-            Ok(()) => return Ok(group(planned, dir, made_parents)),
+            Ok(()) => return Ok(group(planned, dir, made_parents, false)),
+            Err(Failure::EXIST) if planned.existing == Existing::Refuse => {
+                return Err(make_failed(&dir, Failure::EXIST));
+            }
             Err(Failure::EXIST) => {
                 take_over(&dir)?;
-                return Ok(group(planned, dir, made_parents));
+                return Ok(group(planned, dir, made_parents, true));
             }
             Err(Failure::NOENT) => {
                 for parent in planned.parents() {
@@ -76,8 +81,8 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
     Err(make_failed(&dir, Failure::NOENT))
 }
 
-fn group(planned: &GroupPlan, dir: Dir, made_parents: Vec<Dir>) -> Group {
-    Group { version: planned.version, controllers: planned.controllers, dir, made_parents }
+fn group(planned: &GroupPlan, dir: Dir, made_parents: Vec<Dir>, taken_over: bool) -> Group {
+    Group { version: planned.version, controllers: planned.controllers, dir, made_parents, taken_over }
 }
 
 fn make_failed(dir: &Dir, errno: Failure) -> Error {

@@ -39,6 +39,8 @@ struct Group {
     dir: Dir,
     /// Directories above it that were made for it, topmost first.
     made_parents: Vec<Dir>,
+    /// It was there before; undoing leaves it.
+    taken_over: bool,
 }
 
 /// Where one directory of a group is: what has to be remembered to find the group again.
@@ -90,7 +92,7 @@ impl Cgroup {
             let dir = mount.at(path.clone());
             if dir.exists() {
                 let (version, controllers) = (*version, *controllers);
-                groups.push(Group { version, controllers, dir, made_parents: Vec::new() });
+                groups.push(Group { version, controllers, dir, made_parents: Vec::new(), taken_over: false });
             }
         }
         Ok(Self { groups })
