@@ -4,7 +4,11 @@
 //! profile is proven call by call in `tests/docker_default.rs`.
 
 use crate::arch::Arch;
+use crate::compile::{CompileError, compile};
+use crate::filter::Filter;
 use crate::profile::{Action, Condition, EPERM, Flags, Op, Profile, Rule};
+
+mod precompiled;
 
 /// When a group of calls is allowed.
 enum When {
@@ -185,11 +189,72 @@ pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Prof
     }
 }
 
+/// [`default_profile`], compiled.
+///
+/// For the capabilities that containers usually have on x86_64 and Linux 4.8 or later the program is part of the
+/// binary: no work at all.
+pub fn default_filter(bounding: u64, kernel: (u32, u32), machine: Arch) -> Result<Filter, CompileError> {
+    if bounding & CAPS_THAT_MATTER == USUAL_CAPS && kernel >= (4, 8) && machine == Arch::X86_64 {
+        return Ok(Filter::new(precompiled::USUAL, 0));
+    }
+    compile(&default_profile(bounding, kernel, machine), machine)
+}
+
+/// Of the capabilities that [`GROUPS`] asks for, containers have this one by default.
+const USUAL_CAPS: u64 = 1 << cap::SYS_CHROOT;
+
+/// The capabilities that change the profile.
+const CAPS_THAT_MATTER: u64 = {
+    let (mut caps, mut i) = (0, 0);
+    while i < GROUPS.len() {
+        if let When::Cap(cap) | When::NoCap(cap) = GROUPS[i].when {
+            caps |= 1 << cap;
+        }
+        i += 1;
+    }
+    caps
+};
+
 /// The interfaces Docker's profile lists for a machine.
 fn interfaces(machine: Arch) -> Vec<Arch> {
     match machine {
         Arch::X86_64 => vec![Arch::X86_64, Arch::X86, Arch::X32],
         Arch::Aarch64 => vec![Arch::Aarch64, Arch::Arm],
         other => vec![other],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect_file;
+    use std::fmt::Write as _;
+
+    /// `UPDATE_EXPECT=1 cargo test -p holm-seccomp precompiled` writes the file anew.
+    #[test]
+    fn the_precompiled_filter_is_what_the_compiler_makes() {
+        let profile = default_profile(USUAL_CAPS, (6, 18), Arch::X86_64);
+        let filter = compile(&profile, Arch::X86_64).unwrap();
+        let mut text = "//! The default profile for the capabilities containers usually have, on x86_64, compiled.\n//!\n\
+             //! Written by the test `the_precompiled_filter_is_what_the_compiler_makes`; not by hand.\n\n\
+             use crate::filter::Instruction;\n\n\
+             const fn i(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {\n    Instruction { code, jt, jf, k }\n}\n\n\
+             #[rustfmt::skip]\npub(super) static USUAL: &[Instruction] = &[\n"
+            .to_owned();
+        for line in filter.instructions().chunks(5) {
+            let cells = line.iter().map(|at| format!("i({:#x}, {}, {}, {:#x})", at.code, at.jt, at.jf, at.k));
+            let _ = writeln!(text, "    {},", cells.collect::<Vec<_>>().join(", "));
+        }
+        text.push_str("];\n");
+        expect_file!["docker/precompiled.rs"].assert_eq(&text);
+        assert_eq!(default_filter(USUAL_CAPS, (6, 18), Arch::X86_64), Ok(filter));
+    }
+
+    #[test]
+    fn capabilities_that_do_not_matter_do_not_keep_the_precompiled_filter_away() {
+        for bounding in [USUAL_CAPS, 0xa804_25fb, !CAPS_THAT_MATTER | USUAL_CAPS] {
+            let compiled = compile(&default_profile(bounding, (5, 4), Arch::X86_64), Arch::X86_64);
+            assert_eq!(default_filter(bounding, (5, 4), Arch::X86_64), compiled);
+        }
     }
 }

@@ -30,7 +30,7 @@ mod table;
 
 pub use arch::{Arch, UnknownArch, X32_BIT};
 pub use compile::{COMPILER_VERSION, CompileError, compile};
-pub use docker::default_profile;
+pub use docker::{default_filter, default_profile};
 pub use evaluate::{Call, Verdict, evaluate};
 pub use filter::{Filter, Instruction};
 pub use json::{Choice, Host, JsonError, Problem, read_profile};

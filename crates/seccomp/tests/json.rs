@@ -1,9 +1,10 @@
 //! Profiles in Docker's JSON format are read as Docker reads them, and mistakes are found where they are.
 
-mod common;
+#[path = "common/random.rs"]
+mod random;
 
-use common::Random;
 use expect_test::{Expect, expect};
+use random::Random;
 use seccomp::{Action, Arch, Choice, Host, Profile, compile, read_profile};
 
 const HOST: Host = Host { bounding: 1 << 21, kernel: (6, 1), machine: Arch::X86_64 };

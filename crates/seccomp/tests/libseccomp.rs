@@ -6,9 +6,13 @@
 //! libseccomp 2.5.4 loses cases when it merges several conditional rules on one call into its tree (two `<` on one argument, for
 //! example). Where the two sides differ on such a call, [`literal`] is the judge, and ours must be the right one.
 
-mod common;
+#[path = "common/helper.rs"]
+mod helper;
+#[path = "common/random.rs"]
+mod random;
 
-use common::{Helper, Random};
+use helper::Helper;
+use random::Random;
 use seccomp::{
     Action, Arch, Call, Condition, Filter, Flags, Op, Profile, Rule, X32_BIT, compile, evaluate, ints,
 };

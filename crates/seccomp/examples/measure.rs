@@ -1,0 +1,32 @@
+//! How long the steps from profile to filter take: `cargo run --release -p holm-seccomp --example measure`.
+
+use seccomp::{Arch, compile, default_profile};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+fn main() {
+    let caps = 0xa804_25fb;
+    let profile = default_profile(caps, (6, 18), Arch::X86_64);
+    let filter = compile(&profile, Arch::X86_64).expect("the default profile compiles");
+    println!("default profile: {} instructions", filter.instructions().len());
+    report("default_profile", || drop(black_box(default_profile(black_box(caps), (6, 18), Arch::X86_64))));
+    report("compile", || drop(black_box(compile(black_box(&profile), Arch::X86_64))));
+    report("both", || {
+        drop(black_box(compile(&default_profile(black_box(caps), (6, 18), Arch::X86_64), Arch::X86_64)))
+    });
+    report("to_bytes", || drop(black_box(black_box(&filter).to_bytes())));
+}
+
+/// The first run (cold caches, as in a launch), and the median of many.
+fn report(name: &str, mut step: impl FnMut()) {
+    let mut times: Vec<Duration> = (0..2_000)
+        .map(|_| {
+            let start = Instant::now();
+            step();
+            start.elapsed()
+        })
+        .collect();
+    let first = times[0];
+    times.sort_unstable();
+    println!("{name:16} first {first:>9.1?}  median {:>9.1?}", times[times.len() / 2]);
+}
