@@ -45,7 +45,7 @@ pub fn disassemble(filter: &Filter) -> String {
     let program = filter.instructions();
     let mut text = String::new();
     for at in 0..program.len() {
-        let _ = writeln!(text, "{at:>4}  {}", instruction(program, at));
+        let _ = writeln!(text, "{at:<4} {}", instruction(program, at));
     }
     text
 }

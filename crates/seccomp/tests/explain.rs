@@ -74,46 +74,46 @@ fn a_small_filter_is_disassembled() {
     check(
         disassemble(&compile(&small(), Arch::X86_64).unwrap()),
         expect![[r#"
-               0  look at the architecture
-               1  if == 0xc000003e go to 2, else kill thread
-               2  look at the number
-               3  if >= 0x65 go to 24, else go to 4
-               4  if >= 0x10 go to 16, else go to 5
-               5  if == 0x9 go to 6, else allow
-               6  look at the upper half of argument 1
-               7  if > 0x2 go to 12, else go to 9
-               8  look at the upper half of argument 1
-               9  if == 0x2 go to 10, else allow
-              10  look at the lower half of argument 1
-              11  if >= 0x5 go to 12, else allow
-              12  look at the lower half of argument 2
-              13  keep the bits 0x6
-              14  if == 0x6 log, else allow
-              15  log
-              16  if >= 0x38 go to 21, else go to 17
-              17  if >= 0x11 allow, else go to 18
-              18  look at the lower half of argument 1
-              19  if == 0x5412 errno 25, else allow
-              20  errno 25
-              21  if >= 0x39 allow, else go to 22
-              22  look at the lower half of argument 0
-              23  if has a bit of 0x10000000 errno 1 (EPERM), else allow
-              24  if >= 0xf6 go to 34, else go to 25
-              25  if >= 0xa7 go to 32, else go to 26
-              26  if >= 0x66 allow, else go to 27
-              27  look at the upper half of argument 0
-              28  if == 0x0 go to 29, else allow
-              29  look at the lower half of argument 0
-              30  if == 0x10 trap, else allow
-              31  trap
-              32  if >= 0xaa allow, else errno 1 (EPERM)
-              33  errno 1 (EPERM)
-              34  if >= 0x40000000 go to 37, else go to 35
-              35  if >= 0xf7 allow, else kill process
-              36  kill process
-              37  if >= 0xffffffff allow, else kill thread
-              38  kill thread
-              39  allow
+            0    look at the architecture
+            1    if == 0xc000003e go to 2, else kill thread
+            2    look at the number
+            3    if >= 0x65 go to 24, else go to 4
+            4    if >= 0x10 go to 16, else go to 5
+            5    if == 0x9 go to 6, else allow
+            6    look at the upper half of argument 1
+            7    if > 0x2 go to 12, else go to 9
+            8    look at the upper half of argument 1
+            9    if == 0x2 go to 10, else allow
+            10   look at the lower half of argument 1
+            11   if >= 0x5 go to 12, else allow
+            12   look at the lower half of argument 2
+            13   keep the bits 0x6
+            14   if == 0x6 log, else allow
+            15   log
+            16   if >= 0x38 go to 21, else go to 17
+            17   if >= 0x11 allow, else go to 18
+            18   look at the lower half of argument 1
+            19   if == 0x5412 errno 25, else allow
+            20   errno 25
+            21   if >= 0x39 allow, else go to 22
+            22   look at the lower half of argument 0
+            23   if has a bit of 0x10000000 errno 1 (EPERM), else allow
+            24   if >= 0xf6 go to 34, else go to 25
+            25   if >= 0xa7 go to 32, else go to 26
+            26   if >= 0x66 allow, else go to 27
+            27   look at the upper half of argument 0
+            28   if == 0x0 go to 29, else allow
+            29   look at the lower half of argument 0
+            30   if == 0x10 trap, else allow
+            31   trap
+            32   if >= 0xaa allow, else errno 1 (EPERM)
+            33   errno 1 (EPERM)
+            34   if >= 0x40000000 go to 37, else go to 35
+            35   if >= 0xf7 allow, else kill process
+            36   kill process
+            37   if >= 0xffffffff allow, else kill thread
+            38   kill thread
+            39   allow
         "#]],
     );
 }
