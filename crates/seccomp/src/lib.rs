@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod arch;
+mod cache;
 mod compile;
 mod decide;
 mod docker;
@@ -30,6 +31,7 @@ mod profile;
 mod table;
 
 pub use arch::{Arch, UnknownArch, X32_BIT};
+pub use cache::{Cache, CacheError, Origin};
 pub use compile::{COMPILER_VERSION, CompileError, compile};
 pub use docker::{default_filter, default_profile};
 pub use evaluate::{Call, Verdict, evaluate};
