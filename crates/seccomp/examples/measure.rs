@@ -1,6 +1,6 @@
 //! How long the steps from profile to filter take: `cargo run --release -p holm-seccomp --example measure`.
 
-use seccomp::{Arch, compile, default_profile};
+use seccomp::{Arch, Cache, compile, default_filter, default_profile};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,15 @@ fn main() {
         drop(black_box(compile(&default_profile(black_box(caps), (6, 18), Arch::X86_64), Arch::X86_64)))
     });
     report("to_bytes", || drop(black_box(black_box(&filter).to_bytes())));
+    report("default_filter", || drop(black_box(default_filter(black_box(caps), (6, 18), Arch::X86_64))));
+
+    let directory = std::env::temp_dir().join(format!("measure-{}", std::process::id()));
+    std::fs::create_dir(&directory).expect("a directory of our own");
+    let open = std::fs::File::open(&directory).map(Into::into).map(Cache::new);
+    if let Ok(Ok(cache)) = open {
+        report("cache, found", || drop(black_box(cache.compile(black_box(&profile), Arch::X86_64))));
+    }
+    std::fs::remove_dir_all(&directory).expect("the directory is ours");
 }
 
 /// The first run (cold caches, as in a launch), and the median of many.

@@ -306,3 +306,57 @@ fn random_profiles_mean_the_same_to_libseccomp_on_arm() {
     let test = "random_profiles_mean_the_same_to_libseccomp_on_arm";
     agree_on_random_profiles(test, Arch::Aarch64, &[Arch::Arm], 0..50);
 }
+
+/// The default profile with the calls both sides know, by both.
+#[test]
+fn the_default_profile_takes_fewer_instructions_than_libseccomps() {
+    let Some(oracle) = oracle("the_default_profile_takes_fewer_instructions_than_libseccomps") else {
+        return;
+    };
+    let machine = [Arch::X86_64, Arch::X86, Arch::X32];
+    let names = common_names(&oracle, &machine);
+    let mut profile = seccomp::default_profile(0xa804_25fb, (6, 18), Arch::X86_64);
+    for rule in &mut profile.rules {
+        rule.names.retain(|name| names.contains(&&**name));
+    }
+    profile.rules.retain(|rule| !rule.names.is_empty());
+    let ours = compile(&profile, Arch::X86_64).unwrap();
+    let common = "read write close mmap munmap brk futex openat newfstatat rt_sigaction epoll_pwait recvfrom sendto getpid clone";
+    let common: Vec<&str> = common.split(' ').collect();
+    let steps = |filter: &Filter, name: &str| {
+        let number = seccomp::number(name, Arch::X86_64).unwrap();
+        evaluate(filter, &Call::new(Arch::X86_64, number, [0; 6])).steps
+    };
+    let describe = |who: &str, filter: &Filter| {
+        let average = |names: &[&str]| {
+            names.iter().map(|name| steps(filter, name)).sum::<u32>() as f64 / names.len() as f64
+        };
+        let (all, few) = (average(&names), average(&common));
+        let length = filter.instructions().len();
+        eprintln!("{who}: {length} instructions; executed {all:.1} on average, {few:.1} for common calls");
+        (all, few)
+    };
+    let (all, few) = describe("ours", &ours);
+    for optimize in [1, 2] {
+        let output = oracle.run(&["export"], &for_oracle(&profile, Arch::X86_64, optimize));
+        let theirs = Filter::from_bytes(&output.stdout, 0).expect("a well-formed program");
+        let (their_all, their_few) = describe(&format!("libseccomp, optimization {optimize}"), &theirs);
+        assert!(all < their_all && few < their_few);
+    }
+}
+
+/// Why [`ints`] exists.
+#[test]
+fn libseccomp_is_led_past_a_condition_on_an_int() {
+    let Some(oracle) = oracle("libseccomp_is_led_past_a_condition_on_an_int") else { return };
+    let args = vec![Condition::new(0, Op::Gt, 40, 0).unwrap()];
+    let rules = vec![Rule { names: vec!["socket".into()], action: Action::Allow, args }];
+    let profile =
+        Profile { default_action: Action::Errno(1), architectures: vec![], flags: Flags::default(), rules };
+    let output = oracle.run(&["export"], &for_oracle(&profile, Arch::X86_64, 1));
+    let theirs = Filter::from_bytes(&output.stdout, 0).expect("a well-formed program");
+    let ours = compile(&profile, Arch::X86_64).unwrap();
+    let alg = Call::new(Arch::X86_64, 41, [1 << 32 | 38, 5, 0, 0, 0, 0]);
+    assert_eq!(evaluate(&theirs, &alg).action(), Action::Allow);
+    assert_eq!(evaluate(&ours, &alg).action(), Action::Errno(1));
+}
