@@ -1,9 +1,10 @@
 //! Compiled filters, kept in a directory.
 //!
-//! [`Cache::compile`] is [`crate::compile()`] with a memory; start reading there. A file is believed only when it is ours (a regular
-//! file of this user that nobody else may write), whole (checksum), and holds the very profile that is asked for: the
-//! name is a hash, but the profile itself is compared. Anything else is compiled anew and replaced. Removing old files is the owner's
-//! business; every file may go at any time.
+//! [`Cache::compile`] is [`crate::compile()`] with a memory; start reading there. A file is believed only
+//! when it is ours (a regular file of this user that nobody else may write), whole (checksum), and holds
+//! the very profile that is asked for: the name is a hash, but the profile itself is compared. Anything
+//! else is compiled anew and replaced. Removing old files is the owner's business; every file may go at any
+//! time.
 
 use crate::arch::Arch;
 use crate::compile::{COMPILER_VERSION, CompileError, compile};
@@ -166,8 +167,8 @@ fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// All that decides what the compiler makes, in a form of which no two profiles share one: every list and name is
-/// preceded by its length.
+/// All that decides what the compiler makes, in a form of which no two profiles share one: every list and
+/// name is preceded by its length.
 fn encode(profile: &Profile, target: Arch) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 << 10);
     let number = |bytes: &mut Vec<u8>, number: u64| bytes.extend_from_slice(&number.to_ne_bytes());

@@ -1,7 +1,8 @@
 //! From rules on names to answers on ranges of numbers.
 //!
-//! [`branches`] is pure and knows all that makes a profile mean something: which rule wins, what happens to numbers nobody named,
-//! which interfaces are closed. [`crate::emit`] only writes the result down as instructions.
+//! [`branches`] is pure and knows all that makes a profile mean something: which rule wins, what happens to
+//! numbers nobody named, which interfaces are closed. [`crate::emit`] only writes the result down as
+//! instructions.
 
 use crate::arch::{Arch, X32_BIT};
 use crate::ints;
@@ -105,8 +106,9 @@ struct Builder {
 impl Builder {
     /// The four quarters of the numbers: x86_64, x32, and both again with bit 31 set, which no call has.
     ///
-    /// The upper two follow what runc's stub and libseccomp's check make of them: ENOSYS where the stub applies, otherwise
-    /// closed unless both interfaces are listed. Number -1 is what a tracer sets to skip a call; it is never taken for x32.
+    /// The upper two follow what runc's stub and libseccomp's check make of them: ENOSYS where the stub
+    /// applies, otherwise closed unless both interfaces are listed. Number -1 is what a tracer sets to skip
+    /// a call; it is never taken for x32.
     fn x86_64(&mut self, x86_64: Option<Named<'_>>, x32: Option<Named<'_>>) {
         self.zone(0, x86_64.as_ref());
         self.zone(X32_BIT, x32.as_ref());
@@ -145,8 +147,8 @@ impl Builder {
         }
     }
 
-    /// The first rule without conditions wins over all others on the same call, wherever it stands; that is libseccomp's
-    /// way. Otherwise the rules are asked in order.
+    /// The first rule without conditions wins over all others on the same call, wherever it stands; that is
+    /// libseccomp's way. Otherwise the rules are asked in order.
     fn answer(&mut self, rules: &[Rule], arch: Arch, entries: &[Entry]) -> Answer {
         let mut question = Vec::new();
         for entry in entries {
@@ -278,8 +280,8 @@ impl Test {
     }
 }
 
-/// A call of 32-bit x86 that carries others, told apart by its first argument: its number, and how much of the argument
-/// counts.
+/// A call of 32-bit x86 that carries others, told apart by its first argument: its number, and how much of
+/// the argument counts.
 type Carrier = (u32, u32);
 const SOCKETCALL: Carrier = (102, u32::MAX);
 /// The kernel takes a version from the upper 16 bits (ipc/syscall.c) before it looks at the number.
@@ -323,8 +325,9 @@ static CARRIED: [(table::Call, Carrier, u8); 32] = [
 
 /// The rule once more, for the call that carries `call` on 32-bit x86.
 ///
-/// The arguments of the inner call lie in memory, where a filter cannot look. A rule with conditions therefore
-/// refuses the inner call altogether, and allows nothing. (libseccomp lets such a rule allow everything.)
+/// The arguments of the inner call lie in memory, where a filter cannot look. A rule with conditions
+/// therefore refuses the inner call altogether, and allows nothing. (libseccomp lets such a rule allow
+/// everything.)
 fn through_multiplexer(rule: &Rule, index: u32, call: table::Call) -> Option<Entry> {
     if !rule.args.is_empty() && rule.action.is_permissive() {
         return None;

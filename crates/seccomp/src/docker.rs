@@ -1,7 +1,7 @@
 //! The default profile: what Docker allows, as of moby/profiles in June 2026.
 //!
-//! [`default_profile`] picks from [`GROUPS`] what applies; the table is all there is. Its equivalence to Docker's own
-//! profile is proven call by call in `tests/docker_default.rs`.
+//! [`default_profile`] picks from [`GROUPS`] what applies; the table is all there is. Its equivalence to
+//! Docker's own profile is proven call by call in `tests/docker_default.rs`.
 
 use crate::arch::Arch;
 use crate::compile::{CompileError, compile};
@@ -115,8 +115,8 @@ const GROUPS: &[Group] = &[
     allow(When::Always, "adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
         clock_gettime64 clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time
         timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 times"),
-    // Sockets. The families of AF_VSOCK (out of the container to the hypervisor) and AF_ALG stay closed; socketcall
-    // of 32-bit x86 leads past that, here as with Docker.
+    // Sockets. The families of AF_VSOCK (out of the container to the hypervisor) and AF_ALG stay closed;
+    // socketcall of 32-bit x86 leads past that, here as with Docker.
     allow(When::Always, "accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg
         recvmmsg_time64 recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair"),
     allow_if(When::Always, "socket", &[first(Op::Lt, AF_ALG)]),
@@ -142,7 +142,8 @@ const GROUPS: &[Group] = &[
     allow(When::Machine(&[Arch::X86_64, Arch::X32]), "arch_prctl"),
     allow(When::Machine(&[Arch::X86_64, Arch::X32, Arch::X86]), "modify_ldt"),
 
-    // Threads and processes, but no namespaces. The flags of clone3 lie in memory, so libraries are told to fall back to clone.
+    // Threads and processes, but no namespaces. The flags of clone3 lie in memory, so libraries are told to
+    // fall back to clone.
     allow_if(When::NoCap(cap::SYS_ADMIN), "clone", &[first(Op::MaskedEq, NEW_NAMESPACES)]),
     Group { when: When::NoCap(cap::SYS_ADMIN), calls: "clone3", action: Action::Errno(ENOSYS), args: &[] },
 
@@ -164,10 +165,12 @@ const GROUPS: &[Group] = &[
     allow(When::Cap(cap::PERFMON), "perf_event_open"),
 ];
 
-/// The profile a container gets unless it asks for another: refuse with EPERM what Docker's profile does not allow.
+/// The profile a container gets unless it asks for another: refuse with EPERM what Docker's profile does
+/// not allow.
 ///
-/// `bounding` has bit n set for capability n of the container's bounding set, `kernel` is the running version (`(6, 18)`), `machine` the
-/// architecture of the container's programs. The interfaces that go with it (x86 and x32, 32-bit Arm) are covered as well.
+/// `bounding` has bit n set for capability n of the container's bounding set, `kernel` is the running
+/// version (`(6, 18)`), `machine` the architecture of the container's programs. The interfaces that go with
+/// it (x86 and x32, 32-bit Arm) are covered as well.
 pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Profile {
     let applies = |when: &When| match when {
         When::Always => true,
@@ -191,8 +194,8 @@ pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Prof
 
 /// [`default_profile`], compiled.
 ///
-/// For the capabilities that containers usually have on x86_64 and Linux 4.8 or later the program is part of the
-/// binary: no work at all.
+/// For the capabilities that containers usually have on x86_64 and Linux 4.8 or later the program is part
+/// of the binary: no work at all.
 pub fn default_filter(bounding: u64, kernel: (u32, u32), machine: Arch) -> Result<Filter, CompileError> {
     if bounding & CAPS_THAT_MATTER == USUAL_CAPS && kernel >= (4, 8) && machine == Arch::X86_64 {
         return Ok(Filter::new(precompiled::USUAL, 0));

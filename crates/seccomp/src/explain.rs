@@ -1,7 +1,8 @@
 //! A filter in words.
 //!
-//! [`explain`] tells what happens to which call, interface by interface: what `--show-plan` prints. [`disassemble`] lists the instructions as
-//! they are. Both read only the program, so they are as true of a cached filter as of a fresh one.
+//! [`explain`] tells what happens to which call, interface by interface: what `--show-plan` prints.
+//! [`disassemble`] lists the instructions as they are. Both read only the program, so they are as true of a
+//! cached filter as of a fresh one.
 
 use crate::arch::{Arch, X32_BIT};
 use crate::filter::{Filter, Instruction, data, op};
@@ -10,8 +11,8 @@ use crate::table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// What the filter does, for people: one paragraph an interface, one line an answer, then the calls whose arguments
-/// are looked at.
+/// What the filter does, for people: one paragraph an interface, one line an answer, then the calls whose
+/// arguments are looked at.
 pub fn explain(filter: &Filter) -> String {
     let program = filter.instructions();
     let mut text = format!("{} instructions", program.len());

@@ -19,8 +19,8 @@ pub struct Instruction {
 
 /// The instructions that filters made here consist of (linux/bpf_common.h).
 ///
-/// All but the loads of arguments are of the kind that the kernel can follow when it works out which calls are always allowed
-/// (`seccomp_is_const_allow`, Linux 5.11).
+/// All but the loads of arguments are of the kind that the kernel can follow when it works out which calls
+/// are always allowed (`seccomp_is_const_allow`, Linux 5.11).
 pub mod op {
     /// A = the 32-bit word of `seccomp_data` at byte k.
     pub const LOAD: u16 = 0x20;
@@ -78,7 +78,8 @@ impl Filter {
     pub const SPEC_ALLOW: u32 = 1 << 2;
     /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0).
     pub const NEW_LISTENER: u32 = 1 << 3;
-    /// `SECCOMP_FILTER_FLAG_TSYNC_ESRCH` (Linux 5.7), without which TSYNC and NEW_LISTENER exclude each other.
+    /// `SECCOMP_FILTER_FLAG_TSYNC_ESRCH` (Linux 5.7), without which TSYNC and NEW_LISTENER exclude each
+    /// other.
     pub const TSYNC_ESRCH: u32 = 1 << 4;
     /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
     pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;

@@ -1,7 +1,7 @@
 //! Seccomp profiles, and the compiler that turns them into filters.
 //!
-//! [`Profile`] is the input, [`compile()`] the one step, [`Filter`] the result; start reading there. Nothing here
-//! loads a filter: that is a system call, and lives with the others.
+//! [`Profile`] is the input, [`compile()`] the one step, [`Filter`] the result; start reading there.
+//! Nothing here loads a filter: that is a system call, and lives with the others.
 //!
 //! ```
 //! use seccomp::{Action, Arch, Call, Profile, Rule, compile, evaluate, number};

@@ -1,8 +1,8 @@
 //! System call names and numbers of the architectures we know.
 //!
-//! [`number`] and [`name`] are the two questions. [`rows`] holds the facts, one readable row a call; here they are
-//! packed at build time into one string and flat arrays, so that the program carries no pointers that would have to be relocated at
-//! start.
+//! [`number`] and [`name`] are the two questions. [`rows`] holds the facts, one readable row a call; here
+//! they are packed at build time into one string and flat arrays, so that the program carries no pointers
+//! that would have to be relocated at start.
 
 mod rows;
 

@@ -208,7 +208,8 @@ fn a_listener_cannot_answer_everything_nor_write() {
     assert_eq!(compile(&on_write, Arch::X86_64), Err(CompileError::NotifyOnWrite));
 }
 
-/// Rules on every call, each with several conditions and answers of its own: thousands of instructions, and jumps far beyond 255.
+/// Rules on every call, each with several conditions and answers of its own: thousands of instructions, and
+/// jumps far beyond 255.
 fn large(rules_a_call: u16) -> Profile {
     let mut random = Random::new(3);
     let mut rules = Vec::new();

@@ -190,7 +190,8 @@ fn text_after_the_document_is_an_error() {
     );
 }
 
-/// The profile that distributions install for podman, where it is installed: it must compile on every machine.
+/// The profile that distributions install for podman, where it is installed: it must compile on every
+/// machine.
 #[test]
 fn the_installed_profile_of_podman_compiles() {
     let path = "/usr/share/containers/seccomp.json";

@@ -1,10 +1,11 @@
 //! Our compiler and libseccomp agree on what a profile means.
 //!
-//! A small C program asks libseccomp for a filter of the same profile; both filters are interpreted. What libseccomp does not do
-//! itself, runc's stub in front of its filters, is added by [`runc`].
+//! A small C program asks libseccomp for a filter of the same profile; both filters are interpreted. What
+//! libseccomp does not do itself, runc's stub in front of its filters, is added by [`runc`].
 //!
-//! libseccomp 2.5.4 loses cases when it merges several conditional rules on one call into its tree (two `<` on one argument, for
-//! example). Where the two sides differ on such a call, [`literal`] is the judge, and ours must be the right one.
+//! libseccomp 2.5.4 loses cases when it merges several conditional rules on one call into its tree (two `<`
+//! on one argument, for example). Where the two sides differ on such a call, [`literal`] is the judge, and
+//! ours must be the right one.
 
 #[path = "common/helper.rs"]
 mod helper;
@@ -87,7 +88,8 @@ fn value(random: &mut Random) -> u64 {
     }
 }
 
-/// Calls that 32-bit x86 also makes through socketcall and ipc: there rules with conditions differ on purpose.
+/// Calls that 32-bit x86 also makes through socketcall and ipc: there rules with conditions differ on
+/// purpose.
 fn is_carried(name: &str) -> bool {
     [
         "sock", "bind", "conn", "listen", "accept", "getpeer", "send", "recv", "shutdown", "setsock",
@@ -101,7 +103,8 @@ fn conditions(random: &mut Random, names: &[&str]) -> Vec<Condition> {
     if names.iter().any(|name| is_carried(name)) || random.below(3) > 0 {
         return Vec::new();
     }
-    // One comparison an argument: a repeated argument makes alternatives, which the oracle gets as rules of their own.
+    // One comparison an argument: a repeated argument makes alternatives, which the oracle gets as rules of
+    // their own.
     let mut args = Vec::new();
     for _ in 0..=random.below(3) {
         let index = random.below(6) as u32;
@@ -115,8 +118,8 @@ fn conditions(random: &mut Random, names: &[&str]) -> Vec<Condition> {
 
 fn profile(random: &mut Random, names: &[&'static str], architectures: Vec<Arch>) -> Profile {
     let default_action = action(random);
-    // Where conditional rules with different answers overlap, libseccomp's order is not that of the document; so each call
-    // has one answer for its conditional rules.
+    // Where conditional rules with different answers overlap, libseccomp's order is not that of the
+    // document; so each call has one answer for its conditional rules.
     let answers = [action(random), action(random), action(random)];
     let mut rules = Vec::new();
     for _ in 0..random.pick(&[0, 1, 3, 10, 40, 150]) {
