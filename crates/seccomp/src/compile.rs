@@ -4,7 +4,7 @@ use crate::arch::Arch;
 use crate::decide;
 use crate::emit;
 use crate::filter::{Filter, MAX_INSTRUCTIONS};
-use crate::profile::{Action, Profile};
+use crate::profile::{Action, Flags, Profile};
 use report::{Explain, Hint, Kind};
 
 /// Changes whenever the same profile would compile to another program; part of the key of cached filters.
@@ -45,15 +45,14 @@ pub fn compile(profile: &Profile, target: Arch) -> Result<Filter, CompileError> 
     match instructions.len() {
         count @ ..=MAX_INSTRUCTIONS => {
             debug_assert!(count > 0);
-            Ok(Filter::new(instructions, flags(profile)))
+            Ok(Filter::new(instructions, filter_flags(profile.flags, profile.needs_listener())))
         }
         instructions => Err(CompileError::TooLong { instructions }),
     }
 }
 
-fn flags(profile: &Profile) -> u32 {
-    let wanted = profile.flags;
-    let listener = profile.needs_listener();
+/// The flags for seccomp(2).
+pub(crate) fn filter_flags(wanted: Flags, listener: bool) -> u32 {
     // The kernel refuses a listener with TSYNC alone, and WAIT_KILLABLE_RECV without a listener
     // (kernel/seccomp.c).
     [

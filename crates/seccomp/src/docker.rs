@@ -4,7 +4,7 @@
 //! Docker's own profile is proven call by call in `tests/docker_default.rs`.
 
 use crate::arch::Arch;
-use crate::compile::{CompileError, compile};
+use crate::compile::{CompileError, compile, filter_flags};
 use crate::filter::Filter;
 use crate::profile::{Action, Condition, EPERM, Flags, Op, Profile, Rule};
 
@@ -187,7 +187,7 @@ pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Prof
     Profile {
         default_action: Action::Errno(EPERM),
         architectures: interfaces(machine),
-        flags: Flags::default(),
+        flags: Flags::not_given(kernel),
         rules: GROUPS.iter().filter(|group| applies(&group.when)).map(rule).collect(),
     }
 }
@@ -198,7 +198,7 @@ pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Prof
 /// of the binary: no work at all.
 pub fn default_filter(bounding: u64, kernel: (u32, u32), machine: Arch) -> Result<Filter, CompileError> {
     if bounding & CAPS_THAT_MATTER == USUAL_CAPS && kernel >= (4, 8) && machine == Arch::X86_64 {
-        return Ok(Filter::new(precompiled::USUAL, 0));
+        return Ok(Filter::new(precompiled::USUAL, filter_flags(Flags::not_given(kernel), false)));
     }
     compile(&default_profile(bounding, kernel, machine), machine)
 }
@@ -255,9 +255,11 @@ mod tests {
 
     #[test]
     fn capabilities_that_do_not_matter_do_not_keep_the_precompiled_filter_away() {
-        for bounding in [USUAL_CAPS, 0xa804_25fb, !CAPS_THAT_MATTER | USUAL_CAPS] {
-            let compiled = compile(&default_profile(bounding, (5, 4), Arch::X86_64), Arch::X86_64);
-            assert_eq!(default_filter(bounding, (5, 4), Arch::X86_64), compiled);
+        for bounding in [USUAL_CAPS, 0xa804_25fb, !CAPS_THAT_MATTER | USUAL_CAPS, 0, u64::MAX] {
+            for kernel in [(4, 4), (4, 8), (4, 17), (6, 18)] {
+                let compiled = compile(&default_profile(bounding, kernel, Arch::X86_64), Arch::X86_64);
+                assert_eq!(default_filter(bounding, kernel, Arch::X86_64), compiled);
+            }
         }
     }
 }

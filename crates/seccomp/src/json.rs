@@ -177,8 +177,8 @@ impl Document {
             action("", "defaultAction", &default_action, self.default_errno_ret, self.default_errno)?;
         let architectures =
             architectures(self.architectures.unwrap_or_default(), self.arch_map.unwrap_or_default(), host)?;
-        let mut flags = Flags::default();
-        for (at, name) in self.flags.unwrap_or_default().iter().enumerate() {
+        let mut flags = if self.flags.is_some() { Flags::default() } else { Flags::not_given(host.kernel) };
+        for (at, name) in self.flags.iter().flatten().enumerate() {
             flags
                 .set_oci(name)
                 .map_err(|error| JsonError::new(format!("flags[{at}]"), Problem::Value(error)))?;

@@ -125,64 +125,64 @@ fn the_default_filter_is_explained() {
     check(
         native.to_owned(),
         expect![[r#"
-        332 instructions
+            332 instructions, speculation allowed
 
-        x86_64
-          allow: accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod chown
-            chroot clock_adjtime clock_getres clock_gettime clock_nanosleep close close_range connect copy_file_range
-            creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
-            epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate
-            fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock
-            fork fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv
-            futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid
-            getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
-            getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr getxattrat
-            inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
-            io_pgetevents io_setup io_submit ioctl ioprio_get ioprio_set kill landlock_add_rule
-            landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen listmount listxattr
-            listxattrat llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack membarrier memfd_create
-            memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap modify_ldt mprotect
-            mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgget msgrcv
-            msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat openat2 pause
-            pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv
-            preadv2 prlimit64 process_mrelease process_vm_readv process_vm_writev pselect6 ptrace pwrite64 pwritev
-            pwritev2 read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr
-            removexattrat rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending
-            rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo
-            sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam
-            sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler
-            sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto set_robust_list
-            set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
-            setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr setxattrat shmat shmctl shmdt
-            shmget shutdown sigaltstack signalfd signalfd4 socketpair splice stat statfs statmount statx symlink
-            symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
-            timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask
-            uname unlink unlinkat uretprobe utime utimensat utimes vfork vmsplice wait4 waitid write writev
-          errno 1 (EPERM): _sysctl acct add_key afs_syscall bpf clock_settime create_module delete_module
-            fanotify_init finit_module fsconfig fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg
-            init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load
-            keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind migrate_pages mount
-            mount_setattr move_mount move_pages nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd
-            pivot_root process_madvise putpmsg query_module quotactl quotactl_fd reboot request_key security
-            set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon sysfs
-            syslog tuxcall umount2 unshare uprobe uselib userfaultfd ustat vhangup vserver
-          errno 38 (ENOSYS): clone3 file_getattr file_setattr listns open_tree_attr rseq_slice_yield numbers from 467
-          clone, by its arguments:
-              19  look at the lower half of argument 0
-              20  if has a bit of 0x7e020000 errno 1 (EPERM), else allow
-          personality, by its arguments:
-              24  look at the lower half of argument 0
-              25  if == 0x0 allow, else go to 27
-              27  if == 0x8 allow, else go to 29
-              29  if == 0x20000 allow, else go to 31
-              31  if == 0x20008 allow, else go to 33
-              33  if == 0xffffffff allow, else errno 1 (EPERM)
-          socket, by its arguments:
-              12  look at the lower half of argument 0
-              13  if >= 0x26 go to 15, else allow
-              15  if == 0x27 allow, else go to 17
-              17  if > 0x28 allow, else errno 1 (EPERM)
-    "#]],
+            x86_64
+              allow: accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset chdir chmod chown
+                chroot clock_adjtime clock_getres clock_gettime clock_nanosleep close close_range connect copy_file_range
+                creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait
+                epoll_wait_old eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64 fallocate
+                fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown fchownat fcntl fdatasync fgetxattr flistxattr flock
+                fork fremovexattr fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv
+                futex_wake futimesat get_robust_list get_thread_area getcpu getcwd getdents getdents64 getegid geteuid
+                getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
+                getresuid getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid getxattr getxattrat
+                inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
+                io_pgetevents io_setup io_submit ioctl ioprio_get ioprio_set kill landlock_add_rule
+                landlock_create_ruleset landlock_restrict_self lchown lgetxattr link linkat listen listmount listxattr
+                listxattrat llistxattr lremovexattr lseek lsetxattr lstat madvise map_shadow_stack membarrier memfd_create
+                memfd_secret mincore mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap modify_ldt mprotect
+                mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink mremap mseal msgctl msgget msgrcv
+                msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat open openat openat2 pause
+                pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll prctl pread64 preadv
+                preadv2 prlimit64 process_mrelease process_vm_readv process_vm_writev pselect6 ptrace pwrite64 pwritev
+                pwritev2 read readahead readlink readlinkat readv recvfrom recvmmsg recvmsg remap_file_pages removexattr
+                removexattrat rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending
+                rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo
+                sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam
+                sched_getscheduler sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler
+                sched_yield seccomp select semctl semget semop semtimedop sendfile sendmmsg sendmsg sendto set_robust_list
+                set_thread_area set_tid_address setfsgid setfsuid setgid setgroups setitimer setpgid setpriority setregid
+                setresgid setresuid setreuid setrlimit setsid setsockopt setuid setxattr setxattrat shmat shmctl shmdt
+                shmget shutdown sigaltstack signalfd signalfd4 socketpair splice stat statfs statmount statx symlink
+                symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
+                timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask
+                uname unlink unlinkat uretprobe utime utimensat utimes vfork vmsplice wait4 waitid write writev
+              errno 1 (EPERM): _sysctl acct add_key afs_syscall bpf clock_settime create_module delete_module
+                fanotify_init finit_module fsconfig fsmount fsopen fspick get_kernel_syms get_mempolicy getpmsg
+                init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load
+                keyctl lookup_dcookie lsm_get_self_attr lsm_list_modules lsm_set_self_attr mbind migrate_pages mount
+                mount_setattr move_mount move_pages nfsservctl open_by_handle_at open_tree perf_event_open pidfd_getfd
+                pivot_root process_madvise putpmsg query_module quotactl quotactl_fd reboot request_key security
+                set_mempolicy set_mempolicy_home_node setdomainname sethostname setns settimeofday swapoff swapon sysfs
+                syslog tuxcall umount2 unshare uprobe uselib userfaultfd ustat vhangup vserver
+              errno 38 (ENOSYS): clone3 file_getattr file_setattr listns open_tree_attr rseq_slice_yield numbers from 467
+              clone, by its arguments:
+                  19  look at the lower half of argument 0
+                  20  if has a bit of 0x7e020000 errno 1 (EPERM), else allow
+              personality, by its arguments:
+                  24  look at the lower half of argument 0
+                  25  if == 0x0 allow, else go to 27
+                  27  if == 0x8 allow, else go to 29
+                  29  if == 0x20000 allow, else go to 31
+                  31  if == 0x20008 allow, else go to 33
+                  33  if == 0xffffffff allow, else errno 1 (EPERM)
+              socket, by its arguments:
+                  12  look at the lower half of argument 0
+                  13  if >= 0x26 go to 15, else allow
+                  15  if == 0x27 allow, else go to 17
+                  17  if > 0x28 allow, else errno 1 (EPERM)
+        "#]],
     );
     assert!(
         others.contains("\nx32\n") && others.ends_with("\nany other interface (aarch64, arm): kill thread\n")
