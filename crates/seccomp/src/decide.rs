@@ -226,10 +226,35 @@ impl<'a> Named<'a> {
                 entries.extend(through_multiplexer(rule, index, call));
             }
         }
-        entries.sort_unstable_by_key(|entry| (entry.number, entry.rule, entry.carried));
+        let entries = by_number(&entries);
         let stub = newest != 0 && !profile.default_action.is_permissive();
         Self { rules: &profile.rules, arch, entries, newest: stub.then_some(newest) }
     }
+}
+
+/// Sorts by number and keeps the order of the rules; in one pass, because numbers are small and dense.
+fn by_number(entries: &[Entry]) -> Vec<Entry> {
+    const SLOTS: usize = 1024;
+    // Calls that only 32-bit Arm has lie far above all others; they share the last slot.
+    let slot = |entry: &Entry| SLOTS.min((entry.number & !X32_BIT) as usize + 1);
+    let Some(any) = entries.first() else { return Vec::new() };
+    let mut starts = [0; SLOTS + 1];
+    for entry in entries {
+        starts[slot(entry)] += 1;
+    }
+    let mut start = 0;
+    for count in &mut starts {
+        start += std::mem::replace(count, start);
+    }
+    let last = starts[SLOTS];
+    let mut sorted = vec![*any; entries.len()];
+    for entry in entries {
+        let at = &mut starts[slot(entry)];
+        sorted[*at] = *entry;
+        *at += 1;
+    }
+    sorted[last..].sort_by_key(|entry| entry.number);
+    sorted
 }
 
 /// That a rule applies to a number.
