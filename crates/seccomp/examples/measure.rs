@@ -1,11 +1,17 @@
 //! How long the steps from profile to filter take: `cargo run --release -p holm-seccomp --example measure`.
+//!
+//! With a directory as argument: how long one question to a cache there takes in a fresh process.
 
 use seccomp::{Arch, Cache, compile, default_filter, default_profile};
 use std::hint::black_box;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn main() {
     let caps = 0xa804_25fb;
+    if let Some(directory) = std::env::args_os().nth(1) {
+        return ask_once(directory.as_ref());
+    }
     let profile = default_profile(caps, (6, 18), Arch::X86_64);
     let filter = compile(&profile, Arch::X86_64).expect("the default profile compiles");
     println!("default profile: {} instructions", filter.instructions().len());
@@ -24,6 +30,14 @@ fn main() {
         report("cache, found", || drop(black_box(cache.compile(black_box(&profile), Arch::X86_64))));
     }
     std::fs::remove_dir_all(&directory).expect("the directory is ours");
+}
+
+fn ask_once(directory: &Path) {
+    let profile = default_profile(0xa804_25fb, (6, 18), Arch::X86_64);
+    let start = Instant::now();
+    let cache = std::fs::File::open(directory).map(Into::into).map(Cache::new);
+    let answer = cache.map(|cache| cache.map(|cache| cache.compile(&profile, Arch::X86_64)));
+    println!("{answer:?} after {:?}", start.elapsed());
 }
 
 /// The first run (cold caches, as in a launch), and the median of many.

@@ -58,7 +58,7 @@ const FOREIGN: [&str; 16] = [
 ];
 
 impl Arch {
-    /// All of them, in the order of [`Arch::index`].
+    /// All of them.
     pub const ALL: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
 
     /// The architecture this program is built for, if filters can be made for it.
