@@ -11,7 +11,7 @@ use cgroups::controller::memory::MemoryStats;
 use cgroups::error::Error;
 use cgroups::events::{Event, Events, Watch};
 use cgroups::limits::{DeviceAccess, DeviceKind, DeviceNumber, DeviceRule, HugepageLimit, Rate, Throttle};
-use cgroups::{Cgroup, Controller, Layout, Limit, Limits, Place, Version};
+use cgroups::{Cgroup, Controller, Layout, Limit, Limits, Place, Recorded, Version};
 use common::*;
 
 const MIB: u64 = 1024 * 1024;
@@ -158,6 +158,11 @@ fn a_fork_bomb_stops_at_the_limit_and_dies_at_once() {
     wait_until(|| group.pids_stats().unwrap().unwrap().limit_hits > 0);
     let stats = group.pids_stats().unwrap().unwrap();
     assert!(stats.current <= 40 && stats.max == Some(40), "{stats:?}");
+    group.freeze(PATIENCE).unwrap();
+    let hits = || group.pids_stats().unwrap().unwrap().limit_hits;
+    let before = hits();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(hits(), before, "a frozen bomb forks");
     group.kill_and_reap(&mut child);
     assert!(group.tasks().unwrap().is_empty());
 }
@@ -198,7 +203,8 @@ fn a_fork_bomb_is_killed_by_list_as_well() {
 #[test]
 fn a_frozen_group_stands_and_goes_on_and_can_be_killed() {
     let Some(layout) = host("frozen") else { return };
-    let mut views = vec![Layout { v1: Vec::new(), ..layout.clone() }, layout];
+    let mut views =
+        vec![Layout { v1: Vec::new(), ..layout.clone() }, Layout { v2: None, ..layout.clone() }, layout];
     views.retain(|view| view.hierarchies().next().is_some());
     for layout in views {
         let group = Own::new("frozen", &layout, &Limits::default());
@@ -376,6 +382,31 @@ fn a_limit_without_its_controller_is_refused() {
     let nowhere = Place::Nowhere("no delegation".to_owned());
     let wanted = cgroups::Wanted { place: &nowhere, limits: &limits, which: cgroups::Which::All };
     assert!(cgroups::plan(&layout, &wanted).is_err());
+}
+
+#[test]
+fn a_group_can_be_made_below_the_own_one() {
+    let Some(layout) = host("own") else { return };
+    // The own group of v2 holds this process; without limits that is no obstacle.
+    let place = Place::Own(path("own"));
+    let wanted = cgroups::Wanted { place: &place, limits: &Limits::default(), which: cgroups::Which::Needed };
+    let group = Own(Cgroup::create(&cgroups::plan(&layout, &wanted).unwrap()).unwrap());
+    let mut child = group.run("exec sleep 60");
+    assert_eq!(group.processes().unwrap(), [child.0.id()]);
+    group.kill_and_reap(&mut child);
+}
+
+#[test]
+fn a_record_that_leads_elsewhere_is_refused() {
+    let Some(layout) = host("record") else { return };
+    let group = Own::new("record", &layout, &Limits::default());
+    let recorded = group.recorded();
+    for path in ["", "..", "a/../../b", "/etc", "."] {
+        let spoilt = Recorded { path: path.into(), ..recorded[0].clone() };
+        assert!(Cgroup::open(&[spoilt]).is_err(), "{path}");
+    }
+    let elsewhere = Recorded { mount: std::env::temp_dir(), ..recorded[0].clone() };
+    assert!(Cgroup::open(&[elsewhere]).is_err());
 }
 
 #[test]
