@@ -147,6 +147,11 @@ fn memory_beyond_the_limit_kills_and_is_told() {
     assert!(group.oom_kills().unwrap().unwrap() >= 1);
     let stats = group.memory_stats().unwrap().unwrap();
     assert!(stats.limit_hits > 0 && stats.max_bytes == Some(16 * MIB), "{stats:?}");
+    group.remove(PATIENCE).unwrap();
+    if layout.serving(Controller::Memory).unwrap().version == Version::V1 {
+        let rest = std::iter::from_fn(|| events.next(Duration::from_millis(500)).unwrap());
+        assert!(rest.take(10).any(|event| event == Event::Removed));
+    }
 }
 
 #[test]
