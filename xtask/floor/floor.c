@@ -1,0 +1,324 @@
+// The floor: the kernel operations of a container launch, made bare.
+//
+//   floor [--view v1|v2|hybrid] [--net none|clone|child|parent] [--user] [--seccomp FILE] … ROOTFS PROGRAM
+//
+// It parses nothing, keeps no state, follows paths it trusts and protects nothing of its own: what remains is what
+// the kernel costs. Its options choose between arrangements with the same result, so that each can be measured.
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IN_FLOOR
+#include "stage.c"
+
+__asm__(".pushsection .data\n.balign 4096\nstage_elf:\n.incbin \"" STAGE "\"\nstage_end:\n.popsection\n");
+extern char stage_elf[], stage_end[];
+
+static const char *hierarchies[10] = {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified"};
+enum { CPUSET = 2, DEVICES = 4, UNIFIED = 9 };
+enum view { V1, V2, HYBRID };
+enum net { NET_NONE, NET_CLONE, NET_CHILD, NET_PARENT, NET_CHILD_LATE };
+
+static struct { enum view view; enum net net; int user, fork, before, dev_parent, assemble, spin, loop, profile, lo, nsfd, push, nodev, ns_child; const char *seccomp, *rootfs, *program, *cpus; } o = {.net = NET_CLONE, .loop = 1};
+
+static long ok(long outcome, int line) {
+    if (outcome < 0) { fprintf(stderr, "floor.c:%d: %s\n", line, strerror(errno)); exit(125); }
+    return outcome;
+}
+#define OK(x) ok((long)(x), __LINE__)
+
+static int base[10], dir[10];
+
+static void put(int at, const char *file, const char *text) {
+    int fd = OK(openat(at, file, O_WRONLY | O_CLOEXEC));
+    OK(write(fd, text, strlen(text)));
+    close(fd);
+}
+
+static int first(void) { return o.view == V2 ? UNIFIED : 0; }
+static int last(void) { return o.view == V1 ? UNIFIED : 10; }
+
+static void make_one(const char *id, int i) {
+    OK(mkdirat(base[i], id, 0755));
+    dir[i] = OK(openat(base[i], id, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// The device rules of the default configuration, as a v1 list.
+static void device_list(void) {
+    static const char *const allowed[] = {"c *:* m", "b *:* m", "c 1:3 rwm", "c 1:8 rwm", "c 1:7 rwm", "c 5:0 rwm", "c 1:5 rwm", "c 1:9 rwm", "c 136:* rwm", "c 5:2 rwm"};
+    put(dir[DEVICES], "devices.deny", "a");
+    int fd = OK(openat(dir[DEVICES], "devices.allow", O_WRONLY | O_CLOEXEC));
+    for (int i = 0; i < 10; i++) OK(write(fd, allowed[i], strlen(allowed[i])));
+    close(fd);
+}
+
+// The same as a program: r2 = type and access, r3 = major, r4 = minor.
+static void device_program(void) {
+#define I(c, d, s, f, i) {.code = (c), .dst_reg = (d), .src_reg = (s), .off = (f), .imm = (i)}
+    struct bpf_insn prog[] = {
+        I(0x61, 2, 1, 0, 0), I(0x61, 3, 1, 4, 0), I(0x61, 4, 1, 8, 0),
+        I(0xbf, 5, 2, 0, 0), I(0x77, 5, 0, 0, 16), I(0x55, 5, 0, 1, 1), I(0x05, 0, 0, 8, 0), // mknod alone: allowed
+        I(0x15, 3, 0, 7, 136), I(0x55, 3, 0, 3, 5), I(0x15, 4, 0, 5, 0), I(0x15, 4, 0, 4, 2), I(0x05, 0, 0, 1, 0),
+        I(0x15, 3, 0, 2, 1), I(0xb7, 0, 0, 0, 0), I(0x95, 0, 0, 0, 0),
+        I(0xb7, 0, 0, 0, 1), I(0x95, 0, 0, 0, 0)};
+    union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (unsigned long)prog, .insn_cnt = sizeof prog / sizeof *prog, .license = (unsigned long)"GPL"};
+    int fd = OK(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load));
+    union bpf_attr attach = {.target_fd = dir[UNIFIED], .attach_bpf_fd = fd, .attach_type = BPF_CGROUP_DEVICE, .attach_flags = BPF_F_ALLOW_MULTI};
+    OK(syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    close(fd);
+}
+
+static void send_turn(int sock, const int *fds, int count) {
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    struct { struct cmsghdr h; int fd[32]; } control = {.h = {.cmsg_len = CMSG_LEN(count * 4), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    memcpy(control.fd, fds, count * 4);
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = count ? &control : 0, .msg_controllen = count ? CMSG_SPACE(count * 4) : 0};
+    OK(sendmsg(sock, &m, 0));
+}
+
+// tmpfs with the v1 hierarchies of this container, detached; filled before it is attached anywhere.
+static int cgroup_tree(void) {
+    static const char *const options[] = {"mode", "755", 0};
+    int tree = made("tmpfs", NOSUID | NODEV | NOEXEC, options);
+    for (int i = 0; i < last(); i++) {
+        OK(mkdirat(tree, hierarchies[i], 0755));
+        int m = cloned(dir[i], "");
+        OK(m);
+        OK(move(m, tree, hierarchies[i]));
+        close(m);
+    }
+    set_attrs(tree, RDONLY | NOSUID | NODEV | NOEXEC, 0, 1);
+    return tree;
+}
+
+static char stack[32768] __attribute__((aligned(4096)));
+static int stage_fd, map_turn_fd = -1;
+static int enter(void *unused) {
+    (void)unused;
+    if (map_turn_fd >= 0) {
+        // An exec before the maps are written would take every capability: uid 0 does not exist there yet.
+        char byte;
+        syscall(SYS_read, map_turn_fd, &byte, 1);
+        syscall(SYS_setresgid, 0, 0, 0);
+        syscall(SYS_setresuid, 0, 0, 0);
+    }
+    static char *argv[] = {"init", 0};
+    syscall(SYS_execveat, stage_fd, "", argv, argv + 1, AT_EMPTY_PATH);
+    syscall(SYS_exit, 127);
+    return 0;
+}
+
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e6 + t.tv_nsec / 1e3; }
+static unsigned long tsc(void) { unsigned lo, hi; __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)); return (unsigned long)hi << 32 | lo; }
+
+#define MAX_RUNS 5000
+static struct series { char name[32]; double *at; int n; } series[100];
+static int nseries;
+static void note(const char *name, double v) {
+    int i = 0;
+    while (i < nseries && strcmp(series[i].name, name)) i++;
+    if (i == nseries) { nseries++; strncpy(series[i].name, name, 31); series[i].at = malloc(MAX_RUNS * sizeof(double)); }
+    series[i].at[series[i].n++] = v;
+}
+static int by_value(const void *a, const void *b) { double x = *(double *)a, y = *(double *)b; return x < y ? -1 : x > y; }
+#define PMARK(name) (o.profile ? (void)(ptime[np] = tsc(), pname[np++] = (name)) : (void)0)
+static unsigned long ptime[60]; static const char *pname[60]; static int np;
+
+static int launch(void) {
+    char id[32];
+    snprintf(id, sizeof id, "floor-%d", getpid());
+    np = 0;
+    PMARK("P begin");
+    int sock[2], prof[2] = {-1, -1};
+    OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock));
+    if (o.profile) OK(pipe2(prof, O_CLOEXEC));
+    static struct params q;
+    memset(&q, 0, sizeof q);
+    q = (struct params){.magic = PARAMS_MAGIC, .turn_fd = sock[1], .rootfs_fd = -1, .dev_fd = -1, .cgroup_tree = -1, .seccomp_fd = -1, .profile_fd = prof[1],
+        .cgroup_namespace = 1, .assemble = o.assemble, .privatise = 1, .spin = o.spin, .last_cap = 40, .loopback = o.lo, .affinity = o.push == 2 ? 3 : 0};
+    strcpy(q.rootfs, o.rootfs), strcpy(q.program, o.program);
+    if (o.seccomp) q.seccomp_fd = OK(open(o.seccomp, O_RDONLY | O_CLOEXEC));
+    for (int i = first(); i < last(); i++) base[i] = -1;
+    for (int i = first(); i < last(); i++) {
+        char path[64];
+        snprintf(path, sizeof path, o.view == V2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/%s", hierarchies[i]);
+        base[i] = OK(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
+    PMARK("P open bases");
+    int has_v2 = o.view != V1, has_v1 = o.view != V2, net_fd = -1;
+    if (has_v2) make_one(id, UNIFIED);
+    int tasks[12], ntasks = 0;
+#define CGROUPS() do { if (has_v1) { for (int i = 0; i < UNIFIED; i++) make_one(id, i); PMARK("P mkdir+open v1"); \
+        put(dir[CPUSET], "cpuset.cpus", o.cpus), put(dir[CPUSET], "cpuset.mems", "0"); device_list(); PMARK("P limits"); \
+        for (int i = 0; i < UNIFIED; i++) tasks[ntasks++] = OK(openat(dir[i], "tasks", O_WRONLY | O_CLOEXEC)); PMARK("P open tasks"); } \
+        if (has_v2 && !o.nodev) device_program(), PMARK("P device bpf"); } while (0)
+    if (o.before) CGROUPS();
+    unsigned long spaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+    if (o.net == NET_CLONE) spaces |= CLONE_NEWNET;
+    if (o.net == NET_CHILD) q.unshare_first = CLONE_NEWNET;
+    if (o.net == NET_CHILD_LATE) q.unshare_late = CLONE_NEWNET;
+    if (o.ns_child) q.unshare_first |= spaces & ~(unsigned long)(CLONE_NEWPID), spaces = CLONE_NEWPID;
+    if (o.user) spaces |= CLONE_NEWUSER, q.map_turn = o.fork, map_turn_fd = o.fork ? -1 : sock[1];
+    q.join_net = o.net == NET_PARENT;
+    q.cgroup_turn = has_v1 || q.join_net || (has_v2 && !o.nodev);
+    q.cgroup_tree_given = has_v1;
+    q.dev_by_parent = q.root_turn = o.user;
+    if (!o.user && !o.assemble) q.rootfs_fd = OK(cloned(AT_FDCWD, o.rootfs));
+    // These pass through the stage's exec; everything else closes there.
+    int passed[] = {q.turn_fd, q.rootfs_fd, q.seccomp_fd, q.profile_fd};
+    for (int i = 0; i < 4; i++) if (passed[i] >= 0) fcntl(passed[i], F_SETFD, 0);
+    PMARK("P rootfs");
+    struct clone_args args = {.flags = spaces | CLONE_PIDFD, .exit_signal = SIGCHLD};
+    int pidfd;
+    args.pidfd = (unsigned long)&pidfd;
+    if (has_v2) args.flags |= CLONE_INTO_CGROUP, args.cgroup = dir[UNIFIED];
+    long pid;
+    if (o.fork) {
+        pid = OK(syscall(SYS_clone3, &args, sizeof args));
+        if (!pid) { stage_main(&q); _exit(0); }
+    } else {
+        // The stage's data segment holds the parameters; the image is patched here and written once.
+        unsigned long *at = (unsigned long *)stage_elf;
+        while (*at != PARAMS_MAGIC) at += 512;
+        memcpy(at, &q, sizeof q);
+        stage_fd = OK(memfd_create("init", MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10));
+        OK(write(stage_fd, stage_elf, stage_end - stage_elf));
+        OK(fcntl(stage_fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE));
+        PMARK("P memfd");
+        args.flags |= CLONE_VM;
+        args.stack = (unsigned long)stack, args.stack_size = sizeof stack;
+        // clone3 with a stack needs its return in the child handled by hand; one instruction sequence does both.
+        register long r10 __asm__("r10") = 0;
+        __asm__ volatile("syscall\n test %%eax,%%eax\n jnz 1f\n xor %%edi,%%edi\n call enter_c\n hlt\n1:" : "=a"(pid) : "a"(SYS_clone3), "D"(&args), "S"(sizeof args), "r"(r10) : "rcx", "r11", "memory", "rdx", "r8", "r9");
+        if (pid < 0) errno = -pid, OK(-1);
+    }
+    PMARK("P clone3");
+    if (o.push) {
+        // A kernel that packs tasks onto one processor would let the child wait until this process sleeps.
+        unsigned here;
+        syscall(SYS_getcpu, &here, 0, 0);
+        unsigned long other = 3 & ~(1ul << here);
+        syscall(SYS_sched_setaffinity, pid, sizeof other, &other);
+        unsigned long both = 3;
+        if (o.push == 1) syscall(SYS_sched_setaffinity, pid, sizeof both, &both);
+        PMARK("P push");
+    }
+    if (o.user) {
+        char proc[64];
+        snprintf(proc, sizeof proc, "/proc/%ld", pid);
+        int d = OK(open(proc, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        put(d, "uid_map", "0 100000 65536");
+        put(d, "gid_map", "0 100000 65536");
+        PMARK("P maps");
+        send_turn(sock[0], 0, 0);
+        int userns = OK(openat(d, "ns/user", O_RDONLY | O_CLOEXEC));
+        int root = cloned(AT_FDCWD, o.rootfs);
+        OK(root);
+        unsigned long attr[4] = {0x100000, 0, 0, userns};
+        OK(syscall(SYS_mount_setattr, root, "", AT_EMPTY_PATH, attr, sizeof attr));
+        PMARK("P idmapped rootfs");
+        // Device nodes made in a user namespace do not open; made out here they do, and no host device is bound.
+        umask(0);
+        int dev = made("tmpfs", NOSUID | STRICTATIME, dev_options);
+        fill_dev(dev);
+        static const char *const all[] = {"", "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm", "mqueue"};
+        for (int i = 0; i < 15; i++) OK(fchownat(dev, all[i], 100000, 100000, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+        int fds[2] = {root, dev};
+        PMARK("P dev");
+        send_turn(sock[0], fds, 2);
+        close(userns), close(d), close(root), close(dev);
+    }
+    if (!o.before) CGROUPS();
+    if (q.cgroup_turn) {
+        int fds[20], n = 0, tree = -1;
+        if (q.join_net) {
+            OK(unshare(CLONE_NEWNET));
+            fds[n++] = net_fd = OK(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+            PMARK("P netns");
+        }
+        if (has_v1) fds[n++] = tree = cgroup_tree();
+        PMARK("P cgroup tree");
+        for (int i = 0; i < ntasks; i++) fds[n++] = tasks[i];
+        send_turn(sock[0], fds, n);
+        PMARK("P turn");
+        for (int i = 0; i < ntasks; i++) close(tasks[i]);
+        if (tree >= 0) close(tree);
+        if (net_fd >= 0) close(net_fd);
+    }
+    if (q.rootfs_fd >= 0) close(q.rootfs_fd);
+    close(sock[1]);
+    int mnt_fd = -1;
+    if (o.nsfd) mnt_fd = ioctl(pidfd, 0xFF03 /* PIDFD_GET_MNT_NAMESPACE */, 0);
+    PMARK("P before wait");
+    int status;
+    OK(waitpid(pid, &status, __WALL));
+    PMARK("P reaped");
+    for (int i = first(); i < last(); i++) close(dir[i]), OK(unlinkat(base[i], id, AT_REMOVEDIR)), close(base[i]);
+    PMARK("P rmdir");
+    close(sock[0]), close(pidfd);
+    if (!o.fork) close(stage_fd);
+    if (q.seccomp_fd >= 0) close(q.seccomp_fd);
+    if (mnt_fd >= 0) close(mnt_fd);
+    PMARK("P closed");
+    if (o.profile) {
+        static struct params r;
+        close(prof[1]);
+        unsigned long t0 = ptime[0];
+        static double mhz;
+        if (!mhz) { double a = now(); unsigned long b = tsc(); usleep(20000); mhz = (tsc() - b) / (now() - a); }
+        for (int i = 1; i < np; i++) { char name[40]; snprintf(name, 40, "%s", pname[i]); note(name, (ptime[i] - ptime[i - 1]) / mhz); }
+        if (read(prof[0], &r, sizeof r) == sizeof r) {
+            note("C @start since begin", (r.mark_at[0] - t0) / mhz);
+            for (int i = 1; i < r.marks; i++) { char name[40]; snprintf(name, 40, "C %s", r.mark_name[i]); note(name, (r.mark_at[i] - r.mark_at[i - 1]) / mhz); }
+            note("C @end since begin", (r.mark_at[r.marks - 1] - t0) / mhz);
+            for (int i = 0; i < np; i++) if (!strcmp(pname[i], "P reaped")) note("exec+main+exit+reap", (ptime[i] - r.mark_at[r.marks - 1]) / mhz);
+        }
+        note("TOTAL", (ptime[np - 1] - t0) / mhz);
+        close(prof[0]);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+__attribute__((used)) static void enter_c(void) { enter(0); }
+
+int main(int argc, char **argv) {
+    o.cpus = "0-1";
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        char *a = argv[i] + 2;
+#define FLAG(name, field) if (!strcmp(a, name)) { o.field = 1; continue; }
+        FLAG("user", user) FLAG("fork", fork) FLAG("before", before) FLAG("assemble", assemble) FLAG("spin", spin) FLAG("profile", profile) FLAG("lo", lo) FLAG("nsfd", nsfd) FLAG("nodev", nodev) FLAG("push", push) if (!strcmp(a, "pin")) { o.push = 2; continue; } FLAG("ns-child", ns_child)
+        char *v = argv[++i];
+        if (!strcmp(a, "view")) o.view = !strcmp(v, "v1") ? V1 : !strcmp(v, "v2") ? V2 : HYBRID;
+        else if (!strcmp(a, "net")) o.net = !strcmp(v, "none") ? NET_NONE : !strcmp(v, "clone") ? NET_CLONE : !strcmp(v, "child") ? NET_CHILD : !strcmp(v, "late") ? NET_CHILD_LATE : NET_PARENT;
+        else if (!strcmp(a, "seccomp")) o.seccomp = v;
+        else if (!strcmp(a, "loop")) o.loop = atoi(v);
+        else return 125;
+    }
+    if (argc - i != 2) return fprintf(stderr, "floor: ROOTFS PROGRAM\n"), 125;
+    o.rootfs = argv[i], o.program = argv[i + 1];
+    int status = 0;
+    for (int n = 0; n < o.loop && !status; n++) { status = launch(); if (o.loop > 1) usleep(500); }
+    for (int s = 0; s < nseries; s++) {
+        qsort(series[s].at, series[s].n, sizeof(double), by_value);
+        printf("%-28s min %7.1f p10 %7.1f med %7.1f\n", series[s].name, series[s].at[0], series[s].at[series[s].n / 10], series[s].at[series[s].n / 2]);
+    }
+    return status;
+}
