@@ -6,9 +6,16 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[cfg(feature = "std")]
+pub mod bpf;
+#[cfg(feature = "std")]
+pub mod clone;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
+
+pub mod below;
+pub mod raw;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

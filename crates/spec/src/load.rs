@@ -1,0 +1,106 @@
+//! From bytes to a document, or to the place in the bytes that is wrong.
+//!
+//! [`load`] reads a configuration, [`load_as`] any other document. A document is parsed once and without
+//! bookkeeping; only when that fails is the property at fault looked up, from the position of the error.
+
+use crate::config::Spec;
+use crate::json_path;
+use crate::validate::find_nul;
+use report::{Explain, Kind};
+use serde::de::DeserializeOwned;
+
+/// The document cannot be read as what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{message}{}", prefix(.path), position(*.line, *.column))]
+pub struct LoadError {
+    /// The property at fault, such as `linux.namespaces[2].type`; empty when it is the document itself.
+    pub path: String,
+    /// What is wrong, on one line.
+    pub message: String,
+    /// The line in which the parser stopped, from 1; 0 when it did not stop and the path says it all.
+    pub line: usize,
+    /// The byte of that line, from 1.
+    pub column: usize,
+}
+
+fn prefix(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+fn position(line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!(" (line {line}, column {column})") }
+}
+
+impl Explain for LoadError {
+    fn kind(&self) -> Kind {
+        Kind::InvalidInput
+    }
+}
+
+/// Reads a configuration.
+///
+/// ```
+/// let error = spec::load(br#"{"ociVersion": "1.3.0", "linux": {"namespaces": [{"type": "foo"}]}}"#).unwrap_err();
+/// assert_eq!(error.path, "linux.namespaces[0].type");
+/// assert!(error.message.starts_with("unknown variant `foo`, expected one of `pid`, `network`"));
+/// ```
+///
+/// # Errors
+/// [`LoadError`] for what is not JSON, has the wrong type, an unknown value or a property twice, lacks a
+/// required property or has a NUL byte where the kernel would end the string.
+pub fn load(bytes: &[u8]) -> Result<Spec, LoadError> {
+    let spec = load_as(bytes)?;
+    let mut at = None;
+    find_nul(&spec, &mut |path, _| {
+        at.get_or_insert_with(|| path.to_string());
+    });
+    match at {
+        None => Ok(spec),
+        Some(path) => Err(LoadError {
+            path,
+            message: "holds a NUL byte, which would end it for the kernel".to_owned(),
+            line: 0,
+            column: 0,
+        }),
+    }
+}
+
+/// Reads any of the documents of this crate.
+pub fn load_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LoadError> {
+    serde_json::from_slice(bytes).map_err(|error| at_its_place(bytes, &error))
+}
+
+/// `error` with the property it is about.
+fn at_its_place(bytes: &[u8], error: &serde_json::Error) -> LoadError {
+    let (line, column) = (error.line(), error.column());
+    let mut message = error.to_string();
+    let position = format!(" at line {line} column {column}");
+    if message.ends_with(&position) {
+        message.truncate(message.len() - position.len());
+    }
+    LoadError {
+        path: json_path::at(bytes, line, column),
+        message: json_path::one_line(message),
+        line,
+        column,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_no_object() {
+        for (text, path) in [
+            (r#"[]"#, ""),
+            (r#"{"ociVersion":"1.3.0","linux":[]}"#, "linux"),
+            (r#"{"ociVersion":"1.3.0","mounts":[["/"]]}"#, "mounts[0]"),
+            (r#"{"ociVersion":"1.3.0","linux":{"resources":{"memory":[]}}}"#, "linux.resources.memory"),
+        ] {
+            let error = load(text.as_bytes()).unwrap_err();
+            assert_eq!(error.path, path, "{error}");
+            assert!(error.message.starts_with("invalid type: sequence, expected struct"), "{error}");
+        }
+    }
+}
