@@ -31,12 +31,14 @@
 __asm__(".pushsection .data\n.balign 4096\nstage_elf:\n.incbin \"" STAGE "\"\nstage_end:\n.popsection\n");
 extern char stage_elf[], stage_end[];
 
-static const char *hierarchies[10] = {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd", "unified"};
-enum { CPUSET = 2, DEVICES = 4, UNIFIED = 9 };
+// Hierarchies as distributions mount them; a name that is missing, or a symlink to a joint one, is passed over.
+static const char *const hierarchies[] = {"cpuset", "devices", "cpu", "cpuacct", "cpu,cpuacct", "memory", "freezer", "blkio", "pids", "hugetlb",
+    "perf_event", "net_cls", "net_prio", "net_cls,net_prio", "rdma", "misc", "systemd", "unified"};
+enum { CPUSET, DEVICES, UNIFIED = 17, HIERARCHIES };
 enum view { V1, V2, HYBRID };
 enum net { NET_NONE, NET_CLONE, NET_CHILD, NET_PARENT, NET_CHILD_LATE };
 
-static struct { enum view view; enum net net; int user, fork, before, dev_parent, assemble, spin, loop, profile, lo, nsfd, push, nodev, ns_child; const char *seccomp, *rootfs, *program, *cpus; } o = {.net = NET_CLONE, .loop = 1};
+static struct { enum view view; enum net net; int user, fork, before, assemble, spin, loop, profile, lo, push, nodev; const char *seccomp, *rootfs, *program; } o = {.net = NET_CLONE, .loop = 1};
 
 static long ok(long outcome, int line) {
     if (outcome < 0) { fprintf(stderr, "floor.c:%d: %s\n", line, strerror(errno)); exit(125); }
@@ -44,7 +46,7 @@ static long ok(long outcome, int line) {
 }
 #define OK(x) ok((long)(x), __LINE__)
 
-static int base[10], dir[10];
+static int base[HIERARCHIES], dir[HIERARCHIES];
 
 static void put(int at, const char *file, const char *text) {
     int fd = OK(openat(at, file, O_WRONLY | O_CLOEXEC));
@@ -53,11 +55,22 @@ static void put(int at, const char *file, const char *text) {
 }
 
 static int first(void) { return o.view == V2 ? UNIFIED : 0; }
-static int last(void) { return o.view == V1 ? UNIFIED : 10; }
+static int last(void) { return o.view == V1 ? UNIFIED : HIERARCHIES; }
 
 static void make_one(const char *id, int i) {
+    if (base[i] < 0) return;
     OK(mkdirat(base[i], id, 0755));
     dir[i] = OK(openat(base[i], id, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+// A v1 cpuset takes no process before it has processors and memory nodes.
+static void inherit(const char *file) {
+    char text[4096];
+    int fd = OK(openat(base[CPUSET], file, O_RDONLY | O_CLOEXEC));
+    int n = OK(read(fd, text, sizeof text - 1));
+    text[n] = 0;
+    close(fd);
+    put(dir[CPUSET], file, text);
 }
 
 // The device rules of the default configuration, as a v1 list.
@@ -99,6 +112,7 @@ static int cgroup_tree(void) {
     static const char *const options[] = {"mode", "755", 0};
     int tree = made("tmpfs", NOSUID | NODEV | NOEXEC, options);
     for (int i = 0; i < last(); i++) {
+        if (base[i] < 0) continue;
         OK(mkdirat(tree, hierarchies[i], 0755));
         int m = cloned(dir[i], "");
         OK(m);
@@ -142,6 +156,23 @@ static int by_value(const void *a, const void *b) { double x = *(double *)a, y =
 #define PMARK(name) (o.profile ? (void)(ptime[np] = tsc(), pname[np++] = (name)) : (void)0)
 static unsigned long ptime[60]; static const char *pname[60]; static int np;
 
+// Directories, limits, and the v1 files through which the child joins.
+static int fill_cgroups(const char *id, int *tasks) {
+    int n = 0;
+    if (o.view != V2) {
+        for (int i = 0; i < UNIFIED; i++) make_one(id, i);
+        PMARK("P mkdir+open v1");
+        if (base[CPUSET] >= 0) inherit("cpuset.cpus"), inherit("cpuset.mems");
+        if (base[DEVICES] >= 0) device_list();
+        PMARK("P limits");
+        for (int i = 0; i < UNIFIED; i++)
+            if (base[i] >= 0) tasks[n++] = OK(openat(dir[i], "tasks", O_WRONLY | O_CLOEXEC));
+        PMARK("P open tasks");
+    }
+    if (o.view != V1 && !o.nodev) device_program(), PMARK("P device bpf");
+    return n;
+}
+
 static int launch(void) {
     char id[32];
     snprintf(id, sizeof id, "floor-%d", getpid());
@@ -153,29 +184,24 @@ static int launch(void) {
     static struct params q;
     memset(&q, 0, sizeof q);
     q = (struct params){.magic = PARAMS_MAGIC, .turn_fd = sock[1], .rootfs_fd = -1, .dev_fd = -1, .cgroup_tree = -1, .seccomp_fd = -1, .profile_fd = prof[1],
-        .cgroup_namespace = 1, .assemble = o.assemble, .privatise = 1, .spin = o.spin, .last_cap = 40, .loopback = o.lo, .affinity = o.push == 2 ? 3 : 0};
+        .cgroup_namespace = 1, .assemble = o.assemble, .privatise = 1, .spin = o.spin, .last_cap = 40, .loopback = o.lo};
     strcpy(q.rootfs, o.rootfs), strcpy(q.program, o.program);
     if (o.seccomp) q.seccomp_fd = OK(open(o.seccomp, O_RDONLY | O_CLOEXEC));
     for (int i = first(); i < last(); i++) base[i] = -1;
     for (int i = first(); i < last(); i++) {
         char path[64];
         snprintf(path, sizeof path, o.view == V2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/%s", hierarchies[i]);
-        base[i] = OK(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+        base[i] = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     }
     PMARK("P open bases");
     int has_v2 = o.view != V1, has_v1 = o.view != V2, net_fd = -1;
     if (has_v2) make_one(id, UNIFIED);
-    int tasks[12], ntasks = 0;
-#define CGROUPS() do { if (has_v1) { for (int i = 0; i < UNIFIED; i++) make_one(id, i); PMARK("P mkdir+open v1"); \
-        put(dir[CPUSET], "cpuset.cpus", o.cpus), put(dir[CPUSET], "cpuset.mems", "0"); device_list(); PMARK("P limits"); \
-        for (int i = 0; i < UNIFIED; i++) tasks[ntasks++] = OK(openat(dir[i], "tasks", O_WRONLY | O_CLOEXEC)); PMARK("P open tasks"); } \
-        if (has_v2 && !o.nodev) device_program(), PMARK("P device bpf"); } while (0)
-    if (o.before) CGROUPS();
+    int tasks[HIERARCHIES], ntasks = 0;
+    if (o.before) ntasks = fill_cgroups(id, tasks);
     unsigned long spaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
     if (o.net == NET_CLONE) spaces |= CLONE_NEWNET;
     if (o.net == NET_CHILD) q.unshare_first = CLONE_NEWNET;
     if (o.net == NET_CHILD_LATE) q.unshare_late = CLONE_NEWNET;
-    if (o.ns_child) q.unshare_first |= spaces & ~(unsigned long)(CLONE_NEWPID), spaces = CLONE_NEWPID;
     if (o.user) spaces |= CLONE_NEWUSER, q.map_turn = o.fork, map_turn_fd = o.fork ? -1 : sock[1];
     q.join_net = o.net == NET_PARENT;
     q.cgroup_turn = has_v1 || q.join_net || (has_v2 && !o.nodev);
@@ -213,12 +239,14 @@ static int launch(void) {
     PMARK("P clone3");
     if (o.push) {
         // A kernel that packs tasks onto one processor would let the child wait until this process sleeps.
+        // Its old mask comes back at once: left pinned it would wait while another processor is free.
         unsigned here;
+        unsigned long mine[16] = {0}, other[16];
         syscall(SYS_getcpu, &here, 0, 0);
-        unsigned long other = 3 & ~(1ul << here);
-        syscall(SYS_sched_setaffinity, pid, sizeof other, &other);
-        unsigned long both = 3;
-        if (o.push == 1) syscall(SYS_sched_setaffinity, pid, sizeof both, &both);
+        int size = syscall(SYS_sched_getaffinity, 0, sizeof mine, mine);
+        memcpy(other, mine, sizeof mine);
+        other[here / 64] &= ~(1ul << here % 64);
+        if (size > 0 && syscall(SYS_sched_setaffinity, pid, size, other) == 0) syscall(SYS_sched_setaffinity, pid, size, mine);
         PMARK("P push");
     }
     if (o.user) {
@@ -246,7 +274,7 @@ static int launch(void) {
         send_turn(sock[0], fds, 2);
         close(userns), close(d), close(root), close(dev);
     }
-    if (!o.before) CGROUPS();
+    if (!o.before) ntasks = fill_cgroups(id, tasks);
     if (q.cgroup_turn) {
         int fds[20], n = 0, tree = -1;
         if (q.join_net) {
@@ -265,18 +293,16 @@ static int launch(void) {
     }
     if (q.rootfs_fd >= 0) close(q.rootfs_fd);
     close(sock[1]);
-    int mnt_fd = -1;
-    if (o.nsfd) mnt_fd = ioctl(pidfd, 0xFF03 /* PIDFD_GET_MNT_NAMESPACE */, 0);
     PMARK("P before wait");
     int status;
     OK(waitpid(pid, &status, __WALL));
     PMARK("P reaped");
-    for (int i = first(); i < last(); i++) close(dir[i]), OK(unlinkat(base[i], id, AT_REMOVEDIR)), close(base[i]);
+    for (int i = first(); i < last(); i++)
+        if (base[i] >= 0) close(dir[i]), OK(unlinkat(base[i], id, AT_REMOVEDIR)), close(base[i]);
     PMARK("P rmdir");
     close(sock[0]), close(pidfd);
     if (!o.fork) close(stage_fd);
     if (q.seccomp_fd >= 0) close(q.seccomp_fd);
-    if (mnt_fd >= 0) close(mnt_fd);
     PMARK("P closed");
     if (o.profile) {
         static struct params r;
@@ -299,12 +325,11 @@ static int launch(void) {
 __attribute__((used)) static void enter_c(void) { enter(0); }
 
 int main(int argc, char **argv) {
-    o.cpus = "0-1";
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {
         char *a = argv[i] + 2;
 #define FLAG(name, field) if (!strcmp(a, name)) { o.field = 1; continue; }
-        FLAG("user", user) FLAG("fork", fork) FLAG("before", before) FLAG("assemble", assemble) FLAG("spin", spin) FLAG("profile", profile) FLAG("lo", lo) FLAG("nsfd", nsfd) FLAG("nodev", nodev) FLAG("push", push) if (!strcmp(a, "pin")) { o.push = 2; continue; } FLAG("ns-child", ns_child)
+        FLAG("user", user) FLAG("fork", fork) FLAG("before", before) FLAG("assemble", assemble) FLAG("spin", spin) FLAG("profile", profile) FLAG("lo", lo) FLAG("nodev", nodev) FLAG("push", push)
         char *v = argv[++i];
         if (!strcmp(a, "view")) o.view = !strcmp(v, "v1") ? V1 : !strcmp(v, "v2") ? V2 : HYBRID;
         else if (!strcmp(a, "net")) o.net = !strcmp(v, "none") ? NET_NONE : !strcmp(v, "clone") ? NET_CLONE : !strcmp(v, "child") ? NET_CHILD : !strcmp(v, "late") ? NET_CHILD_LATE : NET_PARENT;

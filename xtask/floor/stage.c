@@ -280,7 +280,6 @@ static int stage_main(struct params *params) {
     if (p->seccomp_fd >= 0) prog.len = MUST(S3(NR_read, p->seccomp_fd, blob, sizeof blob)) / 8;
     MUST(S3(NR_close_range, 3, ~0u, 4));
     if (prog.len) MUST(S3(NR_seccomp, 1, 0, &prog)), mark("seccomp");
-    if (p->affinity) S3(203, 0, 8, &p->affinity);
     mark("end");
     if (p->profile_fd >= 0) S3(NR_write, p->profile_fd, p, sizeof *p);
     char *argv[] = {p->program, 0}, *env[] = {"PATH=/bin", 0};
