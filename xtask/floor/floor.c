@@ -1,6 +1,7 @@
 // The floor: the kernel operations of a container launch, made bare.
 //
-//   floor [--view v1|v2|hybrid] [--net none|clone|child|parent] [--user] [--seccomp FILE] … ROOTFS PROGRAM
+//   floor [--view v1|v2|hybrid] [--net none|clone|child|parent] [--user] [--seccomp FILE] [--push] [--fork]
+//         [--profile] [--loop N] ROOTFS PROGRAM
 //
 // It parses nothing, keeps no state, follows paths it trusts and protects nothing of its own: what remains is what
 // the kernel costs. Its options choose between arrangements with the same result, so that each can be measured.
@@ -27,6 +28,7 @@
 
 #define IN_FLOOR
 #include "stage.c"
+#include "profile.h"
 
 __asm__(".pushsection .data\n.balign 4096\nstage_elf:\n.incbin \"" STAGE "\"\nstage_end:\n.popsection\n");
 extern char stage_elf[], stage_end[];
@@ -36,9 +38,14 @@ static const char *const hierarchies[] = {"cpuset", "devices", "cpu", "cpuacct",
     "perf_event", "net_cls", "net_prio", "net_cls,net_prio", "rdma", "misc", "systemd", "unified"};
 enum { CPUSET, DEVICES, UNIFIED = 17, HIERARCHIES };
 enum view { V1, V2, HYBRID };
-enum net { NET_NONE, NET_CLONE, NET_CHILD, NET_PARENT, NET_CHILD_LATE };
+enum net { NET_NONE, NET_CLONE, NET_CHILD, NET_PARENT };
 
-static struct { enum view view; enum net net; int user, fork, before, assemble, spin, loop, profile, lo, push, nodev; const char *seccomp, *rootfs, *program; } o = {.net = NET_CLONE, .loop = 1};
+static struct {
+    enum view view;
+    enum net net;
+    int user, fork, push, lo, nodev, profile, loop;
+    const char *seccomp, *rootfs, *program;
+} o = {.net = NET_CLONE, .loop = 1};
 
 static long ok(long outcome, int line) {
     if (outcome < 0) { fprintf(stderr, "floor.c:%d: %s\n", line, strerror(errno)); exit(125); }
@@ -82,15 +89,21 @@ static void device_list(void) {
     close(fd);
 }
 
-// The same as a program: r2 = type and access, r3 = major, r4 = minor.
+// The same as a program for v2. Its input: type (2: character device) and access (1: mknod) in one word, major, minor.
 static void device_program(void) {
 #define I(c, d, s, f, i) {.code = (c), .dst_reg = (d), .src_reg = (s), .off = (f), .imm = (i)}
+#define LOAD(reg, at) I(0x61, reg, 1, at, 0)
+#define IF_EQUAL(reg, value, skip) I(0x15, reg, 0, skip, value)
+#define IF_NOT(reg, value, skip) I(0x55, reg, 0, skip, value)
+#define RETURN(value) I(0xb7, 0, 0, 0, value), I(0x95, 0, 0, 0, 0)
     struct bpf_insn prog[] = {
-        I(0x61, 2, 1, 0, 0), I(0x61, 3, 1, 4, 0), I(0x61, 4, 1, 8, 0),
-        I(0xbf, 5, 2, 0, 0), I(0x77, 5, 0, 0, 16), I(0x55, 5, 0, 1, 1), I(0x05, 0, 0, 8, 0), // mknod alone: allowed
-        I(0x15, 3, 0, 7, 136), I(0x55, 3, 0, 3, 5), I(0x15, 4, 0, 5, 0), I(0x15, 4, 0, 4, 2), I(0x05, 0, 0, 1, 0),
-        I(0x15, 3, 0, 2, 1), I(0xb7, 0, 0, 0, 0), I(0x95, 0, 0, 0, 0),
-        I(0xb7, 0, 0, 0, 1), I(0x95, 0, 0, 0, 0)};
+        LOAD(2, 0), LOAD(3, 4), LOAD(4, 8),
+        I(0xbf, 5, 2, 0, 0), I(0x77, 5, 0, 0, 16), IF_EQUAL(5, 1, 16), // any mknod
+        I(0x57, 2, 0, 0, 0xffff), IF_NOT(2, 2, 12),                     // no other access to block devices
+        IF_EQUAL(3, 136, 13), IF_EQUAL(3, 5, 7), IF_NOT(3, 1, 9),
+        IF_EQUAL(4, 3, 10), IF_EQUAL(4, 5, 9), IF_EQUAL(4, 7, 8), IF_EQUAL(4, 8, 7), IF_EQUAL(4, 9, 6), I(0x05, 0, 0, 3, 0),
+        IF_EQUAL(4, 0, 4), IF_EQUAL(4, 2, 3), I(0x05, 0, 0, 0, 0),
+        RETURN(0), RETURN(1)};
     union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insns = (unsigned long)prog, .insn_cnt = sizeof prog / sizeof *prog, .license = (unsigned long)"GPL"};
     int fd = OK(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load));
     union bpf_attr attach = {.target_fd = dir[UNIFIED], .attach_bpf_fd = fd, .attach_type = BPF_CGROUP_DEVICE, .attach_flags = BPF_F_ALLOW_MULTI};
@@ -110,7 +123,7 @@ static void send_turn(int sock, const int *fds, int count) {
 // tmpfs with the v1 hierarchies of this container, detached; filled before it is attached anywhere.
 static int cgroup_tree(void) {
     static const char *const options[] = {"mode", "755", 0};
-    int tree = made("tmpfs", NOSUID | NODEV | NOEXEC, options);
+    int tree = made("tmpfs", "tmpfs", NOSUID | NODEV | NOEXEC, options);
     for (int i = 0; i < last(); i++) {
         if (base[i] < 0) continue;
         OK(mkdirat(tree, hierarchies[i], 0755));
@@ -119,7 +132,7 @@ static int cgroup_tree(void) {
         OK(move(m, tree, hierarchies[i]));
         close(m);
     }
-    set_attrs(tree, RDONLY | NOSUID | NODEV | NOEXEC, 0, 1);
+    set_attrs(tree, RDONLY | NOSUID | NODEV | NOEXEC, 1);
     return tree;
 }
 
@@ -139,22 +152,6 @@ static int enter(void *unused) {
     syscall(SYS_exit, 127);
     return 0;
 }
-
-static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e6 + t.tv_nsec / 1e3; }
-static unsigned long tsc(void) { unsigned lo, hi; __asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)); return (unsigned long)hi << 32 | lo; }
-
-#define MAX_RUNS 5000
-static struct series { char name[32]; double *at; int n; } series[100];
-static int nseries;
-static void note(const char *name, double v) {
-    int i = 0;
-    while (i < nseries && strcmp(series[i].name, name)) i++;
-    if (i == nseries) { nseries++; strncpy(series[i].name, name, 31); series[i].at = malloc(MAX_RUNS * sizeof(double)); }
-    series[i].at[series[i].n++] = v;
-}
-static int by_value(const void *a, const void *b) { double x = *(double *)a, y = *(double *)b; return x < y ? -1 : x > y; }
-#define PMARK(name) (o.profile ? (void)(ptime[np] = tsc(), pname[np++] = (name)) : (void)0)
-static unsigned long ptime[60]; static const char *pname[60]; static int np;
 
 // Directories, limits, and the v1 files through which the child joins.
 static int fill_cgroups(const char *id, int *tasks) {
@@ -176,7 +173,7 @@ static int fill_cgroups(const char *id, int *tasks) {
 static int launch(void) {
     char id[32];
     snprintf(id, sizeof id, "floor-%d", getpid());
-    np = 0;
+    if (o.profile) profiling = 1, np = 0;
     PMARK("P begin");
     int sock[2], prof[2] = {-1, -1};
     OK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock));
@@ -184,8 +181,8 @@ static int launch(void) {
     static struct params q;
     memset(&q, 0, sizeof q);
     q = (struct params){.magic = PARAMS_MAGIC, .turn_fd = sock[1], .rootfs_fd = -1, .dev_fd = -1, .cgroup_tree = -1, .seccomp_fd = -1, .profile_fd = prof[1],
-        .cgroup_namespace = 1, .assemble = o.assemble, .privatise = 1, .spin = o.spin, .last_cap = 40, .loopback = o.lo};
-    strcpy(q.rootfs, o.rootfs), strcpy(q.program, o.program);
+        .last_cap = 40, .loopback = o.lo};
+    strncpy(q.program, o.program, sizeof q.program - 1);
     if (o.seccomp) q.seccomp_fd = OK(open(o.seccomp, O_RDONLY | O_CLOEXEC));
     for (int i = first(); i < last(); i++) base[i] = -1;
     for (int i = first(); i < last(); i++) {
@@ -196,18 +193,15 @@ static int launch(void) {
     PMARK("P open bases");
     int has_v2 = o.view != V1, has_v1 = o.view != V2, net_fd = -1;
     if (has_v2) make_one(id, UNIFIED);
-    int tasks[HIERARCHIES], ntasks = 0;
-    if (o.before) ntasks = fill_cgroups(id, tasks);
     unsigned long spaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
     if (o.net == NET_CLONE) spaces |= CLONE_NEWNET;
     if (o.net == NET_CHILD) q.unshare_first = CLONE_NEWNET;
-    if (o.net == NET_CHILD_LATE) q.unshare_late = CLONE_NEWNET;
     if (o.user) spaces |= CLONE_NEWUSER, q.map_turn = o.fork, map_turn_fd = o.fork ? -1 : sock[1];
     q.join_net = o.net == NET_PARENT;
     q.cgroup_turn = has_v1 || q.join_net || (has_v2 && !o.nodev);
     q.cgroup_tree_given = has_v1;
     q.dev_by_parent = q.root_turn = o.user;
-    if (!o.user && !o.assemble) q.rootfs_fd = OK(cloned(AT_FDCWD, o.rootfs));
+    if (!o.user) q.rootfs_fd = OK(cloned(AT_FDCWD, o.rootfs));
     // These pass through the stage's exec; everything else closes there.
     int passed[] = {q.turn_fd, q.rootfs_fd, q.seccomp_fd, q.profile_fd};
     for (int i = 0; i < 4; i++) if (passed[i] >= 0) fcntl(passed[i], F_SETFD, 0);
@@ -265,7 +259,7 @@ static int launch(void) {
         PMARK("P idmapped rootfs");
         // Device nodes made in a user namespace do not open; made out here they do, and no host device is bound.
         umask(0);
-        int dev = made("tmpfs", NOSUID | STRICTATIME, dev_options);
+        int dev = made("tmpfs", "tmpfs", NOSUID | STRICTATIME, dev_options);
         fill_dev(dev);
         static const char *const all[] = {"", "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm", "mqueue"};
         for (int i = 0; i < 15; i++) OK(fchownat(dev, all[i], 100000, 100000, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
@@ -274,7 +268,7 @@ static int launch(void) {
         send_turn(sock[0], fds, 2);
         close(userns), close(d), close(root), close(dev);
     }
-    if (!o.before) ntasks = fill_cgroups(id, tasks);
+    int tasks[HIERARCHIES], ntasks = fill_cgroups(id, tasks);
     if (q.cgroup_turn) {
         int fds[20], n = 0, tree = -1;
         if (q.join_net) {
@@ -305,19 +299,8 @@ static int launch(void) {
     if (q.seccomp_fd >= 0) close(q.seccomp_fd);
     PMARK("P closed");
     if (o.profile) {
-        static struct params r;
         close(prof[1]);
-        unsigned long t0 = ptime[0];
-        static double mhz;
-        if (!mhz) { double a = now(); unsigned long b = tsc(); usleep(20000); mhz = (tsc() - b) / (now() - a); }
-        for (int i = 1; i < np; i++) { char name[40]; snprintf(name, 40, "%s", pname[i]); note(name, (ptime[i] - ptime[i - 1]) / mhz); }
-        if (read(prof[0], &r, sizeof r) == sizeof r) {
-            note("C @start since begin", (r.mark_at[0] - t0) / mhz);
-            for (int i = 1; i < r.marks; i++) { char name[40]; snprintf(name, 40, "C %s", r.mark_name[i]); note(name, (r.mark_at[i] - r.mark_at[i - 1]) / mhz); }
-            note("C @end since begin", (r.mark_at[r.marks - 1] - t0) / mhz);
-            for (int i = 0; i < np; i++) if (!strcmp(pname[i], "P reaped")) note("exec+main+exit+reap", (ptime[i] - r.mark_at[r.marks - 1]) / mhz);
-        }
-        note("TOTAL", (ptime[np - 1] - t0) / mhz);
+        profile_launch(prof[0]);
         close(prof[0]);
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -329,10 +312,10 @@ int main(int argc, char **argv) {
     for (; i < argc && argv[i][0] == '-'; i++) {
         char *a = argv[i] + 2;
 #define FLAG(name, field) if (!strcmp(a, name)) { o.field = 1; continue; }
-        FLAG("user", user) FLAG("fork", fork) FLAG("before", before) FLAG("assemble", assemble) FLAG("spin", spin) FLAG("profile", profile) FLAG("lo", lo) FLAG("nodev", nodev) FLAG("push", push)
+        FLAG("user", user) FLAG("fork", fork) FLAG("profile", profile) FLAG("lo", lo) FLAG("nodev", nodev) FLAG("push", push)
         char *v = argv[++i];
         if (!strcmp(a, "view")) o.view = !strcmp(v, "v1") ? V1 : !strcmp(v, "v2") ? V2 : HYBRID;
-        else if (!strcmp(a, "net")) o.net = !strcmp(v, "none") ? NET_NONE : !strcmp(v, "clone") ? NET_CLONE : !strcmp(v, "child") ? NET_CHILD : !strcmp(v, "late") ? NET_CHILD_LATE : NET_PARENT;
+        else if (!strcmp(a, "net")) o.net = !strcmp(v, "none") ? NET_NONE : !strcmp(v, "clone") ? NET_CLONE : !strcmp(v, "child") ? NET_CHILD : NET_PARENT;
         else if (!strcmp(a, "seccomp")) o.seccomp = v;
         else if (!strcmp(a, "loop")) o.loop = atoi(v);
         else return 125;
@@ -341,9 +324,6 @@ int main(int argc, char **argv) {
     o.rootfs = argv[i], o.program = argv[i + 1];
     int status = 0;
     for (int n = 0; n < o.loop && !status; n++) { status = launch(); if (o.loop > 1) usleep(500); }
-    for (int s = 0; s < nseries; s++) {
-        qsort(series[s].at, series[s].n, sizeof(double), by_value);
-        printf("%-28s min %7.1f p10 %7.1f med %7.1f\n", series[s].name, series[s].at[0], series[s].at[series[s].n / 10], series[s].at[series[s].n / 2]);
-    }
+    profile_print();
     return status;
 }

@@ -85,11 +85,12 @@ static long need(long outcome, int step) {
     }
     return outcome;
 }
-#define NEED(x) need((x), __COUNTER__)
 #define MUST(x) need((x), __LINE__)
 
-static int made(const char *type, long attrs, const char *const *options) {
+// A new, detached file system; options are names and values, a flag's value being null.
+static int made(const char *type, const char *source, long attrs, const char *const *options) {
     int fs = MUST(S2(NR_fsopen, type, 1));
+    MUST(S5(NR_fsconfig, fs, 1, "source", source, 0));
     for (; options && *options; options += 2)
         if (options[1]) MUST(S5(NR_fsconfig, fs, 1, options[0], options[1], 0));
         else MUST(S5(NR_fsconfig, fs, 0, options[0], 0, 0));
@@ -106,8 +107,8 @@ static int cloned(int dir, const char *name) {
     return S3(NR_open_tree, dir, name, name[0] ? 0x80001 : 0x81001);
 }
 
-static void set_attrs(int mount, long set, long propagation, int recursive) {
-    long attr[4] = {set, 0, propagation, 0};
+static void set_attrs(int mount, long set, int recursive) {
+    long attr[4] = {set, 0, 0, 0};
     MUST(S5(NR_mount_setattr, mount, "", 0x1000 | (recursive ? 0x8000 : 0), attr, sizeof attr));
 }
 
@@ -118,9 +119,7 @@ static int turn(int *fds, int max) {
     static struct { unsigned long len; int level, type; int fd[32]; } control;
     struct { void *name; unsigned namelen; void *iov; unsigned long iovlen; void *control; unsigned long controllen; int flags; }
     message = {0, 0, &iov, 1, &control, sizeof control, 0};
-    long n;
-    if (p->spin) do n = S3(NR_recvmsg, p->turn_fd, &message, 0x40000040); while (n == -11);
-    else n = S3(NR_recvmsg, p->turn_fd, &message, 0x40000000);
+    long n = S3(NR_recvmsg, p->turn_fd, &message, 0x40000000);
     if (n != 1) need(-1, __LINE__);
     int count = message.controllen > 16 ? (control.len - 16) / 4 : 0;
     for (int i = 0; i < count && i < max; i++) fds[i] = control.fd[i];
@@ -144,7 +143,6 @@ static void fill_dev(int dev) {
 static const char *const dev_options[] = {"mode", "755", "size", "65536k", 0};
 static const char *const shm_options[] = {"mode", "1777", "size", "65536k", 0};
 static const char *const pts_options[] = {"newinstance", 0, "ptmxmode", "0666", "mode", "0620", "gid", "5", 0};
-// fsconfig flags need a value-less form; the loop in made() ends at a null *name*, so a null value is fine.
 
 static int stage_main(struct params *params) {
     p = params;
@@ -165,36 +163,34 @@ static int stage_main(struct params *params) {
         mark("root turn");
     }
     int root = p->rootfs_fd;
-    if (root < 0) root = MUST(cloned(-100, p->rootfs));
-    if (p->privatise) {
-        long attr[4] = {0, 0, 1 << 18, 0};
-        MUST(S5(NR_mount_setattr, -100, "/", 0x8000, attr, sizeof attr));
-        mark("private");
-    }
-    if (!p->assemble) MUST(move(root, -100, "/"));
+    long private[4] = {0, 0, 1 << 18, 0};
+    MUST(S5(NR_mount_setattr, -100, "/", 0x8000, private, sizeof private));
+    mark("private");
+    MUST(move(root, -100, "/"));
     mark("root");
-    int proc = made("proc", NOSUID | NODEV | NOEXEC, 0);
+    int proc = made("proc", "proc", NOSUID | NODEV | NOEXEC, 0);
     MUST(move(proc, root, "proc"));
     mark("proc");
     int dev = p->dev_fd;
     if (!p->dev_by_parent) {
-        dev = made("tmpfs", NOSUID | STRICTATIME, dev_options);
+        dev = made("tmpfs", "tmpfs", NOSUID | STRICTATIME, dev_options);
         fill_dev(dev);
         mark("dev fill");
     }
     int null = -1;
     MUST(move(dev, root, "dev"));
     {
-        int m = made("devpts", NOSUID | NOEXEC, pts_options);
+        int m = made("devpts", "devpts", NOSUID | NOEXEC, pts_options);
         MUST(move(m, dev, "pts"));
-        m = made("tmpfs", NOSUID | NODEV | NOEXEC, shm_options);
+        m = made("tmpfs", "shm", NOSUID | NODEV | NOEXEC, shm_options);
         MUST(move(m, dev, "shm"));
     }
     mark("dev,pts,shm");
-    int mq = made("mqueue", NOSUID | NODEV | NOEXEC, 0);
+    int mq = made("mqueue", "mqueue", NOSUID | NODEV | NOEXEC, 0);
     MUST(move(mq, dev, "mqueue"));
     mark("mqueue");
-    // Masks and read-only subtrees of proc.
+    // Masks: one clone a path. A path that is missing leaves its clone to the next one, and the last is always there, so
+    // that no detached mount is left over whose end would wait for a grace period.
     static const char *const files[] = {"kcore", "latency_stats", "timer_list", "timer_stats", "sched_debug", "keys"};
     for (int i = 0; i < 6; i++) {
         if (null < 0) null = MUST(cloned(dev, "null"));
@@ -203,7 +199,7 @@ static int stage_main(struct params *params) {
         else if (e != -2) need(e, __LINE__);
     }
     mark("mask files");
-    int mask = made("tmpfs", RDONLY, 0);
+    int mask = made("tmpfs", "tmpfs", RDONLY, 0);
     static const char *const dirs[] = {"asound", "scsi", "acpi"};
     int copy = -1;
     for (int i = 0; i < 3; i++) {
@@ -222,7 +218,6 @@ static int stage_main(struct params *params) {
         MUST(move(m, proc, readonly[i]));
     }
     mark("readonly paths");
-    if (p->unshare_late) MUST(S1(NR_unshare, p->unshare_late)), mark("unshare late");
     if (p->cgroup_turn) {
         int n = turn(given, 32);
         mark("cgroup turn");
@@ -233,15 +228,16 @@ static int stage_main(struct params *params) {
         for (; at < n; at++) MUST(S3(NR_write, given[at], "0", 1));
         mark("attach");
     }
-    if (p->cgroup_namespace) MUST(S1(NR_unshare, 0x02000000)), mark("cgroupns");
-    int sysfs = made("sysfs", RDONLY | NOSUID | NODEV | NOEXEC, 0);
+    MUST(S1(NR_unshare, 0x02000000));
+    mark("cgroupns");
+    int sysfs = made("sysfs", "sysfs", RDONLY | NOSUID | NODEV | NOEXEC, 0);
     MUST(move(sysfs, root, "sys"));
     mark("sysfs");
     long e = move(mask, sysfs, "firmware");
     if (e && e != -2) need(e, __LINE__);
     mark("mask firmware");
     int cg = p->cgroup_tree;
-    if (cg < 0) cg = made("cgroup2", RDONLY | NOSUID | NODEV | NOEXEC, 0);
+    if (cg < 0) cg = made("cgroup2", "cgroup", RDONLY | NOSUID | NODEV | NOEXEC, 0);
     MUST(move(cg, sysfs, "fs/cgroup"));
     mark("cgroup mount");
     if (p->loopback) {
@@ -250,13 +246,12 @@ static int stage_main(struct params *params) {
         MUST(S3(NR_ioctl, s, 0x8914, &ifr));
         mark("lo up");
     }
-    if (p->assemble) MUST(move(root, -100, "/"));
     MUST(S1(NR_fchdir, root));
     MUST(S2(NR_pivot_root, ".", "."));
     mark("pivot");
     MUST(S2(NR_umount2, ".", 2));
     mark("umount");
-    set_attrs(root, RDONLY, 0, 0);
+    set_attrs(root, RDONLY, 0);
     MUST(S1(NR_chdir, "/"));
     MUST(S2(NR_sethostname, "floor", 5));
     S2(NR_keyctl, 1, "floor");

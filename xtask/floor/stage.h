@@ -10,10 +10,10 @@
 struct params {
     unsigned long magic;
     int turn_fd, rootfs_fd, dev_fd, cgroup_tree, seccomp_fd, profile_fd;
-    int map_turn, root_turn, cgroup_turn, cgroup_tree_given, join_net, cgroup_namespace;
-    int dev_by_parent, assemble, privatise, loopback, spin, last_cap;
-    unsigned long unshare_first, unshare_late;
-    char rootfs[256], program[64];
+    int map_turn, root_turn, cgroup_turn, cgroup_tree_given, join_net;
+    int dev_by_parent, loopback, last_cap;
+    unsigned long unshare_first;
+    char program[64];
     int marks;
     unsigned long mark_at[MAX_MARKS];
     char mark_name[MAX_MARKS][24];
