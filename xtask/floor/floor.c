@@ -7,6 +7,7 @@
 // the kernel costs. Its options choose between arrangements with the same result, so that each can be measured.
 
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -33,10 +34,9 @@
 __asm__(".pushsection .data\n.balign 4096\nstage_elf:\n.incbin \"" STAGE "\"\nstage_end:\n.popsection\n");
 extern char stage_elf[], stage_end[];
 
-// Hierarchies as distributions mount them; a name that is missing, or a symlink to a joint one, is passed over.
-static const char *const hierarchies[] = {"cpuset", "devices", "cpu", "cpuacct", "cpu,cpuacct", "memory", "freezer", "blkio", "pids", "hugetlb",
-    "perf_event", "net_cls", "net_prio", "net_cls,net_prio", "rdma", "misc", "systemd", "unified"};
-enum { CPUSET, DEVICES, UNIFIED = 17, HIERARCHIES };
+// One slot a hierarchy: two that need care, whatever else is mounted below /sys/fs/cgroup, and the unified one.
+enum { CPUSET, DEVICES, OTHERS, UNIFIED = 24, HIERARCHIES };
+static char hierarchies[HIERARCHIES][32] = {[UNIFIED] = "unified"};
 enum view { V1, V2, HYBRID };
 enum net { NET_NONE, NET_CLONE, NET_CHILD, NET_PARENT };
 
@@ -60,9 +60,6 @@ static void put(int at, const char *file, const char *text) {
     OK(write(fd, text, strlen(text)));
     close(fd);
 }
-
-static int first(void) { return o.view == V2 ? UNIFIED : 0; }
-static int last(void) { return o.view == V1 ? UNIFIED : HIERARCHIES; }
 
 static void make_one(const char *id, int i) {
     if (base[i] < 0) return;
@@ -124,7 +121,7 @@ static void send_turn(int sock, const int *fds, int count) {
 static int cgroup_tree(void) {
     static const char *const options[] = {"mode", "755", 0};
     int tree = made("tmpfs", "tmpfs", NOSUID | NODEV | NOEXEC, options);
-    for (int i = 0; i < last(); i++) {
+    for (int i = 0; i < HIERARCHIES; i++) {
         if (base[i] < 0) continue;
         OK(mkdirat(tree, hierarchies[i], 0755));
         int m = cloned(dir[i], "");
@@ -134,6 +131,40 @@ static int cgroup_tree(void) {
     }
     set_attrs(tree, RDONLY | NOSUID | NODEV | NOEXEC, 1);
     return tree;
+}
+
+static const char *const dev_options[] = {"mode", "755", "size", "65536k", 0};
+
+static void fill_dev(int dev) {
+    static const struct { const char *name; int minor; } nodes[] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
+    for (int i = 0; i < 5; i++) MUST(S4(NR_mknodat, dev, nodes[i].name, 0020666, 1 << 8 | nodes[i].minor));
+    MUST(S4(NR_mknodat, dev, "tty", 0020666, 5 << 8));
+    MUST(S3(NR_symlinkat, "/proc/self/fd", dev, "fd"));
+    MUST(S3(NR_symlinkat, "/proc/self/fd/0", dev, "stdin"));
+    MUST(S3(NR_symlinkat, "/proc/self/fd/1", dev, "stdout"));
+    MUST(S3(NR_symlinkat, "/proc/self/fd/2", dev, "stderr"));
+    MUST(S3(NR_symlinkat, "pts/ptmx", dev, "ptmx"));
+    MUST(S3(NR_mkdirat, dev, "pts", 0755));
+    MUST(S3(NR_mkdirat, dev, "shm", 0755));
+    MUST(S3(NR_mkdirat, dev, "mqueue", 0755));
+}
+
+// /dev, detached. Device nodes made in a user namespace do not open; made out here they do, and no host device is bound.
+// A devpts belongs to the user namespace it is made in, so there the stage makes it.
+static int device_tree(void) {
+    umask(0);
+    int dev = made("tmpfs", "tmpfs", NOSUID | STRICTATIME, dev_options);
+    fill_dev(dev);
+    if (o.user) {
+        static const char *const all[] = {"", "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm", "mqueue"};
+        for (int i = 0; i < 15; i++) OK(fchownat(dev, all[i], 100000, 100000, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+    } else {
+        int pts = made("devpts", "devpts", NOSUID | NOEXEC, pts_options), shm = made("tmpfs", "shm", NOSUID | NODEV | NOEXEC, shm_options);
+        OK(move(pts, dev, "pts"));
+        OK(move(shm, dev, "shm"));
+        close(pts), close(shm);
+    }
+    return dev;
 }
 
 static char stack[32768] __attribute__((aligned(4096)));
@@ -153,12 +184,37 @@ static int enter(void *unused) {
     return 0;
 }
 
+static void open_unified(void) {
+    for (int i = 0; i < HIERARCHIES; i++) base[i] = -1;
+    const char *path = o.view == V2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/unified";
+    if (o.view != V1) base[UNIFIED] = OK(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+static void open_v1(void) {
+    char buffer[2048];
+    int root = OK(open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    long size = OK(syscall(SYS_getdents64, root, buffer, sizeof buffer)), others = OTHERS;
+    for (long at = 0; at < size;) {
+        struct { unsigned long inode, offset; unsigned short length; unsigned char type; char name[]; } *entry = (void *)(buffer + at);
+        at += entry->length;
+        // Symlinks lead to joint hierarchies that are there under their own name.
+        if (entry->type != DT_DIR || entry->name[0] == '.' || !strcmp(entry->name, "unified")) continue;
+        int i = !strcmp(entry->name, "cpuset") ? CPUSET : !strcmp(entry->name, "devices") ? DEVICES : others++;
+        if (i >= UNIFIED) break;
+        strncpy(hierarchies[i], entry->name, sizeof hierarchies[i] - 1);
+        base[i] = OK(openat(root, entry->name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
+    close(root);
+}
+
 // Directories, limits, and the v1 files through which the child joins.
 static int fill_cgroups(const char *id, int *tasks) {
     int n = 0;
     if (o.view != V2) {
+        open_v1();
+        PMARK("P open v1");
         for (int i = 0; i < UNIFIED; i++) make_one(id, i);
-        PMARK("P mkdir+open v1");
+        PMARK("P mkdir v1");
         if (base[CPUSET] >= 0) inherit("cpuset.cpus"), inherit("cpuset.mems");
         if (base[DEVICES] >= 0) device_list();
         PMARK("P limits");
@@ -180,27 +236,27 @@ static int launch(void) {
     if (o.profile) OK(pipe2(prof, O_CLOEXEC));
     static struct params q;
     memset(&q, 0, sizeof q);
-    q = (struct params){.magic = PARAMS_MAGIC, .turn_fd = sock[1], .rootfs_fd = -1, .dev_fd = -1, .cgroup_tree = -1, .seccomp_fd = -1, .profile_fd = prof[1],
+    q = (struct params){.magic = PARAMS_MAGIC, .turn_fd = sock[1], .rootfs_fd = -1, .seccomp_fd = -1, .profile_fd = prof[1],
         .last_cap = 40, .loopback = o.lo};
     strncpy(q.program, o.program, sizeof q.program - 1);
     if (o.seccomp) q.seccomp_fd = OK(open(o.seccomp, O_RDONLY | O_CLOEXEC));
-    for (int i = first(); i < last(); i++) base[i] = -1;
-    for (int i = first(); i < last(); i++) {
-        char path[64];
-        snprintf(path, sizeof path, o.view == V2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/%s", hierarchies[i]);
-        base[i] = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    }
-    PMARK("P open bases");
-    int has_v2 = o.view != V1, has_v1 = o.view != V2, net_fd = -1;
+    open_unified();
+    // The child starts as early as it can; what it does not need at once is made while it works.
+    int has_v2 = o.view != V1, has_v1 = o.view != V2;
     if (has_v2) make_one(id, UNIFIED);
     unsigned long spaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
     if (o.net == NET_CLONE) spaces |= CLONE_NEWNET;
     if (o.net == NET_CHILD) q.unshare_first = CLONE_NEWNET;
-    if (o.user) spaces |= CLONE_NEWUSER, q.map_turn = o.fork, map_turn_fd = o.fork ? -1 : sock[1];
-    q.join_net = o.net == NET_PARENT;
-    q.cgroup_turn = has_v1 || q.join_net || (has_v2 && !o.nodev);
+    if (o.user) {
+        // What is made before the maps are written belongs to nobody: /dev/mqueue, the sysctls of the network.
+        spaces = (spaces & ~(CLONE_NEWIPC | CLONE_NEWNET)) | CLONE_NEWUSER;
+        q.unshare_first = CLONE_NEWIPC | (o.net == NET_NONE ? 0 : CLONE_NEWNET);
+        q.map_turn = o.fork, map_turn_fd = o.fork ? -1 : sock[1];
+    }
+    q.join_net = o.net == NET_PARENT && !o.user;
     q.cgroup_tree_given = has_v1;
-    q.dev_by_parent = q.root_turn = o.user;
+    q.pts_by_parent = !o.user;
+    q.root_turn = o.user;
     if (!o.user) q.rootfs_fd = OK(cloned(AT_FDCWD, o.rootfs));
     // These pass through the stage's exec; everything else closes there.
     int passed[] = {q.turn_fd, q.rootfs_fd, q.seccomp_fd, q.profile_fd};
@@ -257,41 +313,31 @@ static int launch(void) {
         unsigned long attr[4] = {0x100000, 0, 0, userns};
         OK(syscall(SYS_mount_setattr, root, "", AT_EMPTY_PATH, attr, sizeof attr));
         PMARK("P idmapped rootfs");
-        // Device nodes made in a user namespace do not open; made out here they do, and no host device is bound.
-        umask(0);
-        int dev = made("tmpfs", "tmpfs", NOSUID | STRICTATIME, dev_options);
-        fill_dev(dev);
-        static const char *const all[] = {"", "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm", "mqueue"};
-        for (int i = 0; i < 15; i++) OK(fchownat(dev, all[i], 100000, 100000, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
-        int fds[2] = {root, dev};
-        PMARK("P dev");
-        send_turn(sock[0], fds, 2);
-        close(userns), close(d), close(root), close(dev);
+        send_turn(sock[0], &root, 1);
+        close(userns), close(d), close(root);
     }
     int tasks[HIERARCHIES], ntasks = fill_cgroups(id, tasks);
-    if (q.cgroup_turn) {
-        int fds[20], n = 0, tree = -1;
-        if (q.join_net) {
-            OK(unshare(CLONE_NEWNET));
-            fds[n++] = net_fd = OK(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-            PMARK("P netns");
-        }
-        if (has_v1) fds[n++] = tree = cgroup_tree();
-        PMARK("P cgroup tree");
-        for (int i = 0; i < ntasks; i++) fds[n++] = tasks[i];
-        send_turn(sock[0], fds, n);
-        PMARK("P turn");
-        for (int i = 0; i < ntasks; i++) close(tasks[i]);
-        if (tree >= 0) close(tree);
-        if (net_fd >= 0) close(net_fd);
+    int fds[HIERARCHIES + 3], n = 0;
+    if (q.join_net) {
+        OK(unshare(CLONE_NEWNET));
+        fds[n++] = OK(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+        PMARK("P netns");
     }
+    fds[n++] = device_tree();
+    PMARK("P dev");
+    if (has_v1) fds[n++] = cgroup_tree();
+    PMARK("P cgroup tree");
+    for (int i = 0; i < ntasks; i++) fds[n++] = tasks[i];
+    send_turn(sock[0], fds, n);
+    PMARK("P turn");
+    for (int i = 0; i < n; i++) close(fds[i]);
     if (q.rootfs_fd >= 0) close(q.rootfs_fd);
     close(sock[1]);
     PMARK("P before wait");
     int status;
     OK(waitpid(pid, &status, __WALL));
     PMARK("P reaped");
-    for (int i = first(); i < last(); i++)
+    for (int i = 0; i < HIERARCHIES; i++)
         if (base[i] >= 0) close(dir[i]), OK(unlinkat(base[i], id, AT_REMOVEDIR)), close(base[i]);
     PMARK("P rmdir");
     close(sock[0]), close(pidfd);

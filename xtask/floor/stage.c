@@ -126,21 +126,22 @@ static int turn(int *fds, int max) {
     return count;
 }
 
-static void fill_dev(int dev) {
-    static const struct { const char *name; int minor; } nodes[] = {{"null", 3}, {"zero", 5}, {"full", 7}, {"random", 8}, {"urandom", 9}};
-    for (int i = 0; i < 5; i++) MUST(S4(NR_mknodat, dev, nodes[i].name, 0020666, 1 << 8 | nodes[i].minor));
-    MUST(S4(NR_mknodat, dev, "tty", 0020666, 5 << 8));
-    MUST(S3(NR_symlinkat, "/proc/self/fd", dev, "fd"));
-    MUST(S3(NR_symlinkat, "/proc/self/fd/0", dev, "stdin"));
-    MUST(S3(NR_symlinkat, "/proc/self/fd/1", dev, "stdout"));
-    MUST(S3(NR_symlinkat, "/proc/self/fd/2", dev, "stderr"));
-    MUST(S3(NR_symlinkat, "pts/ptmx", dev, "ptmx"));
-    MUST(S3(NR_mkdirat, dev, "pts", 0755));
-    MUST(S3(NR_mkdirat, dev, "shm", 0755));
-    MUST(S3(NR_mkdirat, dev, "mqueue", 0755));
+// Whether there was such a path to cover.
+static int moved(int mount, int dir, const char *name) {
+    long outcome = move(mount, dir, name);
+    if (outcome == -2) return 0;
+    need(outcome, __LINE__);
+    return 1;
 }
 
-static const char *const dev_options[] = {"mode", "755", "size", "65536k", 0};
+static int attach_sysfs(int root, int mask) {
+    int sysfs = made("sysfs", "sysfs", RDONLY | NOSUID | NODEV | NOEXEC, 0);
+    MUST(move(sysfs, root, "sys"));
+    moved(mask, sysfs, "firmware");
+    mark("sysfs");
+    return sysfs;
+}
+
 static const char *const shm_options[] = {"mode", "1777", "size", "65536k", 0};
 static const char *const pts_options[] = {"newinstance", 0, "ptmxmode", "0666", "mode", "0620", "gid", "5", 0};
 
@@ -157,56 +158,26 @@ static int stage_main(struct params *params) {
         mark("maps turn");
     }
     if (p->unshare_first) MUST(S1(NR_unshare, p->unshare_first)), mark("unshare");
+    int root = p->rootfs_fd;
     if (p->root_turn) {
-        turn(given, 32);
-        p->rootfs_fd = given[0], p->dev_fd = given[1];
+        turn(given, 1);
+        root = given[0];
         mark("root turn");
     }
-    int root = p->rootfs_fd;
     long private[4] = {0, 0, 1 << 18, 0};
     MUST(S5(NR_mount_setattr, -100, "/", 0x8000, private, sizeof private));
-    mark("private");
     MUST(move(root, -100, "/"));
-    mark("root");
+    mark("private, root");
     int proc = made("proc", "proc", NOSUID | NODEV | NOEXEC, 0);
     MUST(move(proc, root, "proc"));
     mark("proc");
-    int dev = p->dev_fd;
-    if (!p->dev_by_parent) {
-        dev = made("tmpfs", "tmpfs", NOSUID | STRICTATIME, dev_options);
-        fill_dev(dev);
-        mark("dev fill");
-    }
-    int null = -1;
-    MUST(move(dev, root, "dev"));
-    {
-        int m = made("devpts", "devpts", NOSUID | NOEXEC, pts_options);
-        MUST(move(m, dev, "pts"));
-        m = made("tmpfs", "shm", NOSUID | NODEV | NOEXEC, shm_options);
-        MUST(move(m, dev, "shm"));
-    }
-    mark("dev,pts,shm");
-    int mq = made("mqueue", "mqueue", NOSUID | NODEV | NOEXEC, 0);
-    MUST(move(mq, dev, "mqueue"));
-    mark("mqueue");
     // Masks: one clone a path. A path that is missing leaves its clone to the next one, and the last is always there, so
     // that no detached mount is left over whose end would wait for a grace period.
-    static const char *const files[] = {"kcore", "latency_stats", "timer_list", "timer_stats", "sched_debug", "keys"};
-    for (int i = 0; i < 6; i++) {
-        if (null < 0) null = MUST(cloned(dev, "null"));
-        long e = move(null, proc, files[i]);
-        if (e == 0) null = -1;
-        else if (e != -2) need(e, __LINE__);
-    }
-    mark("mask files");
-    int mask = made("tmpfs", "tmpfs", RDONLY, 0);
+    int mask = made("tmpfs", "tmpfs", RDONLY, 0), copy = -1;
     static const char *const dirs[] = {"asound", "scsi", "acpi"};
-    int copy = -1;
     for (int i = 0; i < 3; i++) {
         if (copy < 0) copy = MUST(cloned(mask, ""));
-        long e = move(copy, proc, dirs[i]);
-        if (e == 0) copy = -1;
-        else if (e != -2) need(e, __LINE__);
+        if (moved(copy, proc, dirs[i])) copy = -1;
     }
     mark("mask dirs");
     static const char *const readonly[] = {"bus", "fs", "irq", "sys", "sysrq-trigger"};
@@ -218,28 +189,37 @@ static int stage_main(struct params *params) {
         MUST(move(m, proc, readonly[i]));
     }
     mark("readonly paths");
-    if (p->cgroup_turn) {
-        int n = turn(given, 32);
-        mark("cgroup turn");
-        // first: namespaces to join; then the tree of cgroup mounts; then one tasks file each
-        int at = 0;
-        if (p->join_net) MUST(S2(NR_setns, given[at++], 0x40000000)), mark("setns net");
-        if (p->cgroup_tree_given) p->cgroup_tree = given[at++];
-        for (; at < n; at++) MUST(S3(NR_write, given[at], "0", 1));
-        mark("attach");
+    int sysfs = -1;
+    if (!p->join_net) sysfs = attach_sysfs(root, mask);
+
+    // What the parent made meanwhile: a namespace to join, /dev, the tree of cgroup mounts, a tasks file a hierarchy.
+    int n = turn(given, 32), at = 0;
+    mark("turn");
+    if (p->join_net) {
+        MUST(S2(NR_setns, given[at++], 0x40000000));
+        sysfs = attach_sysfs(root, mask);
     }
+    int dev = given[at++], tree = p->cgroup_tree_given ? given[at++] : -1;
+    for (; at < n; at++) MUST(S3(NR_write, given[at], "0", 1));
+    mark("attach");
     MUST(S1(NR_unshare, 0x02000000));
-    mark("cgroupns");
-    int sysfs = made("sysfs", "sysfs", RDONLY | NOSUID | NODEV | NOEXEC, 0);
-    MUST(move(sysfs, root, "sys"));
-    mark("sysfs");
-    long e = move(mask, sysfs, "firmware");
-    if (e && e != -2) need(e, __LINE__);
-    mark("mask firmware");
-    int cg = p->cgroup_tree;
-    if (cg < 0) cg = made("cgroup2", "cgroup", RDONLY | NOSUID | NODEV | NOEXEC, 0);
-    MUST(move(cg, sysfs, "fs/cgroup"));
-    mark("cgroup mount");
+    if (tree < 0) tree = made("cgroup2", "cgroup", RDONLY | NOSUID | NODEV | NOEXEC, 0);
+    MUST(move(tree, sysfs, "fs/cgroup"));
+    mark("cgroupns, mount");
+    MUST(move(dev, root, "dev"));
+    int m = p->pts_by_parent ? -1 : made("devpts", "devpts", NOSUID | NOEXEC, pts_options);
+    if (m >= 0) MUST(move(m, dev, "pts"));
+    m = p->pts_by_parent ? -1 : made("tmpfs", "shm", NOSUID | NODEV | NOEXEC, shm_options);
+    if (m >= 0) MUST(move(m, dev, "shm"));
+    MUST(move(made("mqueue", "mqueue", NOSUID | NODEV | NOEXEC, 0), dev, "mqueue"));
+    mark("dev, mqueue");
+    static const char *const files[] = {"kcore", "latency_stats", "timer_list", "timer_stats", "sched_debug", "keys"};
+    int null = -1;
+    for (int i = 0; i < 6; i++) {
+        if (null < 0) null = MUST(cloned(dev, "null"));
+        if (moved(null, proc, files[i])) null = -1;
+    }
+    mark("mask files");
     if (p->loopback) {
         int s = MUST(S3(NR_socket, 2, 2, 0));
         struct { char name[16]; short flags; char rest[22]; } ifr = {"lo", 1 | 64, {0}};

@@ -9,9 +9,8 @@
 
 struct params {
     unsigned long magic;
-    int turn_fd, rootfs_fd, dev_fd, cgroup_tree, seccomp_fd, profile_fd;
-    int map_turn, root_turn, cgroup_turn, cgroup_tree_given, join_net;
-    int dev_by_parent, loopback, last_cap;
+    int turn_fd, rootfs_fd, seccomp_fd, profile_fd;
+    int map_turn, root_turn, cgroup_tree_given, join_net, pts_by_parent, loopback, last_cap;
     unsigned long unshare_first;
     char program[64];
     int marks;
