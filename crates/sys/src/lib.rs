@@ -9,7 +9,17 @@
 #[cfg(feature = "std")]
 pub mod bpf;
 #[cfg(feature = "std")]
+pub mod channel;
+#[cfg(feature = "std")]
 pub mod clone;
+#[cfg(feature = "std")]
+pub mod memfd;
+#[cfg(feature = "std")]
+pub mod mount;
+#[cfg(feature = "std")]
+mod owned;
+#[cfg(feature = "std")]
+pub mod resolve;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
@@ -20,3 +30,5 @@ pub mod raw;
 pub use errno::Errno;
 #[cfg(feature = "std")]
 pub use error::{SyscallError, kind_of};
+#[cfg(feature = "std")]
+pub(crate) use owned::owned;
