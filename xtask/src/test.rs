@@ -7,7 +7,7 @@ mod hide;
 mod tally;
 
 use crate::Outcome;
-use crate::workspace::{cargo, must};
+use crate::workspace::cargo;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{self, BufRead, BufReader, Write};
 use std::process::{self, ExitCode, Stdio};
@@ -43,11 +43,15 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         None => scope.push("--workspace"),
     }
     // Built first: compilers are not the ones to run with calls hidden.
-    must(cargo().args(["test", "--no-run", "--all-targets"]).args(&scope))?;
+    let mut tally = Tally::default();
+    if !cargo().args(["test", "--no-run", "--all-targets"]).args(&scope).status()?.success() {
+        tally.ended("--no-run", false);
+        print!("{}", tally.report());
+        return Ok(ExitCode::FAILURE);
+    }
     let hidden: Vec<u32> = arguments.get_many("without").into_iter().flatten().copied().collect();
     hide::syscalls(&hidden)?;
 
-    let mut tally = Tally::default();
     for targets in ["--all-targets", "--doc"] {
         if targets == "--doc" && !has_library(arguments)? {
             continue;
