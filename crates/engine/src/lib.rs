@@ -1,0 +1,8 @@
+//! What a request becomes.
+//!
+//! [`flags`] are the values of a command line, each a type; [`request`] puts them together and refuses what
+//! cannot be combined.
+
+#![forbid(unsafe_code)]
+
+pub mod flags;
