@@ -6,3 +6,6 @@
 #![forbid(unsafe_code)]
 
 pub mod flags;
+pub mod request;
+
+pub mod users;

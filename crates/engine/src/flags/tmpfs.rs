@@ -15,7 +15,7 @@ pub struct Tmpfs {
 
 /// What a tmpfs may hold and do (tmpfs(5)). Without options it is writable, and neither set-uid programs nor
 /// device nodes nor any programs work on it, as in docker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TmpfsOptions {
     /// Nothing can be written.
     pub read_only: bool,
@@ -44,22 +44,6 @@ pub enum TmpfsSize {
     Bytes(u64),
     /// A part of the memory, in percent.
     Percent(u64),
-}
-
-impl Default for TmpfsOptions {
-    fn default() -> Self {
-        Self {
-            read_only: false,
-            suid: false,
-            dev: false,
-            exec: false,
-            size: None,
-            inodes: None,
-            mode: None,
-            uid: None,
-            gid: None,
-        }
-    }
 }
 
 impl TmpfsOptions {

@@ -97,7 +97,9 @@ impl Value for Volume {
             [source, destination] => (source, destination, ""),
             [source, destination, list] => (source, destination, list),
             [_] => {
-                return Err("there is no `:` between the path on the host and the one in the container".into());
+                return Err(
+                    "there is no `:` between the path on the host and the one in the container".into()
+                );
             }
             _ => return Err("there are more than three parts; a path with a colon needs --mount".into()),
         };
