@@ -8,4 +8,5 @@
 pub mod flags;
 pub mod request;
 
+pub mod ids;
 pub mod users;
