@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// Unknown properties are ignored when it is read (config.md, "Extensibility"); `solaris`, `windows`, `vm`,
 /// `zos` and `freebsd` are among them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Spec {
     /// The version of the specification the document complies with, such as `1.3.0`.
     pub oci_version: String,
@@ -47,6 +47,7 @@ pub struct Spec {
 
 /// The container's root filesystem.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Root {
     /// The directory: absolute, or relative to the bundle.
     pub path: String,
@@ -57,7 +58,7 @@ pub struct Root {
 
 /// One mount besides the root.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Mount {
     /// Where, in the container. A relative one is relative to `/`, which is deprecated.
     pub destination: String,
@@ -98,6 +99,7 @@ crate::optional::optional_properties! {
 
 /// A program to run at some point of the container's life; the state goes to its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Hook {
     /// The program, absolute.
     pub path: String,
@@ -111,3 +113,5 @@ pub struct Hook {
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
     pub timeout: Option<i64>,
 }
+
+crate::optional::objects!(Spec, Root, Mount, Hook);

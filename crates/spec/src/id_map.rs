@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A range of ids in a user namespace and the range outside that it stands for
 /// (user_namespaces(7), "User and group ID mappings").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct IdMapping {
     /// The first id in the container.
     #[serde(rename = "containerID")]
@@ -39,3 +40,5 @@ pub fn to_host(mappings: &[IdMapping], container_id: u32) -> Option<u32> {
 pub fn to_container(mappings: &[IdMapping], host_id: u32) -> Option<u32> {
     mappings.iter().find_map(|mapping| mapping.to_container(host_id))
 }
+
+crate::optional::objects!(IdMapping);

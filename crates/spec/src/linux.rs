@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `linux` section.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Linux {
     /// User ids of a new user namespace.
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
@@ -76,6 +76,7 @@ impl Linux {
 
 /// A namespace that is made or joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Namespace {
     /// Which kind.
     #[serde(rename = "type")]
@@ -139,7 +140,7 @@ impl NamespaceType {
 
 /// A device node to make in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Device {
     /// Where, in the container, absolute.
     pub path: String,
@@ -236,6 +237,7 @@ optional_properties! {
 
 /// The NUMA memory policy (set_mempolicy(2)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct MemoryPolicy {
     /// The mode.
     pub mode: MemoryPolicyMode,
@@ -294,6 +296,7 @@ impl MemoryPolicyFlag {
 
 /// The execution domain (personality(2)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Personality {
     /// The domain.
     pub domain: PersonalityDomain,
@@ -324,7 +327,7 @@ impl PersonalityDomain {
 /// Clock offsets of a new time namespace (time_namespaces(7), Linux 5.6). Other clocks have none, so another
 /// key is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct TimeOffsets {
     /// `CLOCK_MONOTONIC`.
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
@@ -336,6 +339,7 @@ pub struct TimeOffsets {
 
 /// The offset of a clock: the sum of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct TimeOffset {
     /// Seconds.
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
@@ -344,3 +348,5 @@ pub struct TimeOffset {
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
     pub nanosecs: u32,
 }
+
+crate::optional::objects!(Linux, Namespace, Device, MemoryPolicy, Personality, TimeOffsets, TimeOffset);

@@ -62,3 +62,22 @@ fn at_its_place(bytes: &[u8], error: &serde_json::Error) -> LoadError {
     }
     LoadError { path: json_path::at(bytes, line, column), message, line, column }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_is_no_object() {
+        for (text, path) in [
+            (r#"[]"#, ""),
+            (r#"{"ociVersion":"1.3.0","linux":[]}"#, "linux"),
+            (r#"{"ociVersion":"1.3.0","mounts":[["/"]]}"#, "mounts[0]"),
+            (r#"{"ociVersion":"1.3.0","linux":{"resources":{"memory":[]}}}"#, "linux.resources.memory"),
+        ] {
+            let error = load(text.as_bytes()).unwrap_err();
+            assert_eq!(error.path, path, "{error}");
+            assert!(error.message.starts_with("invalid type: sequence, expected struct"), "{error}");
+        }
+    }
+}

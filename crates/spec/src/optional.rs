@@ -16,7 +16,7 @@ macro_rules! optional_properties {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-        #[serde(rename_all = "camelCase")]
+        #[serde(remote = "Self", rename_all = "camelCase")]
         pub struct $Struct {
             $(
                 $(#[$fmeta])*
@@ -28,9 +28,50 @@ macro_rules! optional_properties {
                 pub $field: $Type,
             )*
         }
+
+        crate::optional::objects!($Struct);
     };
 }
 pub(crate) use optional_properties;
+
+/// Implements `Serialize` and `Deserialize` for structs that derive them with `remote = "Self"`.
+///
+/// What serde derives reads a struct from an array as well, with the fields in their order, so that
+/// `"linux": []` would pass for an empty section. Here only an object will do.
+macro_rules! objects {
+    ($($Struct:ident),* $(,)?) => {
+        $(
+            impl serde::Serialize for $Struct {
+                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    $Struct::serialize(self, serializer)
+                }
+            }
+
+            impl<'de> serde::Deserialize<'de> for $Struct {
+                fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    $Struct::deserialize(crate::optional::OnlyObject(deserializer))
+                }
+            }
+        )*
+    };
+}
+pub(crate) use objects;
+
+/// A deserializer for a struct that has to be an object.
+pub(crate) struct OnlyObject<D>(pub(crate) D);
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for OnlyObject<D> {
+    type Error = D::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
 
 /// Reads `null` as the default value.
 pub(crate) fn null<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// The program to run and everything set up for it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Process {
     /// Whether it gets a pseudoterminal.
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
@@ -60,6 +60,7 @@ pub struct Process {
 
 /// The size of a terminal, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ConsoleSize {
     /// Rows.
     pub height: u32,
@@ -69,7 +70,7 @@ pub struct ConsoleSize {
 
 /// As whom a process runs; ids are those of the container's user namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct User {
     /// The user id.
     #[serde(default, deserialize_with = "null")]
@@ -106,6 +107,7 @@ optional_properties! {
 
 /// The CPU scheduling policy of a process (sched_setattr(2), Linux 3.14).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Scheduler {
     /// The policy.
     pub policy: SchedulerPolicy,
@@ -182,6 +184,7 @@ impl SchedulerFlag {
 
 /// The I/O scheduling class and level of a process (ioprio_set(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct IoPriority {
     /// The class.
     pub class: IoPriorityClass,
@@ -216,3 +219,5 @@ optional_properties! {
         pub r#final: String,
     }
 }
+
+crate::optional::objects!(Process, ConsoleSize, User, Scheduler, IoPriority);

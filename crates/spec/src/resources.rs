@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `resources` section. What is `None` or empty is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Resources {
     /// Which devices may be used; later rules win over earlier ones.
     #[serde(default, deserialize_with = "null", skip_serializing_if = "empty")]
@@ -42,6 +42,7 @@ pub struct Resources {
 
 /// One rule of the device cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct DeviceRule {
     /// Whether the rule allows or denies.
     pub allow: bool,
@@ -153,7 +154,7 @@ optional_properties! {
 
 /// The weight of one block device.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct WeightDevice {
     /// The device's major number.
     pub major: i64,
@@ -169,6 +170,7 @@ pub struct WeightDevice {
 
 /// The rate of one block device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ThrottleDevice {
     /// The device's major number.
     pub major: i64,
@@ -180,7 +182,7 @@ pub struct ThrottleDevice {
 
 /// The limit on huge pages of one size.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct HugepageLimit {
     /// The page size, such as `2MB`: a number and `KB`, `MB` or `GB`.
     pub page_size: String,
@@ -201,6 +203,7 @@ optional_properties! {
 
 /// The priority of packets on one interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct InterfacePriority {
     /// The interface's name in the runtime's network namespace.
     pub name: String,
@@ -217,3 +220,12 @@ optional_properties! {
         pub hca_objects: Option<u32>,
     }
 }
+
+crate::optional::objects!(
+    Resources,
+    DeviceRule,
+    WeightDevice,
+    ThrottleDevice,
+    HugepageLimit,
+    InterfacePriority
+);

@@ -8,6 +8,7 @@ pub const UNLIMITED: u64 = u64::MAX;
 
 /// A resource limit of a process (getrlimit(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Rlimit {
     /// Which resource.
     #[serde(rename = "type")]
@@ -48,3 +49,5 @@ impl Resource {
         self as u32
     }
 }
+
+crate::optional::objects!(Rlimit);

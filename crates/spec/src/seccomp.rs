@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The `seccomp` section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Seccomp {
     /// What happens to a call no rule matches.
     pub default_action: Action,
@@ -35,7 +35,7 @@ pub struct Seccomp {
 
 /// What happens to some system calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Rule {
     /// The calls, at least one.
     pub names: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Rule {
 
 /// A condition on one argument of a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct Condition {
     /// Which argument, 0 to 5.
     pub index: u32,
@@ -158,3 +158,5 @@ names! {
         Sheb = "SCMP_ARCH_SHEB",
     }
 }
+
+crate::optional::objects!(Seccomp, Rule, Condition);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct State {
     /// The version of the specification the state complies with.
     pub oci_version: String,
@@ -48,7 +48,7 @@ pub const SECCOMP_FD_NAME: &str = "seccompFd";
 
 /// What is sent to the one behind `listenerPath`, together with descriptors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self", rename_all = "camelCase")]
 pub struct ContainerProcessState {
     /// The version of the specification the state complies with.
     pub oci_version: String,
@@ -63,3 +63,5 @@ pub struct ContainerProcessState {
     /// The state of the container.
     pub state: State,
 }
+
+crate::optional::objects!(State, ContainerProcessState);

@@ -6,9 +6,14 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
+#[cfg(feature = "std")]
+pub mod clone;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
+
+pub mod below;
+pub mod raw;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

@@ -1,0 +1,397 @@
+//! Plays a program: one operation after the other, until one executes the container's program or fails.
+//!
+//! [`play`] is the loop, `Player::perform` the meaning of each operation. Whatever is wrong with the program itself ends in an
+//! error number, never in a panic.
+
+use core::ffi::CStr;
+
+use sys::Errno;
+use sys::below::{self, Leaf, Links};
+use sys::raw::{self, Capabilities, Fd, Image, MAX_FDS, MountAttr, SchedAttr};
+
+use crate::message::{self, Message};
+use crate::ops::{Blob, Op, Slot, Text};
+use crate::program::{Reader, SLOTS};
+use crate::supervise;
+
+/// Exit status of a stage that failed; the engine learns why from the message before.
+const FAILED: i32 = 127;
+
+/// Plays the program in `image`, talking to the engine over `control`. Does not return: the process becomes the container's
+/// program, or ends.
+pub fn play(image: Image, control: Fd) -> ! {
+    // Nothing in the container may look into this process, whatever namespaces it joins (CVE-2016-9962).
+    let _ = raw::prctl(raw::PR_SET_DUMPABLE, 0, 0);
+    let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
+    let mut player = Player { image, program, control, slots: [Fd::NONE; SLOTS], tolerated: None };
+    for index in 0..program.slots {
+        let number = program.inherited(&player.image, index);
+        if let (Some(place), Some(number)) = (player.slots.get_mut(index as usize), number) {
+            *place = Fd(number);
+        }
+    }
+    for index in 0..program.ops {
+        let Some((step, op)) = program.op(&player.image, index) else {
+            end(control, 0, index, Errno::NOEXEC)
+        };
+        let tolerated = player.tolerated.take();
+        match player.perform(op) {
+            Err(errno) if Some(errno) != tolerated => end(control, step, index, errno),
+            _ => {}
+        }
+    }
+    end(control, 0, program.ops, Errno::NOEXEC)
+}
+
+/// Tells the engine where and why the program ended, and ends the process.
+fn end(control: Fd, step: u32, op: u32, errno: Errno) -> ! {
+    let failed = Message::Failed { step, op, errno };
+    let _ = raw::write(control, &failed.to_bytes());
+    raw::exit(FAILED)
+}
+
+struct Player {
+    image: Image,
+    program: Reader,
+    control: Fd,
+    slots: [Fd; SLOTS],
+    tolerated: Option<Errno>,
+}
+
+impl Player {
+    fn fd(&self, slot: Slot) -> Result<Fd, Errno> {
+        match slot {
+            Slot::CWD => Ok(Fd::CWD),
+            Slot(number) => match self.slots.get(usize::from(number)) {
+                Some(fd) if *fd != Fd::NONE => Ok(*fd),
+                _ => Err(Errno::BADF),
+            },
+        }
+    }
+
+    fn set(&mut self, slot: Slot, fd: Fd) -> Result<(), Errno> {
+        let place = self.slots.get_mut(usize::from(slot.0)).ok_or(Errno::MFILE)?;
+        *place = fd;
+        Ok(())
+    }
+
+    fn text(&self, text: Text) -> Result<&CStr, Errno> {
+        self.image.text(text.0.into()).ok_or(Errno::FAULT)
+    }
+
+    fn blob(&self, blob: Blob) -> Result<&[u8], Errno> {
+        let start = blob.at as usize;
+        let end = start.checked_add(blob.len as usize).ok_or(Errno::FAULT)?;
+        self.image.bytes().get(start..end).ok_or(Errno::FAULT)
+    }
+
+    fn open_below(&self, root: Slot, path: Text, flags: u64, no_links: bool) -> Result<Fd, Errno> {
+        below::open(self.fd(root)?, self.text(path)?, flags, links(no_links), self.program.openat2)
+    }
+
+    fn ensure(&self, root: Slot, path: Text, leaf: Leaf, no_links: bool) -> Result<Fd, Errno> {
+        below::ensure(self.fd(root)?, self.text(path)?, leaf, links(no_links), self.program.openat2)
+    }
+
+    fn perform(&mut self, op: Op) -> Result<(), Errno> {
+        match op {
+            Op::Unshare { kinds } => raw::unshare(kinds),
+            Op::Join { ns, kinds } => raw::setns(self.fd(ns)?, kinds),
+            Op::LoopbackUp {} => raw::loopback_up(),
+            Op::PropagateAll { flags } => raw::mount(None, c"/", None, flags, None),
+
+            Op::FsOpen { fstype, out } => {
+                let context = raw::fsopen(self.text(fstype)?)?;
+                self.set(out, context)
+            }
+            Op::FsFlag { context, key } => raw::fsconfig_flag(self.fd(context)?, self.text(key)?),
+            Op::FsString { context, key, value } => {
+                raw::fsconfig_string(self.fd(context)?, self.text(key)?, self.text(value)?)
+            }
+            Op::FsFd { context, key, value } => {
+                raw::fsconfig_fd(self.fd(context)?, self.text(key)?, self.fd(value)?)
+            }
+            Op::FsMount { context, attributes, out } => {
+                let fd = self.fd(context)?;
+                raw::fsconfig_create(fd)?;
+                let mount = raw::fsmount(fd, attributes)?;
+                raw::close(fd)?;
+                self.set(out, mount)
+            }
+            Op::OpenTree { dir, name, flags, out } => {
+                let tree = raw::open_tree(self.fd(dir)?, self.text(name)?, flags)?;
+                self.set(out, tree)
+            }
+            Op::MountAttr { mount, recursive, set, clear, propagation, userns } => {
+                let userns = if userns == Slot::NONE { 0 } else { self.fd(userns)?.0 as u64 };
+                let attr = MountAttr { set, clear, propagation, userns };
+                raw::mount_setattr(self.fd(mount)?, recursive, &attr)
+            }
+            Op::MoveMount { from, to, name } => {
+                raw::move_mount(self.fd(from)?, self.fd(to)?, self.text(name)?)
+            }
+            Op::MountByFd { mount, flags } => {
+                let mut buffer = [0; 32];
+                let path = numbered(b"/proc/self/fd/", self.fd(mount)?.0, b"", &mut buffer)?;
+                raw::mount(None, path, None, flags, None)
+            }
+
+            Op::OpenBelow { root, path, flags, no_links, out } => {
+                let fd = self.open_below(root, path, flags, no_links)?;
+                self.set(out, fd)
+            }
+            Op::EnsureDirectory { root, path, no_links, out } => {
+                let fd = self.ensure(root, path, Leaf::Directory, no_links)?;
+                self.set(out, fd)
+            }
+            Op::EnsureFile { root, path, no_links, out } => {
+                let fd = self.ensure(root, path, Leaf::File, no_links)?;
+                self.set(out, fd)
+            }
+            Op::Open { dir, name, flags, out } => {
+                let flags = flags | raw::O_NOFOLLOW | raw::O_CLOEXEC;
+                let fd = raw::openat(self.fd(dir)?, self.text(name)?, flags, 0)?;
+                self.set(out, fd)
+            }
+            Op::Close { fd } => {
+                let closing = self.fd(fd)?;
+                self.set(fd, Fd::NONE)?;
+                raw::close(closing)
+            }
+            Op::MakeDirectory { dir, name, mode } => raw::mkdirat(self.fd(dir)?, self.text(name)?, mode),
+            Op::MakeNode { dir, name, mode, device } => {
+                raw::mknodat(self.fd(dir)?, self.text(name)?, mode, device)
+            }
+            Op::MakeLink { target, dir, name } => {
+                raw::symlinkat(self.text(target)?, self.fd(dir)?, self.text(name)?)
+            }
+            Op::Chown { dir, name, uid, gid } => raw::fchownat(self.fd(dir)?, self.text(name)?, uid, gid),
+            Op::CheckDevice { fd, major, minor } => {
+                let status = raw::status(self.fd(fd)?, c"")?;
+                let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
+                if is_it { Ok(()) } else { Err(Errno::NODEV) }
+            }
+            Op::Write { to, bytes } => write_whole(self.fd(to)?, self.blob(bytes)?),
+            Op::WriteBelow { root, path, bytes } => {
+                let file = self.open_below(root, path, raw::O_WRONLY, true)?;
+                let outcome = write_whole(file, self.blob(bytes)?);
+                raw::close(file).and(outcome)
+            }
+            Op::WriteOwn { proc, name, bytes } => {
+                let mut buffer = [0; 64];
+                let path = numbered(b"", raw::getpid(), self.text(name)?.to_bytes(), &mut buffer)?;
+                let proc = self.fd(proc)?;
+                let file = below::open(proc, path, raw::O_WRONLY, Links::Refused, self.program.openat2)?;
+                let outcome = write_whole(file, self.blob(bytes)?);
+                raw::close(file).and(outcome)
+            }
+
+            Op::PivotRoot { root } => {
+                raw::fchdir(self.fd(root)?)?;
+                raw::pivot_root_here()?;
+                // The old root now lies over the new one, and "." is the old one (pivot_root(2), "pivot_root(".", ".")").
+                raw::detach_mount(c".")
+            }
+            Op::ChangeDirectory { path } => self.change_directory(path),
+
+            Op::SetHostname { name } => raw::sethostname(self.blob(name)?),
+            Op::SetDomainname { name } => raw::setdomainname(self.blob(name)?),
+            Op::SetRlimit { resource, soft, hard } => raw::set_rlimit(resource, soft, hard),
+            Op::SetUmask { mask } => {
+                raw::umask(mask);
+                Ok(())
+            }
+            Op::SetPersonality { persona } => raw::personality(persona),
+            Op::SetScheduler { policy, flags, nice, priority, runtime_ns, deadline_ns, period_ns } => {
+                let nice = nice as i32;
+                let attr =
+                    SchedAttr { size: 0, policy, flags, nice, priority, runtime_ns, deadline_ns, period_ns };
+                raw::sched_setattr(&attr)
+            }
+            Op::SetAffinity { mask } => raw::sched_setaffinity(self.blob(mask)?),
+            Op::SetIoPriority { priority } => raw::ioprio_set(priority),
+            Op::SetMemoryPolicy { mode, nodes } => raw::set_mempolicy(mode, self.blob(nodes)?),
+            Op::JoinKeyring { name } => {
+                /// All to the possessor; view, read, search and link to the user, who else could not use a keyring
+                /// that was made before the user was changed to.
+                const PERMISSIONS: u32 = 0x3f1b_0000;
+                let serial = raw::join_session_keyring(self.text(name)?)?;
+                raw::set_key_permissions(serial, PERMISSIONS)
+            }
+
+            Op::SetSession {} => raw::setsid(),
+            Op::OpenTerminal { devpts, master, peer } => {
+                let flags = raw::O_RDWR | raw::O_NOCTTY | raw::O_CLOEXEC;
+                let opened = raw::openat(self.fd(devpts)?, c"ptmx", flags | raw::O_NOFOLLOW, 0)?;
+                self.set(master, opened)?;
+                raw::unlock_pty(opened)?;
+                let other = raw::open_pty_peer(opened, flags)?;
+                self.set(peer, other)
+            }
+            Op::SetWindowSize { terminal, rows, columns } => {
+                let short = |number| u16::try_from(number).map_err(|_| Errno::RANGE);
+                raw::set_window_size(self.fd(terminal)?, short(rows)?, short(columns)?)
+            }
+            Op::SetTerminal { terminal } => raw::set_controlling_terminal(self.fd(terminal)?),
+            Op::Duplicate { fd, number } => raw::dup3(self.fd(fd)?, Fd(number as i32)),
+
+            Op::SetGroups { groups } => raw::setgroups(self.blob(groups)?),
+            Op::SetGid { gid } => raw::set_gid(gid),
+            Op::SetUid { uid } => {
+                raw::set_uid(uid)?;
+                // A change of user makes the process readable again (PR_SET_DUMPABLE(2const)).
+                raw::prctl(raw::PR_SET_DUMPABLE, 0, 0).map(drop)
+            }
+            Op::Prctl { option, argument, second } => raw::prctl(option, argument, second).map(drop),
+            Op::LimitBounding { keep, last } => limit_bounding(keep, last),
+            Op::SetCapabilities { effective, permitted, inheritable } => {
+                raw::capset(&Capabilities { effective, permitted, inheritable })
+            }
+            Op::SetAmbient { capabilities } => set_ambient(capabilities),
+            Op::LoadFilter { flags, filter, listener } => {
+                let result = raw::seccomp_set_filter(flags, self.blob(filter)?)?;
+                if listener == Slot::NONE { Ok(()) } else { self.set(listener, Fd(result as i32)) }
+            }
+            Op::ResetSignals {} => {
+                raw::reset_signal_handlers();
+                raw::set_signal_mask(0).map(drop)
+            }
+            Op::CloseOnExec { first } => self.close_on_exec(first),
+
+            Op::Await { turn, first, count } => self.wait_for(turn, first, count),
+            Op::Tell { turn, fd } => {
+                let message = Message::Turn { number: turn }.to_bytes();
+                if fd == Slot::NONE {
+                    raw::send_with_fds(self.control, &message, &[])
+                } else {
+                    raw::send_with_fds(self.control, &message, &[self.fd(fd)?])
+                }
+            }
+            Op::Supervise {} => supervise::split(self.program.close_range),
+            Op::Execute { candidates, arguments, environment } => {
+                Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
+            }
+            Op::Tolerate { errno } => {
+                self.tolerated = Some(Errno::from_raw(errno as i32));
+                Ok(())
+            }
+            Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
+        }
+    }
+
+    /// Opens the directory without following links of procfs, which lead to descriptors (CVE-2024-21626), and makes sure that
+    /// the kernel can name the place.
+    fn change_directory(&self, path: Text) -> Result<(), Errno> {
+        let path = self.text(path)?;
+        let flags = raw::O_PATH | raw::O_DIRECTORY;
+        let root = raw::openat(Fd::CWD, c"/", flags | raw::O_CLOEXEC, 0)?;
+        let opened = below::open(root, path, flags, Links::InRoot, self.program.openat2);
+        raw::close(root)?;
+        let dir = opened?;
+        let changed = raw::fchdir(dir);
+        raw::close(dir).and(changed)?;
+        let mut name = [0; 4096];
+        raw::getcwd(&mut name)?;
+        // "(unreachable)/…" is how getcwd(2) names what is outside the root.
+        if name.first() == Some(&b'/') { Ok(()) } else { Err(Errno::XDEV) }
+    }
+
+    fn close_on_exec(&self, first: u32) -> Result<(), Errno> {
+        if self.program.close_range {
+            return raw::mark_range_close_on_exec(first, u32::MAX);
+        }
+        /// RLIMIT_NOFILE, and a bound for those who set it to "unlimited".
+        const NOFILE: u32 = 7;
+        const MOST: u64 = 1 << 20;
+        let (limit, _) = raw::rlimit(NOFILE)?;
+        for number in first..limit.min(MOST) as u32 {
+            // Most numbers are not open: EBADF.
+            let _ = raw::set_close_on_exec(Fd(number as i32), true);
+        }
+        Ok(())
+    }
+
+    fn wait_for(&mut self, turn: u32, first: Slot, count: u32) -> Result<(), Errno> {
+        let mut bytes = [0; message::LEN];
+        let mut fds = [Fd::NONE; MAX_FDS];
+        let (len, received) = raw::receive_with_fds(self.control, &mut bytes, &mut fds)?;
+        if len == 0 {
+            // The engine is gone: there is nobody to run for.
+            return Err(Errno::PIPE);
+        }
+        let expected = Some(Message::Turn { number: turn });
+        if bytes.get(..len).and_then(Message::from_bytes) != expected || received != count as usize {
+            return Err(Errno::PROTO);
+        }
+        for (index, fd) in fds.iter().take(received).enumerate() {
+            self.set(Slot(first.0.saturating_add(index as u16)), *fd)?;
+        }
+        Ok(())
+    }
+}
+
+fn links(refused: bool) -> Links {
+    if refused { Links::Refused } else { Links::InRoot }
+}
+
+/// Files of the kernel take a value in one write: a second one would be a second value.
+fn write_whole(file: Fd, bytes: &[u8]) -> Result<(), Errno> {
+    let written = raw::write(file, bytes)?;
+    if written == bytes.len() { Ok(()) } else { Err(Errno::IO) }
+}
+
+fn limit_bounding(keep: u64, last: u32) -> Result<(), Errno> {
+    for capability in 0..=last.min(63) {
+        if keep & 1 << capability == 0 {
+            raw::prctl(raw::PR_CAPBSET_DROP, capability.into(), 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn set_ambient(capabilities: u64) -> Result<(), Errno> {
+    raw::prctl(raw::PR_CAP_AMBIENT, raw::PR_CAP_AMBIENT_CLEAR_ALL, 0)?;
+    for capability in 0..64 {
+        if capabilities & 1 << capability != 0 {
+            raw::prctl(raw::PR_CAP_AMBIENT, raw::PR_CAP_AMBIENT_RAISE, capability)?;
+        }
+    }
+    Ok(())
+}
+
+/// `before`, a number, and `/after` if there is an `after`, in a buffer.
+fn numbered<'a>(before: &[u8], number: i32, after: &[u8], buffer: &'a mut [u8]) -> Result<&'a CStr, Errno> {
+    let mut digits = [0; 10];
+    let mut len = 0;
+    let mut rest = number.unsigned_abs();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        len += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    let number = digits.iter().skip(10 - len);
+    let slash = if after.is_empty() { &b""[..] } else { b"/" };
+    let bytes = before.iter().chain(number).chain(slash).chain(after).chain(b"\0");
+    let mut places = buffer.iter_mut();
+    for byte in bytes {
+        *places.next().ok_or(Errno::NAMETOOLONG)? = *byte;
+    }
+    CStr::from_bytes_until_nul(buffer).map_err(|_| Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_put_between_its_neighbours() {
+        let mut buffer = [0; 32];
+        assert_eq!(numbered(b"/proc/self/fd/", 107, b"", &mut buffer), Ok(c"/proc/self/fd/107"));
+        assert_eq!(numbered(b"", 0, b"oom_score_adj", &mut buffer), Ok(c"0/oom_score_adj"));
+        assert_eq!(numbered(b"", i32::MAX, b"x", &mut buffer), Ok(c"2147483647/x"));
+        assert_eq!(numbered(b"/proc/self/fd/", 1, b"", &mut [0; 8]), Err(Errno::NAMETOOLONG));
+    }
+}

@@ -1,0 +1,271 @@
+//! Starting a process from a sealed executable in new namespaces.
+//!
+//! [`spawn`] is clone3(2) with `CLONE_VM` and a stack of its own for the child, which does nothing but pass its descriptors
+//! on, wait for its id mappings if it has a user namespace, and execute the given file. Sharing memory until then
+//! saves copying page tables and the faults that follow; and since the child executes *before* anything of a container
+//! is in reach, this program is never mapped in a process that a container can see (CVE-2019-5736).
+
+#![allow(unsafe_code)]
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use crate::raw::{self, Fd, nr, syscall};
+use crate::{Errno, SyscallError};
+
+/// `CLONE_NEWTIME`, Linux 5.6. Not for [`spawn`]: its bit is part of the exit signal in older calls.
+pub const CLONE_NEWTIME: u64 = 0x80;
+/// `CLONE_NEWNS`
+pub const CLONE_NEWNS: u64 = 0x0002_0000;
+/// `CLONE_NEWCGROUP`, Linux 4.6.
+pub const CLONE_NEWCGROUP: u64 = 0x0200_0000;
+/// `CLONE_NEWUTS`
+pub const CLONE_NEWUTS: u64 = 0x0400_0000;
+/// `CLONE_NEWIPC`
+pub const CLONE_NEWIPC: u64 = 0x0800_0000;
+/// `CLONE_NEWUSER`
+pub const CLONE_NEWUSER: u64 = 0x1000_0000;
+/// `CLONE_NEWPID`
+pub const CLONE_NEWPID: u64 = 0x2000_0000;
+/// `CLONE_NEWNET`
+pub const CLONE_NEWNET: u64 = 0x4000_0000;
+/// All that [`spawn`] takes.
+pub const NAMESPACES: u64 = CLONE_NEWNS
+    | CLONE_NEWCGROUP
+    | CLONE_NEWUTS
+    | CLONE_NEWIPC
+    | CLONE_NEWUSER
+    | CLONE_NEWPID
+    | CLONE_NEWNET
+    | CLONE_NEWTIME;
+
+/// A process to start.
+#[derive(Debug)]
+pub struct Spawn<'a> {
+    /// A static executable; best in a sealed memfd.
+    pub file: BorrowedFd<'a>,
+    /// Its one argument, `argv[0]`.
+    pub name: &'a std::ffi::CStr,
+    /// Descriptors that stay open in it, at the numbers they have here. All others are closed by close-on-exec.
+    pub keep: &'a [BorrowedFd<'a>],
+    /// New namespaces: `CLONE_NEW*`.
+    pub namespaces: u64,
+    /// The cgroup (v2) to start in; Linux 5.7.
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Where the child reads one byte before it becomes user 0 of its user namespace and executes. A process that executes while
+    /// its ids have no mapping loses its capabilities (user_namespaces(7)).
+    pub gate: Option<BorrowedFd<'a>>,
+}
+
+/// A process that [`spawn`] started.
+#[derive(Debug)]
+pub struct Spawned {
+    /// Its process id, as seen here.
+    pub pid: i32,
+    /// Its handle (Linux 5.3).
+    pub pidfd: OwnedFd,
+    trampoline: Box<Trampoline>,
+}
+
+impl Spawned {
+    /// Why the file could not be executed, if that is so. Only meaningful after the process has given up its descriptors.
+    pub fn failure(&self) -> Option<SyscallError> {
+        match self.trampoline.errno.load(Ordering::Acquire) {
+            0 => None,
+            errno => Some(SyscallError::new("execveat", "the in-container stage", Errno::from_raw(errno))),
+        }
+    }
+}
+
+impl Drop for Spawned {
+    /// Waits until the child no longer uses the memory it was lent, which is when it has executed or ended.
+    fn drop(&mut self) {
+        const FUTEX_WAIT: usize = 0;
+        loop {
+            let tid = self.trampoline.tid.load(Ordering::Acquire);
+            if tid == 0 {
+                return;
+            }
+            // SAFETY: the kernel reads the integer, which lives as long as `self`; it is cleared and woken by the kernel
+            // (CLONE_CHILD_CLEARTID) when the child lets go of this memory.
+            let _ = unsafe { syscall!(nr::FUTEX, self.trampoline.tid.as_ptr(), FUTEX_WAIT, tid, 0usize) };
+        }
+    }
+}
+
+const STACK_WORDS: usize = 1024;
+
+/// What the child needs between its birth and its execve, in memory that both share.
+#[derive(Debug)]
+#[repr(C, align(16))]
+struct Trampoline {
+    stack: [u64; STACK_WORDS],
+    tid: AtomicU32,
+    errno: AtomicI32,
+    file: Fd,
+    gate: Fd,
+    keep: Vec<Fd>,
+    arguments: [usize; 2],
+}
+
+/// `struct clone_args` of clone3(2), up to `cgroup`.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// Starts a process.
+///
+/// # Errors
+/// Those of clone3(2). That the file cannot be executed shows later: [`Spawned::failure`].
+///
+/// # Kernel
+/// Linux 5.3; new namespaces need `CAP_SYS_ADMIN`, or `CLONE_NEWUSER` among them.
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SyscallError> {
+    const CLONE_VM: u64 = 0x100;
+    const CLONE_PIDFD: u64 = 0x1000;
+    const CLONE_CHILD_CLEARTID: u64 = 0x0020_0000;
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    const SIGCHLD: u64 = 17;
+
+    let mut trampoline = Box::new(Trampoline {
+        stack: [0; STACK_WORDS],
+        tid: AtomicU32::new(u32::MAX),
+        errno: AtomicI32::new(0),
+        file: Fd(spawn.file.as_raw_fd()),
+        gate: spawn.gate.map_or(Fd::NONE, |fd| Fd(fd.as_raw_fd())),
+        keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
+        arguments: [spawn.name.as_ptr() as usize, 0],
+    });
+    let mut pidfd = -1i32;
+    let mut args = CloneArgs {
+        flags: CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | (spawn.namespaces & NAMESPACES),
+        pidfd: &raw mut pidfd as u64,
+        child_tid: trampoline.tid.as_ptr() as u64,
+        exit_signal: SIGCHLD,
+        stack: trampoline.stack.as_mut_ptr() as u64,
+        stack_size: size_of_val(&trampoline.stack) as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = spawn.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // A handler of ours must not run on the child's small stack.
+    let mask =
+        raw::set_signal_mask(u64::MAX).map_err(|errno| SyscallError::new("rt_sigprocmask", "all", errno))?;
+    // SAFETY: `args` and the trampoline are laid out as `clone_into` requires, and `Spawned` keeps the trampoline until the
+    // child has let go of it.
+    let outcome = unsafe { clone_into(&mut args, &raw mut *trampoline) };
+    let _ = raw::set_signal_mask(mask);
+    match outcome {
+        Ok(pid) => {
+            // SAFETY: the kernel has just opened this descriptor for us.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Spawned { pid: pid as i32, pidfd, trampoline })
+        }
+        Err(errno) => {
+            let subject = format!("flags {:#x}", spawn.namespaces & NAMESPACES);
+            Err(SyscallError::new("clone3", subject, errno))
+        }
+    }
+}
+
+/// clone3(2), whose child runs [`child`] on its own stack.
+///
+/// # Safety
+/// `args` must name a stack of the child's own, and all it points to, as well as `trampoline`, must stay in place until the
+/// child has executed or ended.
+unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Result<usize, Errno> {
+    let result: isize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the parent goes on behind label 2 with only rax, rcx and r11 changed. The child has an empty stack, aligned to 16
+    // bytes, calls `child` and never returns.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r8",
+            "call r9",
+            "ud2",
+            "2:",
+            inlateout("rax") nr::CLONE3 as isize => result,
+            in("rdi") &raw mut *args,
+            in("rsi") size_of::<CloneArgs>(),
+            in("r8") trampoline,
+            in("r9") child as extern "C" fn(*mut Trampoline) -> !,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above, with x0 for the result.
+    unsafe {
+        core::arch::asm!(
+            "svc 0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x9",
+            "blr x10",
+            "brk #1",
+            "2:",
+            in("x8") nr::CLONE3,
+            inlateout("x0") &raw mut *args => result,
+            in("x1") size_of::<CloneArgs>(),
+            in("x9") trampoline,
+            in("x10") child as extern "C" fn(*mut Trampoline) -> !,
+            options(nostack),
+        );
+    }
+    if result < 0 { Err(Errno::from_raw(-result as i32)) } else { Ok(result as usize) }
+}
+
+/// The child's life until execve: system calls only, no allocation, no lock, no thread-local variable.
+extern "C" fn child(trampoline: *mut Trampoline) -> ! {
+    // SAFETY: the parent keeps the trampoline in place and leaves all but the atomics alone.
+    let trampoline = unsafe { &*trampoline };
+    let errno = match prepare(trampoline) {
+        Err(errno) => errno,
+        Ok(()) => {
+            let (file, arguments) = (trampoline.file, trampoline.arguments.as_ptr());
+            let empty_environment = &raw const trampoline.arguments[1];
+            let name = c"".as_ptr();
+            // SAFETY: the argument table is a terminated string's address and 0; the environment table is that 0.
+            let outcome = unsafe {
+                syscall!(nr::EXECVEAT, file.0, name, arguments, empty_environment, raw::AT_EMPTY_PATH)
+            };
+            outcome.err().unwrap_or(Errno::NOEXEC)
+        }
+    };
+    trampoline.errno.store(errno.raw(), Ordering::Release);
+    raw::exit(127)
+}
+
+fn prepare(trampoline: &Trampoline) -> Result<(), Errno> {
+    for fd in &trampoline.keep {
+        raw::set_close_on_exec(*fd, false)?;
+    }
+    if trampoline.gate != Fd::NONE {
+        let mut byte = [0];
+        if raw::read(trampoline.gate, &mut byte)? == 0 {
+            return Err(Errno::PIPE);
+        }
+        raw::set_gid(0)?;
+        raw::set_uid(0)?;
+    }
+    Ok(())
+}
