@@ -1,12 +1,16 @@
 //! What a request becomes.
 //!
 //! [`flags`] are the values of a command line, each a type; [`request`] puts them together and refuses what
-//! cannot be combined.
+//! cannot be combined; [`rules`] make an OCI configuration of a request and the facts of a host.
 
 #![forbid(unsafe_code)]
 
 pub mod flags;
 pub mod request;
 
+pub mod rules;
+
 pub mod ids;
 pub mod users;
+
+pub mod prepared;
