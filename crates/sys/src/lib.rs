@@ -13,7 +13,11 @@ mod errno;
 mod error;
 
 pub mod below;
+#[cfg(feature = "std")]
+pub mod lock;
 pub mod raw;
+#[cfg(feature = "std")]
+pub mod signal;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]
