@@ -257,8 +257,8 @@ ops! {
     SetUid = 46 "setresuid" { uid: u32 }
     /// Sets a property of the process by number.
     Prctl = 47 "prctl" { option: u64, argument: u64, second: u64 }
-    /// Drops from the bounding set what is not in `keep`, up to capability `last`.
-    LimitBounding = 48 "prctl PR_CAPBSET_DROP" { keep: u64, last: u32 }
+    /// Drops from the bounding set what is not in `keep`.
+    LimitBounding = 48 "prctl PR_CAPBSET_DROP" { keep: u64 }
     /// Sets the capability sets.
     SetCapabilities = 49 "capset" { effective: u64, permitted: u64, inheritable: u64 }
     /// Raises these ambient capabilities, and no other.
@@ -277,8 +277,15 @@ ops! {
     Supervise = 56 "clone" {}
     /// Executes the first of the candidates that can be.
     Execute = 57 "execve" { candidates: Table, arguments: Table, environment: Table }
-    /// The next operation may fail with this error.
-    Tolerate = 58 "" { errno: u32 }
+    /// The next operation may fail with this error; the `skip` operations after it are then left out.
+    Tolerate = 58 "" { errno: u32, skip: u32 }
+    /// Opens a place below a root directory, and makes what is missing: a directory or a file, as `like` is.
+    EnsureSame = 60 "openat2" { root: Slot, path: Text, like: Slot, out: Slot }
+    /// Hides a path below a root directory: a directory under a copy of the mount `empty`, anything else under one of `null`. What
+    /// does not exist needs no hiding.
+    Mask = 61 "mask" { root: Slot, path: Text, null: Slot, empty: Slot }
+    /// Reads the filesystem's type and refuses to go on (`EXDEV`) unless it is this one (statfs(2)).
+    CheckFilesystem = 62 "fstatfs" { fd: Slot, magic: u64 }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

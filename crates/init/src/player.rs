@@ -20,8 +20,6 @@ const FAILED: i32 = 127;
 /// Plays the program in `image`, talking to the engine over `control`. Does not return: the process becomes the container's
 /// program, or ends.
 pub fn play(image: Image, control: Fd) -> ! {
-    // Nothing in the container may look into this process, whatever namespaces it joins (CVE-2016-9962).
-    let _ = raw::prctl(raw::PR_SET_DUMPABLE, 0, 0);
     let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
     let mut player = Player { image, program, control, slots: [Fd::NONE; SLOTS], tolerated: None };
     for index in 0..program.slots {
@@ -30,15 +28,18 @@ pub fn play(image: Image, control: Fd) -> ! {
             *place = Fd(number);
         }
     }
-    for index in 0..program.ops {
+    let mut index = 0;
+    while index < program.ops {
         let Some((step, op)) = program.op(&player.image, index) else {
             end(control, 0, index, Errno::NOEXEC)
         };
         let tolerated = player.tolerated.take();
-        match player.perform(op) {
-            Err(errno) if Some(errno) != tolerated => end(control, step, index, errno),
-            _ => {}
+        match (player.perform(op), tolerated) {
+            (Ok(()), _) => {}
+            (Err(errno), Some((expected, skip))) if errno == expected => index = index.saturating_add(skip),
+            (Err(errno), _) => end(control, step, index, errno),
         }
+        index = index.saturating_add(1);
     }
     end(control, 0, program.ops, Errno::NOEXEC)
 }
@@ -55,7 +56,8 @@ struct Player {
     program: Reader,
     control: Fd,
     slots: [Fd; SLOTS],
-    tolerated: Option<Errno>,
+    /// The error that the next operation may end in, and how many to leave out then.
+    tolerated: Option<(Errno, u32)>,
 }
 
 impl Player {
@@ -148,6 +150,20 @@ impl Player {
                 let fd = self.ensure(root, path, Leaf::File, no_links)?;
                 self.set(out, fd)
             }
+            Op::EnsureSame { root, path, like, out } => {
+                let mode = raw::status(self.fd(like)?, c"")?.mode;
+                let leaf = if mode & raw::S_IFMT == raw::S_IFDIR { Leaf::Directory } else { Leaf::File };
+                let fd = self.ensure(root, path, leaf, false)?;
+                self.set(out, fd)
+            }
+            Op::Mask { root, path, null, empty } => match self.open_below(root, path, raw::O_PATH, false) {
+                Ok(place) => {
+                    let outcome = self.cover(place, null, empty);
+                    raw::close(place).and(outcome)
+                }
+                Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+                Err(errno) => Err(errno),
+            },
             Op::Open { dir, name, flags, out } => {
                 let flags = flags | raw::O_NOFOLLOW | raw::O_CLOEXEC;
                 let fd = raw::openat(self.fd(dir)?, self.text(name)?, flags, 0)?;
@@ -170,6 +186,13 @@ impl Player {
                 let status = raw::status(self.fd(fd)?, c"")?;
                 let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
                 if is_it { Ok(()) } else { Err(Errno::NODEV) }
+            }
+            Op::CheckFilesystem { fd, magic } => {
+                if raw::filesystem_type(self.fd(fd)?)? == magic {
+                    Ok(())
+                } else {
+                    Err(Errno::XDEV)
+                }
             }
             Op::Write { to, bytes } => write_whole(self.fd(to)?, self.blob(bytes)?),
             Op::WriteBelow { root, path, bytes } => {
@@ -243,7 +266,7 @@ impl Player {
                 raw::prctl(raw::PR_SET_DUMPABLE, 0, 0).map(drop)
             }
             Op::Prctl { option, argument, second } => raw::prctl(option, argument, second).map(drop),
-            Op::LimitBounding { keep, last } => limit_bounding(keep, last),
+            Op::LimitBounding { keep } => limit_bounding(keep),
             Op::SetCapabilities { effective, permitted, inheritable } => {
                 raw::capset(&Capabilities { effective, permitted, inheritable })
             }
@@ -271,12 +294,20 @@ impl Player {
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
             }
-            Op::Tolerate { errno } => {
-                self.tolerated = Some(Errno::from_raw(errno as i32));
+            Op::Tolerate { errno, skip } => {
+                self.tolerated = Some((Errno::from_raw(errno as i32), skip));
                 Ok(())
             }
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }
+    }
+
+    fn cover(&self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
+        let mode = raw::status(place, c"")?.mode;
+        let source = self.fd(if mode & raw::S_IFMT == raw::S_IFDIR { empty } else { null })?;
+        let copy = raw::open_tree(source, c"", raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH)?;
+        let moved = raw::move_mount(copy, place, c"");
+        raw::close(copy).and(moved)
     }
 
     /// Opens the directory without following links of procfs, which lead to descriptors (CVE-2024-21626), and makes sure that
@@ -340,10 +371,14 @@ fn write_whole(file: Fd, bytes: &[u8]) -> Result<(), Errno> {
     if written == bytes.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
-fn limit_bounding(keep: u64, last: u32) -> Result<(), Errno> {
-    for capability in 0..=last.min(63) {
+fn limit_bounding(keep: u64) -> Result<(), Errno> {
+    for capability in 0..64 {
         if keep & 1 << capability == 0 {
-            raw::prctl(raw::PR_CAPBSET_DROP, capability.into(), 0)?;
+            match raw::prctl(raw::PR_CAPBSET_DROP, capability, 0) {
+                // The kernel knows no capability of this number, so none above it either.
+                Err(Errno::INVAL) => break,
+                outcome => outcome?,
+            };
         }
     }
     Ok(())

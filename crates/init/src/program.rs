@@ -312,6 +312,8 @@ mod writer {
                 Op::OpenBelow { path, .. }
                 | Op::EnsureDirectory { path, .. }
                 | Op::EnsureFile { path, .. }
+                | Op::EnsureSame { path, .. }
+                | Op::Mask { path, .. }
                 | Op::WriteBelow { path, .. }
                 | Op::ChangeDirectory { path } => self.text(path),
                 Op::MakeDirectory { name, .. }

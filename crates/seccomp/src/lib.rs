@@ -24,6 +24,7 @@ mod emit;
 mod evaluate;
 pub mod filter;
 pub mod ints;
+mod json;
 mod profile;
 mod table;
 
@@ -32,5 +33,6 @@ pub use compile::{COMPILER_VERSION, CompileError, compile};
 pub use docker::default_profile;
 pub use evaluate::{Call, Verdict, evaluate};
 pub use filter::{Filter, Instruction};
+pub use json::{Choice, Host, JsonError, Problem, read_profile};
 pub use profile::{Action, Condition, EPERM, Flags, MAX_ERRNO, Op, Profile, ProfileError, Rule};
 pub use table::{calls, name, number};

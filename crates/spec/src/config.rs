@@ -97,6 +97,20 @@ crate::optional::optional_properties! {
     }
 }
 
+impl Hooks {
+    /// All of them, in the order in which they run, with the names of their properties.
+    pub fn by_kind(&self) -> [(&'static str, &[Hook]); 6] {
+        [
+            ("prestart", &self.prestart),
+            ("createRuntime", &self.create_runtime),
+            ("createContainer", &self.create_container),
+            ("startContainer", &self.start_container),
+            ("poststart", &self.poststart),
+            ("poststop", &self.poststop),
+        ]
+    }
+}
+
 /// A program to run at some point of the container's life; the state goes to its standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(remote = "Self")]

@@ -104,3 +104,27 @@ pub(crate) fn push_name(path: &mut String, name: &str) {
         path.push_str(name);
     }
 }
+
+/// `text`, which quotes a document, on one line and not longer than a few of them.
+pub(crate) fn one_line(text: String) -> String {
+    const MOST: usize = 600;
+    if text.len() <= MOST && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(|character| {
+            let (plain, escaped) = if character.is_control() {
+                (None, Some(character.escape_default()))
+            } else {
+                (Some(character), None)
+            };
+            plain.into_iter().chain(escaped.into_iter().flatten())
+        })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        line.push('…');
+    }
+    line
+}

@@ -18,16 +18,23 @@ pub mod features;
 pub mod state;
 
 pub mod capability;
+pub mod cpu_list;
 pub mod id_map;
+pub mod mount_options;
+pub mod signal;
+
+mod default_spec;
+mod load;
 pub mod rlimit;
+mod validate;
 
 mod json_path;
-mod load;
 mod names;
 mod optional;
 
-pub use capability::{Capability, CapabilitySet};
+pub use capability::{Capability, CapabilitySet, CapabilitySets};
 pub use config::{Hook, Hooks, Mount, Root, Spec};
+pub use default_spec::{default_spec, to_pretty_json};
 pub use features::Features;
 pub use id_map::IdMapping;
 pub use linux::{Device, DeviceType, Linux, Namespace, NamespaceType, Propagation};
@@ -35,8 +42,11 @@ pub use load::{LoadError, load, load_as};
 pub use optional::Map;
 pub use process::{Process, User};
 pub use resources::Resources;
+pub use rlimit::Rlimit;
 pub use seccomp::Seccomp;
+pub use signal::Signal;
 pub use state::{ContainerProcessState, State, Status};
+pub use validate::{Invalid, Problem, Valid, sysctl_path, validate, validate_resources};
 
 /// The version of the runtime specification these types follow.
 pub const OCI_VERSION: &str = "1.3.0";

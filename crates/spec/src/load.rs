@@ -5,25 +5,30 @@
 
 use crate::config::Spec;
 use crate::json_path;
+use crate::validate::find_nul;
 use report::{Explain, Kind};
 use serde::de::DeserializeOwned;
 
 /// The document cannot be read as what it should be.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{message} (line {line}, column {column})", prefix(.path))]
+#[error("{}{message}{}", prefix(.path), position(*.line, *.column))]
 pub struct LoadError {
     /// The property at fault, such as `linux.namespaces[2].type`; empty when it is the document itself.
     pub path: String,
     /// What is wrong, on one line.
     pub message: String,
-    /// Where the parser stopped, from 1; 0 when nothing was read.
+    /// The line in which the parser stopped, from 1; 0 when it did not stop and the path says it all.
     pub line: usize,
-    /// The byte in that line, from 1; 0 when nothing of it was read.
+    /// The byte of that line, from 1.
     pub column: usize,
 }
 
 fn prefix(path: &str) -> String {
     if path.is_empty() { String::new() } else { format!("{path}: ") }
+}
+
+fn position(line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!(" (line {line}, column {column})") }
 }
 
 impl Explain for LoadError {
@@ -44,7 +49,20 @@ impl Explain for LoadError {
 /// [`LoadError`] for what is not JSON, has the wrong type, an unknown value or a property twice, lacks a
 /// required property or has a NUL byte where the kernel would end the string.
 pub fn load(bytes: &[u8]) -> Result<Spec, LoadError> {
-    load_as(bytes)
+    let spec = load_as(bytes)?;
+    let mut at = None;
+    find_nul(&spec, &mut |path, _| {
+        at.get_or_insert_with(|| path.to_string());
+    });
+    match at {
+        None => Ok(spec),
+        Some(path) => Err(LoadError {
+            path,
+            message: "holds a NUL byte, which would end it for the kernel".to_owned(),
+            line: 0,
+            column: 0,
+        }),
+    }
 }
 
 /// Reads any of the documents of this crate.
@@ -60,7 +78,12 @@ fn at_its_place(bytes: &[u8], error: &serde_json::Error) -> LoadError {
     if message.ends_with(&position) {
         message.truncate(message.len() - position.len());
     }
-    LoadError { path: json_path::at(bytes, line, column), message, line, column }
+    LoadError {
+        path: json_path::at(bytes, line, column),
+        message: json_path::one_line(message),
+        line,
+        column,
+    }
 }
 
 #[cfg(test)]

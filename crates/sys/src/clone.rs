@@ -1,7 +1,7 @@
 //! Starting a process from a sealed executable in new namespaces.
 //!
 //! [`spawn`] is clone3(2) with `CLONE_VM` and a stack of its own for the child, which does nothing but pass its descriptors
-//! on, wait for its id mappings if it has a user namespace, and execute the given file. Sharing memory until then
+//! on, keep its capabilities if it has a user namespace, and execute the given file. Sharing memory until then
 //! saves copying page tables and the faults that follow; and since the child executes *before* anything of a container
 //! is in reach, this program is never mapped in a process that a container can see (CVE-2019-5736).
 
@@ -52,9 +52,6 @@ pub struct Spawn<'a> {
     pub namespaces: u64,
     /// The cgroup (v2) to start in; Linux 5.7.
     pub cgroup: Option<BorrowedFd<'a>>,
-    /// Where the child reads one byte before it becomes user 0 of its user namespace and executes. A process that executes while
-    /// its ids have no mapping loses its capabilities (user_namespaces(7)).
-    pub gate: Option<BorrowedFd<'a>>,
 }
 
 /// A process that [`spawn`] started.
@@ -103,7 +100,7 @@ struct Trampoline {
     tid: AtomicU32,
     errno: AtomicI32,
     file: Fd,
-    gate: Fd,
+    ambient: bool,
     keep: Vec<Fd>,
     arguments: [usize; 2],
 }
@@ -144,7 +141,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SyscallError> {
         tid: AtomicU32::new(u32::MAX),
         errno: AtomicI32::new(0),
         file: Fd(spawn.file.as_raw_fd()),
-        gate: spawn.gate.map_or(Fd::NONE, |fd| Fd(fd.as_raw_fd())),
+        ambient: spawn.namespaces & CLONE_NEWUSER != 0,
         keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
         arguments: [spawn.name.as_ptr() as usize, 0],
     });
@@ -259,13 +256,22 @@ fn prepare(trampoline: &Trampoline) -> Result<(), Errno> {
     for fd in &trampoline.keep {
         raw::set_close_on_exec(*fd, false)?;
     }
-    if trampoline.gate != Fd::NONE {
-        let mut byte = [0];
-        if raw::read(trampoline.gate, &mut byte)? == 0 {
-            return Err(Errno::PIPE);
+    if trampoline.ambient {
+        keep_capabilities()?;
+    }
+    Ok(())
+}
+
+/// A process in a new user namespace has all capabilities there, but loses them when it executes while its ids have no
+/// mapping (user_namespaces(7)). Ambient ones stay (capabilities(7), "Transformation of capabilities during execve()").
+fn keep_capabilities() -> Result<(), Errno> {
+    let mut sets = raw::capget()?;
+    sets.inheritable = sets.permitted;
+    raw::capset(&sets)?;
+    for capability in 0..64 {
+        if sets.permitted & 1 << capability != 0 {
+            raw::prctl(raw::PR_CAP_AMBIENT, raw::PR_CAP_AMBIENT_RAISE, capability)?;
         }
-        raw::set_gid(0)?;
-        raw::set_uid(0)?;
     }
     Ok(())
 }

@@ -1,0 +1,37 @@
+//! Huge pages: the `hugetlb` controller.
+
+use crate::error::Refused;
+use crate::layout::Version;
+use crate::limits::HugepageLimit;
+use crate::write::Write;
+
+/// What to write. The limit on faults and the one on reservations (Linux 5.7) get the same value, as in
+/// runc: a program that reserves first is otherwise killed by SIGBUS later.
+///
+/// # Errors
+/// A page size that the kernel would not spell so.
+pub fn writes(limits: &[HugepageLimit], version: Version) -> Result<Vec<Write>, Refused> {
+    let mut writes = Vec::new();
+    for HugepageLimit { page_size, max_bytes } in limits {
+        if !is_page_size(page_size) {
+            return Err(Refused::value(
+                "hugepageLimits.pageSize",
+                format!("`{}` is not a size such as `2MB`", page_size.escape_debug()),
+            ));
+        }
+        let file = match version {
+            Version::V1 => "limit_in_bytes",
+            Version::V2 => "max",
+        };
+        writes.push(Write::new(format!("hugetlb.{page_size}.{file}"), max_bytes));
+        writes.push(Write::new(format!("hugetlb.{page_size}.rsvd.{file}"), max_bytes).or_skip());
+    }
+    Ok(writes)
+}
+
+/// `64KB`, `2MB`, `1GB`.
+fn is_page_size(text: &str) -> bool {
+    let number =
+        text.strip_suffix("KB").or_else(|| text.strip_suffix("MB")).or_else(|| text.strip_suffix("GB"));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}

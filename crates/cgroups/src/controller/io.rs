@@ -1,0 +1,116 @@
+//! Block devices: the `blkio` controller of v1, `io` of v2.
+
+use crate::error::{Refused, Why};
+use crate::layout::{Controller, Version};
+use crate::limits::{DeviceNumber, IoLimits, Rate, Throttle};
+use crate::write::Write;
+
+/// What to write.
+///
+/// Weights need an I/O scheduler that knows them. On v1 that is bfq today (`blkio.bfq.weight`) and was CFQ
+/// before Linux 5.0 (`blkio.weight`); on v2 bfq (`io.bfq.weight`) or the iocost model (`io.weight`).
+///
+/// # Errors
+/// Weights outside 10 to 1000, and leaf weights on v2.
+pub fn writes(limits: &IoLimits, version: Version) -> Result<Vec<Write>, Refused> {
+    let device_weights = limits.device_weights.iter();
+    let weights = device_weights.clone().flat_map(|device| [device.weight, device.leaf_weight]);
+    for weight in weights.chain([limits.weight, limits.leaf_weight]).flatten() {
+        if weight != 0 && !(10..=1000).contains(&weight) {
+            return Err(Refused::value("blockIO.weight", format!("{weight} is not between 10 and 1000")));
+        }
+    }
+    let leaf =
+        limits.leaf_weight.is_some() || device_weights.clone().any(|device| device.leaf_weight.is_some());
+    if leaf && version == Version::V2 {
+        return Err(Refused::new("blockIO.leafWeight", Why::OnlyV1(Controller::Io)));
+    }
+    Ok(match version {
+        Version::V1 => v1(limits),
+        Version::V2 => v2(limits),
+    })
+}
+
+fn v1(limits: &IoLimits) -> Vec<Write> {
+    let mut writes = Vec::new();
+    if let Some(weight) = set(limits.weight) {
+        writes.push(Write::new("blkio.weight", weight).or_instead(Write::new("blkio.bfq.weight", weight)));
+    }
+    if let Some(weight) = set(limits.leaf_weight) {
+        writes.push(Write::new("blkio.leaf_weight", weight));
+    }
+    for device in &limits.device_weights {
+        if let Some(weight) = set(device.weight) {
+            let value = format!("{} {weight}", device.device);
+            let bfq = Write::new("blkio.bfq.weight_device", &value);
+            writes.push(Write::new("blkio.weight_device", value).or_instead(bfq));
+        }
+        if let Some(weight) = set(device.leaf_weight) {
+            writes.push(Write::new("blkio.leaf_weight_device", format!("{} {weight}", device.device)));
+        }
+    }
+    for Throttle { device, rate, per_second } in &limits.throttles {
+        let file = match rate {
+            Rate::ReadBytes => "blkio.throttle.read_bps_device",
+            Rate::WriteBytes => "blkio.throttle.write_bps_device",
+            Rate::ReadOperations => "blkio.throttle.read_iops_device",
+            Rate::WriteOperations => "blkio.throttle.write_iops_device",
+        };
+        writes.push(Write::new(file, format!("{device} {per_second}")));
+    }
+    writes
+}
+
+fn v2(limits: &IoLimits) -> Vec<Write> {
+    let mut writes = Vec::new();
+    if let Some(weight) = set(limits.weight) {
+        let iocost = Write::new("io.weight", format!("default {}", weight_from_blkio(weight)));
+        writes.push(Write::new("io.bfq.weight", weight).or_instead(iocost));
+    }
+    for device in &limits.device_weights {
+        if let Some(weight) = set(device.weight) {
+            let iocost = Write::new("io.weight", format!("{} {}", device.device, weight_from_blkio(weight)));
+            writes
+                .push(Write::new("io.bfq.weight", format!("{} {weight}", device.device)).or_instead(iocost));
+        }
+    }
+    for device in devices_in_order(&limits.throttles) {
+        let mut value = device.to_string();
+        for throttle in limits.throttles.iter().filter(|throttle| throttle.device == device) {
+            let key = match throttle.rate {
+                Rate::ReadBytes => "rbps",
+                Rate::WriteBytes => "wbps",
+                Rate::ReadOperations => "riops",
+                Rate::WriteOperations => "wiops",
+            };
+            // io.max has no 0: it says max for "no limit".
+            let amount = match throttle.per_second {
+                0 => "max".to_owned(),
+                amount => amount.to_string(),
+            };
+            value.push_str(&format!(" {key}={amount}"));
+        }
+        writes.push(Write::new("io.max", value));
+    }
+    writes
+}
+
+/// A weight of 0 means "not set" in the OCI documents.
+fn set(weight: Option<u16>) -> Option<u16> {
+    weight.filter(|&weight| weight != 0)
+}
+
+fn devices_in_order(throttles: &[Throttle]) -> Vec<DeviceNumber> {
+    let mut devices = Vec::new();
+    for throttle in throttles {
+        if !devices.contains(&throttle.device) {
+            devices.push(throttle.device);
+        }
+    }
+    devices
+}
+
+/// `io.weight` (1 to 10000) for a `blkio.weight` (10 to 1000), linear as in runc and crun.
+pub fn weight_from_blkio(weight: u16) -> u64 {
+    1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990
+}

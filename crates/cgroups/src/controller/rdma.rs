@@ -1,0 +1,30 @@
+//! RDMA adapters: the `rdma` controller.
+
+use std::fmt::Write as _;
+
+use crate::error::Refused;
+use crate::limits::RdmaLimit;
+use crate::write::Write;
+
+/// What to write; the file is called the same in both versions.
+///
+/// # Errors
+/// A device's name that is none.
+pub fn writes(limits: &[RdmaLimit]) -> Result<Vec<Write>, Refused> {
+    let mut writes = Vec::new();
+    for limit in limits {
+        if limit.device.is_empty() || limit.device.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Refused::value("rdma", format!("`{}` is not a device", limit.device.escape_debug())));
+        }
+        let mut value = limit.device.clone();
+        for (key, most) in [("hca_handle", limit.hca_handles), ("hca_object", limit.hca_objects)] {
+            if let Some(most) = most {
+                let _ = write!(value, " {key}={most}");
+            }
+        }
+        if value != limit.device {
+            writes.push(Write::new("rdma.max", value));
+        }
+    }
+    Ok(writes)
+}

@@ -1,0 +1,109 @@
+//! Amounts as people type them: `64m`, `1.5g`, `0.5` processors.
+
+use crate::error::Refused;
+use crate::limits::Limit;
+
+/// Bytes, as docker reads them: a number, perhaps with a fraction, and one of `b`, `k`, `m`, `g`, `t`, `p`
+/// in powers of 1024, followed by `b` or `ib` or nothing; letters in either case.
+///
+/// # Errors
+/// When the text is not such an amount or does not fit into 63 bits, the most the kernel takes.
+pub fn parse_bytes(text: &str) -> Result<u64, Refused> {
+    let refuse = |why: &str| Refused::value(format!("`{}`", text.escape_debug()), why);
+    let wrong = || refuse("an amount is a number and a unit, such as 512k, 64m or 1.5g");
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let letter = match unit.as_bytes() {
+        [] | b"b" => b'b',
+        [letter] | [letter, b'b'] | [letter, b'i', b'b'] => *letter,
+        _ => return Err(wrong()),
+    };
+    let shift = match letter {
+        b'b' => 0,
+        b'k' => 10,
+        b'm' => 20,
+        b'g' => 30,
+        b't' => 40,
+        b'p' => 50,
+        _ => return Err(wrong()),
+    };
+    scaled(number, 1 << shift)
+        .ok_or_else(wrong)?
+        .ok_or_else(|| refuse("this is more than a kernel can count"))
+}
+
+/// Bytes, or `-1` for no limit, as the swap flags have it.
+///
+/// # Errors
+/// As [`parse_bytes`].
+pub fn parse_bytes_or_unlimited(text: &str) -> Result<Limit, Refused> {
+    match text.trim() {
+        "-1" => Ok(Limit::Unlimited),
+        amount => parse_bytes(amount).map(Limit::At),
+    }
+}
+
+/// A quota in microseconds for a number of processors such as `1.5`, with the period of 100 ms.
+///
+/// # Errors
+/// When the text is not a number, is 0 or negative, or is below the 0.01 processors that the kernel's smallest
+/// quota of 1 ms amounts to.
+pub fn parse_cpus(text: &str) -> Result<CpuTime, Refused> {
+    let refuse = |why: &str| Refused::value(format!("`{}`", text.escape_debug()), why);
+    let quota_us = scaled(text.trim(), CpuTime::PERIOD_US)
+        .ok_or_else(|| refuse("a number of processors is something like 2 or 1.5"))?
+        .ok_or_else(|| refuse("these are too many processors"))?;
+    if quota_us < 1000 {
+        return Err(refuse("the least the kernel can do is 0.01 processors"));
+    }
+    Ok(CpuTime { quota_us, period_us: CpuTime::PERIOD_US })
+}
+
+/// Processor time per period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// Microseconds that may be used in each period.
+    pub quota_us: u64,
+    /// The period in microseconds.
+    pub period_us: u64,
+}
+
+impl CpuTime {
+    /// The kernel's default period.
+    pub const PERIOD_US: u64 = 100_000;
+}
+
+/// A block device's rate: `/dev/sda:1mb` is a path and bytes a second.
+///
+/// # Errors
+/// When there is no colon or the amount is none.
+pub fn parse_device_rate(text: &str) -> Result<(&str, u64), Refused> {
+    let (device, amount) =
+        text.rsplit_once(':').filter(|(device, _)| !device.is_empty()).ok_or_else(|| {
+            let why = "a device's limit is a path and an amount, such as /dev/sda:1m";
+            Refused::value(format!("`{}`", text.escape_debug()), why)
+        })?;
+    Ok((device, parse_bytes(amount)?))
+}
+
+/// `number * factor`, rounded down, exactly: `None` if it is no decimal number, `Some(None)` if it is too
+/// large.
+fn scaled(number: &str, factor: u64) -> Option<Option<u64>> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if (whole.is_empty() && fraction.is_empty()) || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let whole = if whole.is_empty() { Some(0) } else { whole.parse::<u64>().ok() };
+    // 18 digits are more than any factor here can make visible.
+    let fraction = &fraction[..fraction.len().min(18)];
+    let part = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse::<u128>().ok()? * u128::from(factor) / 10u128.pow(fraction.len() as u32)
+    };
+    let total = whole.and_then(|whole| u128::from(whole).checked_mul(u128::from(factor))?.checked_add(part));
+    Some(total.and_then(|total| u64::try_from(total).ok()).filter(|&total| i64::try_from(total).is_ok()))
+}

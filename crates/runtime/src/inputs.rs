@@ -1,0 +1,140 @@
+//! What is launched: everything that the specification leaves to the caller, as plain data.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use cgroups::Place;
+use report::{Explain, Kind};
+use spec::{Spec, Valid};
+
+/// A container to launch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// Its id.
+    pub id: ContainerId,
+    /// What it is.
+    pub spec: Valid<Spec>,
+    /// The directory that relative paths of the specification start from, absolute.
+    pub bundle: PathBuf,
+    /// Where its root comes from.
+    pub root: Root,
+    /// Files with a content of the caller's making, mounted over what the root has there.
+    pub files: Vec<File>,
+    /// What its first process reads from and writes to.
+    pub stdio: Stdio,
+    /// Where its cgroup goes.
+    pub cgroup: Place,
+    /// A reaper of ours stays as pid 1 and the program runs as its child.
+    pub init: bool,
+    /// The container dies with this process: for launches that nothing else looks after.
+    pub die_with_parent: bool,
+    /// Keep the caller's session keyring.
+    pub keep_keyring: bool,
+    /// How many descriptors from 3 on the program inherits from the caller.
+    pub preserve_fds: u32,
+}
+
+/// Where the root filesystem comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Root {
+    /// A directory, used as it is.
+    Directory {
+        /// The directory, absolute.
+        path: PathBuf,
+    },
+    /// A directory that stays as it is below a layer that takes the changes.
+    Overlay {
+        /// The directory, absolute.
+        lower: PathBuf,
+        /// Where changes go.
+        upper: Upper,
+    },
+}
+
+/// Where the changes to an overlay go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upper {
+    /// To memory, and away with the container.
+    Tmpfs {
+        /// The most bytes; `None` is the kernel's default, half of the memory.
+        size_bytes: Option<u64>,
+    },
+    /// To the directory `upper` in this one; `work` beside it is the overlay's own. Both are made if missing.
+    Directory(PathBuf),
+}
+
+/// A file with a content of the caller's making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Where, in the container, absolute.
+    pub destination: PathBuf,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// What the first process reads from and writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdio {
+    /// The caller's descriptors 0 to 2.
+    Inherit,
+    /// A new pseudoterminal of the container's own; the caller gets its other end.
+    Terminal {
+        /// Rows and columns, where they are known.
+        size: Option<(u16, u16)>,
+    },
+}
+
+/// A container's id: 1 to 1024 letters, digits and `_+-.`, never `.` or `..` (runc's rule).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerId(String);
+
+impl ContainerId {
+    /// Parses an id.
+    ///
+    /// # Errors
+    /// [`BadId`] when it breaks the rule.
+    pub fn parse(text: &str) -> Result<Self, BadId> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
+        let good = (1..=1024).contains(&text.len()) && text.bytes().all(plain) && text != "." && text != "..";
+        if good { Ok(Self(text.to_owned())) } else { Err(BadId(text.to_owned())) }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Not a container's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no container id: an id is 1 to 1024 letters, digits and `_+-.`, and not `.` or `..`", .0.escape_debug())]
+pub struct BadId(pub String);
+
+impl Explain for BadId {
+    fn kind(&self) -> Kind {
+        Kind::InvalidInput
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_names_of_files_that_lead_nowhere() {
+        for good in ["a", "web-1", "A_b+c.d", "...", &"x".repeat(1024)] {
+            assert!(ContainerId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "a\0", "ä", "\n", &"x".repeat(1025)] {
+            assert!(ContainerId::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
