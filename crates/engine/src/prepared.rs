@@ -25,8 +25,6 @@ pub struct Launch {
     pub bundle: PathBuf,
     /// Whether a reaper of ours is the first process of the container.
     pub init: bool,
-    /// The system call filter, where it is not in the configuration.
-    pub seccomp: Option<seccomp::Profile>,
 }
 
 /// Where the root file system comes from.
@@ -76,9 +74,7 @@ pub enum Stdio {
     Inherit,
     /// A new terminal, whose other end the runtime hands back.
     Terminal {
-        /// Its height in characters.
-        rows: u16,
-        /// Its width in characters.
-        columns: u16,
+        /// Rows and columns, where they are known.
+        size: Option<(u16, u16)>,
     },
 }

@@ -22,13 +22,13 @@ use crate::flags::namespace::{Ipc, Source};
 use crate::flags::network::Network;
 use crate::flags::number::{BlkioWeight, CpuShares, CpuWeight, OomScoreAdj, PidsLimit};
 use crate::flags::security_opt::{SecurityOpt, SecurityOpt::*};
-use crate::flags::signal::Signal;
 use crate::flags::size::{Bytes, Limit};
 use crate::flags::sysctl::{Owner, Sysctl};
 use crate::flags::time_offset::TimeOffset;
 use crate::flags::ulimit::Ulimit;
 use crate::flags::user::{Group, User};
 use crate::flags::userns::UserNamespace;
+use spec::Signal;
 
 /// A root directory and what becomes of changes to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -102,8 +102,6 @@ pub struct Configured {
     pub root_is_idmapped: bool,
     /// Files laid over those of the root.
     pub files: Vec<File>,
-    /// The built-in system call filter, where none is in the configuration and one is wanted.
-    pub seccomp: Option<seccomp::Profile>,
     /// What the caller should know although it is no failure, a line each.
     pub remarks: Vec<String>,
 }
@@ -170,7 +168,6 @@ pub fn configure(request: &RunRequest, facts: &Facts) -> Result<Configured, Refu
         root: root(request),
         root_is_idmapped: matches!(facts.ids, Ids::Maps(_)) && facts.no_idmapped_root.is_none(),
         files: files::files(request, facts),
-        seccomp: security.profile,
         spec,
         remarks,
     })
@@ -194,7 +191,7 @@ fn annotations(request: &RunRequest) -> spec::Map<String> {
         annotations.insert(label.key.clone(), label.value.clone());
     }
     if let Some(signal) = request.stop_signal {
-        annotations.insert("org.opencontainers.image.stopSignal".to_owned(), signal.name());
+        annotations.insert("org.opencontainers.image.stopSignal".to_owned(), signal.to_string());
     }
     annotations
 }

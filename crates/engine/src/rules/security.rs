@@ -2,6 +2,7 @@
 
 use report::Kind;
 use spec::CapabilitySet;
+use spec::seccomp::{Action, Architecture, Condition, Operator, Rule};
 
 use super::{Facts, Refused, refused};
 use crate::flags::security_opt::{Label, LabelPart, Seccomp, SecurityOpt};
@@ -35,10 +36,8 @@ pub(super) struct Security {
     pub(super) mount_label: String,
     pub(super) masked_paths: Vec<String>,
     pub(super) readonly_paths: Vec<String>,
-    /// The filter of a file.
+    /// The system call filter.
     pub(super) seccomp: Option<spec::Seccomp>,
-    /// The built-in filter.
-    pub(super) profile: Option<seccomp::Profile>,
 }
 
 /// What `--security-opt`, `--privileged` and the defaults come to.
@@ -111,7 +110,8 @@ pub(super) fn security(
         Seccomp::Unconfined => {}
         Seccomp::File(_) => result.seccomp.clone_from(&facts.seccomp_file),
         Seccomp::Default => {
-            result.profile = Some(seccomp::default_profile(bounding.0, facts.kernel, machine()));
+            let profile = seccomp::default_profile(bounding.0, facts.kernel, machine());
+            result.seccomp = Some(document(&profile));
         }
     }
     Ok(result)
@@ -123,4 +123,57 @@ fn machine() -> seccomp::Arch {
         true => seccomp::Arch::Aarch64,
         false => seccomp::Arch::X86_64,
     }
+}
+
+/// A profile as the configuration states it.
+fn document(profile: &seccomp::Profile) -> spec::Seccomp {
+    let (default_action, default_errno_ret) = action(profile.default_action);
+    let rule = |rule: &seccomp::Rule| {
+        let (action, errno_ret) = action(rule.action);
+        Rule {
+            names: rule.names.iter().map(|name| name.clone().into_owned()).collect(),
+            action,
+            errno_ret,
+            args: rule.args.iter().map(condition).collect(),
+        }
+    };
+    spec::Seccomp {
+        default_action,
+        default_errno_ret,
+        architectures: profile
+            .architectures
+            .iter()
+            .filter_map(|arch| Architecture::from_name(arch.oci_name()))
+            .collect(),
+        flags: None,
+        listener_path: String::new(),
+        listener_metadata: String::new(),
+        syscalls: profile.rules.iter().map(rule).collect(),
+    }
+}
+
+fn action(action: seccomp::Action) -> (Action, Option<u32>) {
+    match action {
+        seccomp::Action::KillProcess => (Action::KillProcess, None),
+        seccomp::Action::KillThread => (Action::KillThread, None),
+        seccomp::Action::Trap => (Action::Trap, None),
+        seccomp::Action::Errno(errno) => (Action::Errno, Some(errno.into())),
+        seccomp::Action::Trace(number) => (Action::Trace, Some(number.into())),
+        seccomp::Action::Notify => (Action::Notify, None),
+        seccomp::Action::Log => (Action::Log, None),
+        seccomp::Action::Allow => (Action::Allow, None),
+    }
+}
+
+fn condition(condition: &seccomp::Condition) -> Condition {
+    let op = match condition.op {
+        seccomp::Op::Ne => Operator::NotEqual,
+        seccomp::Op::Lt => Operator::LessThan,
+        seccomp::Op::Le => Operator::LessEqual,
+        seccomp::Op::Eq => Operator::EqualTo,
+        seccomp::Op::Ge => Operator::GreaterEqual,
+        seccomp::Op::Gt => Operator::GreaterThan,
+        seccomp::Op::MaskedEq => Operator::MaskedEqual,
+    };
+    Condition { index: condition.index().into(), value: condition.value, value_two: condition.value_two, op }
 }

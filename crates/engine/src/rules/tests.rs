@@ -37,7 +37,9 @@ fn check(facts: &Facts, change: impl FnOnce(&mut RunFlags), expected: &Expect) {
 }
 
 fn show(configured: &Configured) -> String {
-    let mut text = serde_json::to_string_pretty(&configured.spec).unwrap();
+    let mut spec = configured.spec.clone();
+    let filter = spec.linux.seccomp.take().map(|filter| filter.syscalls.len());
+    let mut text = serde_json::to_string_pretty(&spec).unwrap();
     text.push_str(&format!("\nroot {:?}, idmapped {}\n", configured.root, configured.root_is_idmapped));
     for file in &configured.files {
         text.push_str(&format!(
@@ -46,8 +48,7 @@ fn show(configured: &Configured) -> String {
             String::from_utf8_lossy(&file.content)
         ));
     }
-    let filter = configured.seccomp.as_ref().map(|profile| profile.rules.len());
-    text.push_str(&format!("built-in filter with {filter:?} rules\nremarks {:?}\n", configured.remarks));
+    text.push_str(&format!("filter with {filter:?} rules\nremarks {:?}\n", configured.remarks));
     text
 }
 
@@ -399,7 +400,7 @@ fn a_request_without_flags_is_a_whole_container() {
         /etc/hosts: "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\t0123456789ab\n"
         /etc/hostname: "0123456789ab\n"
         /etc/resolv.conf: "# by hand\nnameserver 192.0.2.1\n"
-        built-in filter with Some(25) rules
+        filter with Some(25) rules
         remarks []
     "##]].assert_eq(&show(&configured(&facts(), |_| {}).unwrap()));
 }
@@ -438,193 +439,193 @@ fn a_privileged_container_is_hardly_kept_in() {
         &Facts { ids: Ids::Host, ..facts() },
         |f| f.privileged = true,
         &expect![[r#"
-        +        "CAP_DAC_READ_SEARCH",
-        +        "CAP_LINUX_IMMUTABLE",
-        +        "CAP_NET_BROADCAST",
-        +        "CAP_NET_ADMIN",
-        +        "CAP_IPC_LOCK",
-        +        "CAP_IPC_OWNER",
-        +        "CAP_SYS_MODULE",
-        +        "CAP_SYS_RAWIO",
-        +        "CAP_SYS_PTRACE",
-        +        "CAP_SYS_PACCT",
-        +        "CAP_SYS_ADMIN",
-        +        "CAP_SYS_BOOT",
-        +        "CAP_SYS_NICE",
-        +        "CAP_SYS_RESOURCE",
-        +        "CAP_SYS_TIME",
-        +        "CAP_SYS_TTY_CONFIG",
-        +        "CAP_LEASE",
-        -        "CAP_SETFCAP"
-        +        "CAP_AUDIT_CONTROL",
-        +        "CAP_SETFCAP",
-        +        "CAP_MAC_OVERRIDE",
-        +        "CAP_MAC_ADMIN",
-        +        "CAP_SYSLOG",
-        +        "CAP_WAKE_ALARM",
-        +        "CAP_BLOCK_SUSPEND",
-        +        "CAP_AUDIT_READ",
-        +        "CAP_PERFMON",
-        +        "CAP_BPF",
-        +        "CAP_CHECKPOINT_RESTORE"
-        +        "CAP_DAC_READ_SEARCH",
-        +        "CAP_LINUX_IMMUTABLE",
-        +        "CAP_NET_BROADCAST",
-        +        "CAP_NET_ADMIN",
-        +        "CAP_IPC_LOCK",
-        +        "CAP_IPC_OWNER",
-        +        "CAP_SYS_MODULE",
-        +        "CAP_SYS_RAWIO",
-        +        "CAP_SYS_PTRACE",
-        +        "CAP_SYS_PACCT",
-        +        "CAP_SYS_ADMIN",
-        +        "CAP_SYS_BOOT",
-        +        "CAP_SYS_NICE",
-        +        "CAP_SYS_RESOURCE",
-        +        "CAP_SYS_TIME",
-        +        "CAP_SYS_TTY_CONFIG",
-        +        "CAP_LEASE",
-        -        "CAP_SETFCAP"
-        +        "CAP_AUDIT_CONTROL",
-        +        "CAP_SETFCAP",
-        +        "CAP_MAC_OVERRIDE",
-        +        "CAP_MAC_ADMIN",
-        +        "CAP_SYSLOG",
-        +        "CAP_WAKE_ALARM",
-        +        "CAP_BLOCK_SUSPEND",
-        +        "CAP_AUDIT_READ",
-        +        "CAP_PERFMON",
-        +        "CAP_BPF",
-        +        "CAP_CHECKPOINT_RESTORE"
-        +        "CAP_DAC_READ_SEARCH",
-        +        "CAP_LINUX_IMMUTABLE",
-        +        "CAP_NET_BROADCAST",
-        +        "CAP_NET_ADMIN",
-        +        "CAP_IPC_LOCK",
-        +        "CAP_IPC_OWNER",
-        +        "CAP_SYS_MODULE",
-        +        "CAP_SYS_RAWIO",
-        +        "CAP_SYS_PTRACE",
-        +        "CAP_SYS_PACCT",
-        +        "CAP_SYS_ADMIN",
-        +        "CAP_SYS_BOOT",
-        +        "CAP_SYS_NICE",
-        +        "CAP_SYS_RESOURCE",
-        +        "CAP_SYS_TIME",
-        +        "CAP_SYS_TTY_CONFIG",
-        +        "CAP_LEASE",
-        -        "CAP_SETFCAP"
-        +        "CAP_AUDIT_CONTROL",
-        +        "CAP_SETFCAP",
-        +        "CAP_MAC_OVERRIDE",
-        +        "CAP_MAC_ADMIN",
-        +        "CAP_SYSLOG",
-        +        "CAP_WAKE_ALARM",
-        +        "CAP_BLOCK_SUSPEND",
-        +        "CAP_AUDIT_READ",
-        +        "CAP_PERFMON",
-        +        "CAP_BPF",
-        +        "CAP_CHECKPOINT_RESTORE"
-        -        "ro"
-        +        "rw"
-        -        "ro"
-        +        "rw"
-        -          "allow": false,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "type": "c",
-        -          "access": "m"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "b",
-        -          "access": "m"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 1,
-        -          "minor": 3,
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 1,
-        -          "minor": 5,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 1,
-        -          "minor": 7,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 1,
-        -          "minor": 8,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 1,
-        -          "minor": 9,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 5,
-        -          "minor": 0,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 5,
-        -          "minor": 1,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 5,
-        -          "minor": 2,
-        -          "access": "rwm"
-        -        },
-        -        {
-        -          "allow": true,
-        -          "type": "c",
-        -          "major": 136,
-        -          "access": "rwm"
-        -    ],
-        -    "maskedPaths": [
-        -      "/proc/acpi",
-        -      "/proc/asound",
-        -      "/proc/interrupts",
-        -      "/proc/kcore",
-        -      "/proc/keys",
-        -      "/proc/latency_stats",
-        -      "/proc/sched_debug",
-        -      "/proc/scsi",
-        -      "/proc/timer_list",
-        -      "/proc/timer_stats",
-        -      "/sys/devices/virtual/powercap",
-        -      "/sys/firmware"
-        -    ],
-        -    "readonlyPaths": [
-        -      "/proc/bus",
-        -      "/proc/fs",
-        -      "/proc/irq",
-        -      "/proc/sys",
-        -      "/proc/sysrq-trigger"
-        -built-in filter with Some(25) rules
-        +built-in filter with None rules
-    "#]],
+            +        "CAP_DAC_READ_SEARCH",
+            +        "CAP_LINUX_IMMUTABLE",
+            +        "CAP_NET_BROADCAST",
+            +        "CAP_NET_ADMIN",
+            +        "CAP_IPC_LOCK",
+            +        "CAP_IPC_OWNER",
+            +        "CAP_SYS_MODULE",
+            +        "CAP_SYS_RAWIO",
+            +        "CAP_SYS_PTRACE",
+            +        "CAP_SYS_PACCT",
+            +        "CAP_SYS_ADMIN",
+            +        "CAP_SYS_BOOT",
+            +        "CAP_SYS_NICE",
+            +        "CAP_SYS_RESOURCE",
+            +        "CAP_SYS_TIME",
+            +        "CAP_SYS_TTY_CONFIG",
+            +        "CAP_LEASE",
+            -        "CAP_SETFCAP"
+            +        "CAP_AUDIT_CONTROL",
+            +        "CAP_SETFCAP",
+            +        "CAP_MAC_OVERRIDE",
+            +        "CAP_MAC_ADMIN",
+            +        "CAP_SYSLOG",
+            +        "CAP_WAKE_ALARM",
+            +        "CAP_BLOCK_SUSPEND",
+            +        "CAP_AUDIT_READ",
+            +        "CAP_PERFMON",
+            +        "CAP_BPF",
+            +        "CAP_CHECKPOINT_RESTORE"
+            +        "CAP_DAC_READ_SEARCH",
+            +        "CAP_LINUX_IMMUTABLE",
+            +        "CAP_NET_BROADCAST",
+            +        "CAP_NET_ADMIN",
+            +        "CAP_IPC_LOCK",
+            +        "CAP_IPC_OWNER",
+            +        "CAP_SYS_MODULE",
+            +        "CAP_SYS_RAWIO",
+            +        "CAP_SYS_PTRACE",
+            +        "CAP_SYS_PACCT",
+            +        "CAP_SYS_ADMIN",
+            +        "CAP_SYS_BOOT",
+            +        "CAP_SYS_NICE",
+            +        "CAP_SYS_RESOURCE",
+            +        "CAP_SYS_TIME",
+            +        "CAP_SYS_TTY_CONFIG",
+            +        "CAP_LEASE",
+            -        "CAP_SETFCAP"
+            +        "CAP_AUDIT_CONTROL",
+            +        "CAP_SETFCAP",
+            +        "CAP_MAC_OVERRIDE",
+            +        "CAP_MAC_ADMIN",
+            +        "CAP_SYSLOG",
+            +        "CAP_WAKE_ALARM",
+            +        "CAP_BLOCK_SUSPEND",
+            +        "CAP_AUDIT_READ",
+            +        "CAP_PERFMON",
+            +        "CAP_BPF",
+            +        "CAP_CHECKPOINT_RESTORE"
+            +        "CAP_DAC_READ_SEARCH",
+            +        "CAP_LINUX_IMMUTABLE",
+            +        "CAP_NET_BROADCAST",
+            +        "CAP_NET_ADMIN",
+            +        "CAP_IPC_LOCK",
+            +        "CAP_IPC_OWNER",
+            +        "CAP_SYS_MODULE",
+            +        "CAP_SYS_RAWIO",
+            +        "CAP_SYS_PTRACE",
+            +        "CAP_SYS_PACCT",
+            +        "CAP_SYS_ADMIN",
+            +        "CAP_SYS_BOOT",
+            +        "CAP_SYS_NICE",
+            +        "CAP_SYS_RESOURCE",
+            +        "CAP_SYS_TIME",
+            +        "CAP_SYS_TTY_CONFIG",
+            +        "CAP_LEASE",
+            -        "CAP_SETFCAP"
+            +        "CAP_AUDIT_CONTROL",
+            +        "CAP_SETFCAP",
+            +        "CAP_MAC_OVERRIDE",
+            +        "CAP_MAC_ADMIN",
+            +        "CAP_SYSLOG",
+            +        "CAP_WAKE_ALARM",
+            +        "CAP_BLOCK_SUSPEND",
+            +        "CAP_AUDIT_READ",
+            +        "CAP_PERFMON",
+            +        "CAP_BPF",
+            +        "CAP_CHECKPOINT_RESTORE"
+            -        "ro"
+            +        "rw"
+            -        "ro"
+            +        "rw"
+            -          "allow": false,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "type": "c",
+            -          "access": "m"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "b",
+            -          "access": "m"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 1,
+            -          "minor": 3,
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 1,
+            -          "minor": 5,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 1,
+            -          "minor": 7,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 1,
+            -          "minor": 8,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 1,
+            -          "minor": 9,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 5,
+            -          "minor": 0,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 5,
+            -          "minor": 1,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 5,
+            -          "minor": 2,
+            -          "access": "rwm"
+            -        },
+            -        {
+            -          "allow": true,
+            -          "type": "c",
+            -          "major": 136,
+            -          "access": "rwm"
+            -    ],
+            -    "maskedPaths": [
+            -      "/proc/acpi",
+            -      "/proc/asound",
+            -      "/proc/interrupts",
+            -      "/proc/kcore",
+            -      "/proc/keys",
+            -      "/proc/latency_stats",
+            -      "/proc/sched_debug",
+            -      "/proc/scsi",
+            -      "/proc/timer_list",
+            -      "/proc/timer_stats",
+            -      "/sys/devices/virtual/powercap",
+            -      "/sys/firmware"
+            -    ],
+            -    "readonlyPaths": [
+            -      "/proc/bus",
+            -      "/proc/fs",
+            -      "/proc/irq",
+            -      "/proc/sys",
+            -      "/proc/sysrq-trigger"
+            -filter with Some(25) rules
+            +filter with None rules
+        "#]],
     );
 }
 
@@ -1051,8 +1052,8 @@ fn security_options_change_what_is_hidden() {
             -    ]
             +    ],
             +    "mountLabel": "system_u:object_r:container_file_t:s0"
-            -built-in filter with Some(25) rules
-            +built-in filter with None rules
+            -filter with Some(25) rules
+            +filter with None rules
         "#]],
     );
     check(
@@ -1099,4 +1100,13 @@ fn the_environment_has_defaults_and_a_later_entry_wins() {
             +  },
         "#]],
     );
+}
+
+#[test]
+fn every_configuration_is_valid() {
+    for privileged in [false, true] {
+        let configured = configured(&facts(), |f| f.privileged = privileged).unwrap();
+        let valid = spec::validate(configured.spec).unwrap();
+        assert!(valid.warnings().is_empty(), "{:?}", valid.warnings());
+    }
 }
