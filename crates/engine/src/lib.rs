@@ -8,9 +8,14 @@
 pub mod flags;
 pub mod request;
 
+pub mod host;
+pub mod prepare;
 pub mod rules;
 
+pub mod id_pool;
+pub mod idmap;
 pub mod ids;
+pub mod seccomp_file;
 pub mod users;
 
 pub mod prepared;

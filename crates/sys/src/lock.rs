@@ -8,10 +8,8 @@ use std::os::fd::{AsFd, AsRawFd};
 use crate::raw::{nr, syscall};
 use crate::{Errno, SyscallError};
 
-const F_OFD_GETLK: usize = 36;
 const F_OFD_SETLK: usize = 37;
 const F_WRLCK: i16 = 1;
-const F_UNLCK: i16 = 2;
 
 /// `struct flock` of 64-bit kernels.
 #[repr(C)]
@@ -38,27 +36,6 @@ pub fn try_lock_byte(file: impl AsFd, index: u32) -> Result<bool, SyscallError> 
     }
 }
 
-/// The first byte from `start` to `end` (exclusive) that somebody else has locked for writing, and the one after the
-/// end of that lock.
-///
-/// # Errors
-/// Those of fcntl(2).
-pub fn next_locked(file: impl AsFd, start: u32, end: u32) -> Result<Option<(u32, u32)>, SyscallError> {
-    if start >= end {
-        return Ok(None);
-    }
-    let mut lock = Flock { kind: F_WRLCK, whence: 0, start: start.into(), len: (end - start).into(), pid: 0 };
-    // SAFETY: the kernel reads and writes one `struct flock`.
-    unsafe { syscall!(nr::FCNTL, file.as_fd().as_raw_fd(), F_OFD_GETLK, &raw mut lock) }
-        .map_err(|errno| SyscallError::new("fcntl", format!("F_OFD_GETLK, bytes {start} to {end}"), errno))?;
-    if lock.kind == F_UNLCK {
-        return Ok(None);
-    }
-    let first = u32::try_from(lock.start).unwrap_or(0).max(start);
-    let after = if lock.len == 0 { end } else { u32::try_from(lock.start + lock.len).unwrap_or(end) };
-    Ok(Some((first, after)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,9 +53,6 @@ mod tests {
         assert!(try_lock_byte(&one, 3).unwrap());
         assert!(!try_lock_byte(&two, 3).unwrap());
         assert!(try_lock_byte(&two, 4).unwrap());
-        assert_eq!(next_locked(&two, 0, 100).unwrap(), Some((3, 4)));
-        assert_eq!(next_locked(&one, 0, 100).unwrap(), Some((4, 5)));
-        assert_eq!(next_locked(&two, 4, 100).unwrap(), None);
         drop(one);
         assert!(try_lock_byte(&two, 3).unwrap());
     }

@@ -173,6 +173,14 @@ pub fn configure(request: &RunRequest, facts: &Facts) -> Result<Configured, Refu
     })
 }
 
+/// The bounding set of capabilities that `request` means.
+///
+/// # Errors
+/// [`Refused`], for a capability that cannot be given here.
+pub fn bounding(request: &RunRequest, facts: &Facts) -> Result<CapabilitySet, Refused> {
+    capabilities::bounding(request, facts)
+}
+
 fn root(request: &RunRequest) -> Root {
     let lower = request.rootfs.directory.clone();
     match &request.rootfs.changes {
