@@ -19,3 +19,5 @@ pub mod seccomp_file;
 pub mod users;
 
 pub mod prepared;
+
+pub mod terminal;
