@@ -89,7 +89,8 @@ fn on_terminals(script: &str, typed: &str, keys: &str) -> (String, i32) {
 
 #[test]
 fn what_is_typed_reaches_the_program_and_its_output_comes_back() {
-    let (shown, code) = on_terminals("read line; echo got $line; stty size; exit 7", "hello\r", "ctrl-p,ctrl-q");
+    let (shown, code) =
+        on_terminals("read line; echo got $line; stty size; exit 7", "hello\r", "ctrl-p,ctrl-q");
     assert!(shown.contains("got hello\n"), "{shown}");
     assert!(shown.contains("33 77\n"), "{shown}");
     assert_eq!(code, 7);

@@ -5,14 +5,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use report::Explain;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use spec::Signal;
 use sys::SyscallError;
 use sys::signal::{SignalSet, Signals};
 
 use super::channel::Step;
-use super::wiring::set_nonblocking;
 use super::{Channel, FORWARDED, RawMode, Reaction, SignalState, reaction, size_of};
 use crate::request::Streams;
 
@@ -85,7 +83,6 @@ pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
     if let Some(console) = console {
         let (input, output) = terminal;
         resize(&input, &output, &console);
-        set_nonblocking(&console).map_err(wrong("terminal"))?;
         let copy = |fd: &OwnedFd| {
             rustix::io::fcntl_dupfd_cloexec(fd, 3)
                 .map_err(|errno| wrong("terminal")(SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno)))
@@ -97,7 +94,7 @@ pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
         if streams.interactive {
             channels.push(Channel::typed(input, copy(&console)?, streams.detach_keys.bytes()));
         }
-        channels.push(Channel::output(copy(&console)?, own_description(output)));
+        channels.push(Channel::output(copy(&console)?, output));
         resized = Some((winch_input, winch_output, console));
     }
     let mut killed_for = None;
@@ -110,7 +107,8 @@ pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
                         resize(input, output, console);
                     }
                 } else {
-                    killed_for = forward(pidfd, pid, arrived.signal).map_err(wrong("signals"))?.or(killed_for);
+                    killed_for =
+                        forward(pidfd, pid, arrived.signal).map_err(wrong("signals"))?.or(killed_for);
                 }
             }
         }
@@ -150,7 +148,9 @@ fn wait(pidfd: BorrowedFd<'_>, signals: &Signals, channels: &[Channel]) -> Resul
     }
     match rustix::event::poll(&mut fds, None) {
         Ok(_) | Err(Errno::INTR) => {}
-        Err(errno) => return Err(AttendError { what: "streams", cause: SyscallError::new("poll", "", errno) }),
+        Err(errno) => {
+            return Err(AttendError { what: "streams", cause: SyscallError::new("poll", "", errno) });
+        }
     }
     let ready = |index: usize| !fds[index].revents().is_empty();
     Ok(Ready {
@@ -209,18 +209,6 @@ fn resize(input: &OwnedFd, output: &OwnedFd, console: &OwnedFd) {
         let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // A size that cannot be set is one that nobody looks at.
         let _ = rustix::termios::tcsetwinsize(console, size);
-    }
-}
-
-/// The same file under a description of our own, so that it can be non-blocking without the shell's being so
-/// too. Where it cannot be opened once more, the caller's is used, and a write may wait.
-fn own_description(output: OwnedFd) -> OwnedFd {
-    use std::os::fd::AsRawFd as _;
-    let path = format!("/proc/self/fd/{}", output.as_raw_fd());
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::APPEND;
-    match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(own) if output.is_terminal() => own,
-        _ => output,
     }
 }
 

@@ -1,8 +1,9 @@
 //! One direction of copying, through one buffer of fixed size.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::event::PollFlags;
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sys::SyscallError;
 
@@ -34,8 +35,13 @@ pub(crate) enum Step {
 }
 
 impl Channel {
-    /// Copies what the container writes at `from` to `to`.
+    /// Copies what the container writes at `from`, an end of a pipe or terminal of our making, to `to`.
     pub fn output(from: OwnedFd, to: OwnedFd) -> Self {
+        set_nonblocking(&from);
+        Self { output: true, ..Self::new(from, own_description(to)) }
+    }
+
+    fn new(from: OwnedFd, to: OwnedFd) -> Self {
         Self {
             from: Some(from),
             to: Some(to),
@@ -43,13 +49,14 @@ impl Channel {
             written: 0,
             scanner: None,
             at_end: None,
-            output: true,
+            output: false,
         }
     }
 
-    /// Copies what the caller gives at `from` to the pipe `to`, which is closed when `from` ends.
+    /// Copies what the caller gives at `from` to `to`, an end of a pipe of our making, which is closed when `from` ends.
     pub fn input(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { output: false, ..Self::output(from, to) }
+        set_nonblocking(&to);
+        Self::new(from, to)
     }
 
     /// Copies what is typed to a pseudoterminal: `keys` are looked for, and at the end the character that
@@ -141,4 +148,23 @@ impl Channel {
         }
         Ok(())
     }
+}
+
+/// For descriptors of our own. Where it fails a step may wait, which is slower and not wrong.
+fn set_nonblocking(fd: &OwnedFd) {
+    if let Ok(flags) = rustix::fs::fcntl_getfl(fd) {
+        let _ = rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK);
+    }
+}
+
+/// The same terminal or pipe under a description of our own, so that it can be non-blocking without being so
+/// for the shell as well. Where it cannot be opened once more, the caller's is used, and a write may wait.
+fn own_description(to: OwnedFd) -> OwnedFd {
+    let kind = rustix::fs::fstat(&to).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if !matches!(kind, Ok(FileType::CharacterDevice | FileType::Fifo)) {
+        return to;
+    }
+    let path = format!("/proc/self/fd/{}", to.as_raw_fd());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).unwrap_or(to)
 }

@@ -65,7 +65,6 @@ impl Wiring {
             self.install(Stream::Input, &null)?;
         } else if std::io::stdin().is_terminal() {
             let (theirs, ours) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
-            set_nonblocking(&ours)?;
             let original = self.install(Stream::Input, &theirs)?;
             self.channels.push(Channel::input(original, ours));
         }
@@ -76,7 +75,6 @@ impl Wiring {
             };
             if is_terminal {
                 let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
-                set_nonblocking(&ours)?;
                 let original = self.install(stream, &theirs)?;
                 self.channels.push(Channel::output(ours, original));
             }
@@ -88,7 +86,8 @@ impl Wiring {
     /// [`Wiring::restore`].
     fn install(&mut self, stream: Stream, new: &OwnedFd) -> Result<OwnedFd, SyscallError> {
         let copy = |fd: BorrowedFd<'_>| {
-            rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|errno| SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno))
+            rustix::io::fcntl_dupfd_cloexec(fd, 3)
+                .map_err(|errno| SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno))
         };
         let original = match stream {
             Stream::Input => copy(std::io::stdin().as_fd())?,
@@ -128,10 +127,4 @@ fn place(stream: Stream, fd: BorrowedFd<'_>) -> Result<(), SyscallError> {
         Stream::Error => (rustix::stdio::dup2_stderr(fd), "standard error"),
     };
     outcome.map_err(|errno| SyscallError::new("dup2", name, errno))
-}
-
-pub(super) fn set_nonblocking(fd: &OwnedFd) -> Result<(), SyscallError> {
-    let failed = |errno| SyscallError::new("fcntl", "O_NONBLOCK", errno);
-    let flags = rustix::fs::fcntl_getfl(fd).map_err(failed)?;
-    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(failed)
 }
