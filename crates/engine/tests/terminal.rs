@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use engine::flags::{detach_keys::DetachKeys, parse_flag};
 use engine::request::Streams;
 use engine::terminal::{Channel, Session, attend};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -112,10 +113,10 @@ fn all_output_is_passed_on_before_the_end() {
 
 #[test]
 fn pipes_carry_every_byte_and_an_end_of_input() {
-    let (from_program, program_out) = rustix::pipe::pipe().unwrap();
-    let (program_in, to_program) = rustix::pipe::pipe().unwrap();
-    let (shown, caller_out) = rustix::pipe::pipe().unwrap();
-    let (caller_in, person) = rustix::pipe::pipe().unwrap();
+    let (from_program, program_out) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (program_in, to_program) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (shown, caller_out) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let (caller_in, person) = pipe_with(PipeFlags::CLOEXEC).unwrap();
     let mut child = Command::new("sh")
         .args(["-c", "cat; echo end"])
         .stdin(Stdio::from(program_in))
