@@ -4,13 +4,13 @@
 //! itself provided: it has no `..`, and cgroupfs has no symbolic links, so it leads nowhere else. Every call
 //! costs one system call on that pair; no handle per group has to be opened.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno as Failure;
 use sys::SyscallError;
 
@@ -90,11 +90,11 @@ impl Dir {
         Err(Error::Unreadable { file: self.mount_path(), what })
     }
 
-    fn is_mount(&self) -> bool {
+    pub(crate) fn is_mount(&self) -> bool {
         self.below.as_os_str().is_empty()
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.mount.as_fd()
     }
 
@@ -125,24 +125,28 @@ impl Dir {
         read_to_end(&self.open_file(file, OFlags::RDONLY)?)
     }
 
-    /// Reads a whole file, with an error that names it.
-    pub(crate) fn read_text(&self, file: &str) -> Result<String, Error> {
-        let bytes = self.read(file).map_err(|errno| self.failed("read", file, errno))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-
     /// Writes a value in one call, as cgroupfs wants it.
     pub(crate) fn write(&self, file: &str, value: &[u8]) -> Result<(), Failure> {
         write_once(&self.open_file(file, OFlags::WRONLY)?, value)
     }
 
     /// The names of the directories in it.
-    pub(crate) fn children(&self) -> Result<Vec<std::ffi::OsString>, Failure> {
+    pub(crate) fn children(&self) -> Result<Vec<OsString>, Failure> {
+        self.entries(|kind| kind == FileType::Directory)
+    }
+
+    /// The names of the files in it.
+    pub(crate) fn files(&self) -> Result<Vec<String>, Failure> {
+        let names = self.entries(|kind| kind == FileType::RegularFile)?;
+        Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
+    }
+
+    fn entries(&self, wanted: impl Fn(FileType) -> bool) -> Result<Vec<OsString>, Failure> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::new(self.open_self()?)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
-            if entry.file_type() == rustix::fs::FileType::Directory && name != b"." && name != b".." {
+            if wanted(entry.file_type()) && name != b"." && name != b".." {
                 names.push(OsStr::from_bytes(name).to_os_string());
             }
         }
@@ -154,6 +158,14 @@ impl Dir {
         let subject = self.path().join(file).display().to_string();
         Error::Use { group: self.path(), cause: SyscallError::new(call, subject, errno) }
     }
+}
+
+/// A whole file of /proc or cgroupfs by its path, in as few calls as its size allows.
+pub(crate) fn read_path(path: &Path) -> Result<Vec<u8>, SyscallError> {
+    let failed = |call, errno: Failure| SyscallError::new(call, path.display().to_string(), errno);
+    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let fd = fd.map_err(|errno| failed("open", errno))?;
+    read_to_end(&fd).map_err(|errno| failed("read", errno))
 }
 
 /// Everything that can be read from a file of /proc or cgroupfs.

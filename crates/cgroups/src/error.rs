@@ -143,8 +143,15 @@ pub enum Error {
         #[source]
         cause: SyscallError,
     },
-    /// The kernel holds a device rule that the container asks for and this process may not hand out, or the
-    /// program that holds them was refused.
+    /// Controllers cannot be given to a group's children, because processes are in the group itself.
+    #[error("enable {controllers} for the children of cgroup {}, which holds processes itself", group.display())]
+    HoldsProcesses {
+        /// The group.
+        group: PathBuf,
+        /// The controllers.
+        controllers: String,
+    },
+    /// The program that holds the device rules was refused.
     #[error("attach device rules to cgroup {}", group.display())]
     DeviceProgram {
         /// The group's directory.
@@ -212,6 +219,7 @@ impl Explain for Error {
             | Self::DeviceProgram { cause, .. } => Some(cause),
             Self::Refused(refused) => Some(refused),
             Self::InUse { .. }
+            | Self::HoldsProcesses { .. }
             | Self::TimedOut { .. }
             | Self::BelowUsage { .. }
             | Self::Unreadable { .. }
@@ -221,7 +229,7 @@ impl Explain for Error {
 
     fn kind(&self) -> Kind {
         match self {
-            Self::InUse { .. } => Kind::StateConflict,
+            Self::InUse { .. } | Self::HoldsProcesses { .. } => Kind::StateConflict,
             Self::TimedOut { .. } => Kind::Busy,
             Self::BelowUsage { .. } => Kind::ResourceExhausted,
             Self::Unreadable { .. } => Kind::Io,
@@ -249,10 +257,7 @@ impl Explain for Error {
             },
             Self::Set { file, cause, .. } => hint_on_set(file, cause.errno),
             Self::Enable { cause, .. } => match cause.errno {
-                Errno::BUSY => Some(Hint::new(
-                    "the group holds processes itself; cgroup v2 wants them in a child group before controllers are \
-                     handed down (cgroups(7), no internal processes)",
-                )),
+                Errno::BUSY => Some(Hint::new(INTERNAL_PROCESSES)),
                 Errno::NOENT | Errno::INVAL => Some(Hint::new(
                     "the parent's cgroup.controllers does not list them: nobody delegated them to here",
                 )),
@@ -268,6 +273,9 @@ impl Explain for Error {
         }
     }
 }
+
+const INTERNAL_PROCESSES: &str = "cgroup v2 wants a group's processes in a child group before controllers are \
+     handed down (cgroups(7), no internal processes)";
 
 /// What a refused write means, where the kernel's documentation says so.
 fn hint_on_set(file: &str, errno: Errno) -> Option<Hint> {

@@ -9,8 +9,9 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
 use sys::SyscallError;
+
+use crate::dir::read_path;
 
 /// Which interface serves a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -220,11 +221,11 @@ impl Layout {
     /// # Errors
     /// When one of the first two cannot be read; without a mounted hierarchy the layout is empty.
     pub fn read() -> Result<Self, SyscallError> {
-        let mountinfo = read_file(Path::new("/proc/self/mountinfo"))?;
-        let own = read_file(Path::new("/proc/self/cgroup"))?;
+        let mountinfo = read_path(Path::new("/proc/self/mountinfo"))?;
+        let own = read_path(Path::new("/proc/self/cgroup"))?;
         let mut layout = Self::parse(&mountinfo, &own);
         if let Some(v2) = &mut layout.v2 {
-            let text = read_file(&v2.mount.join("cgroup.controllers")).unwrap_or_default();
+            let text = read_path(&v2.mount.join("cgroup.controllers")).unwrap_or_default();
             v2.controllers = ControllerSet::parse(&text);
         }
         Ok(layout)
@@ -436,10 +437,5 @@ fn octal_byte(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok()
 }
 
-/// A whole file of /proc or cgroupfs in as few calls as its size allows.
-fn read_file(path: &Path) -> Result<Vec<u8>, SyscallError> {
-    let failed = |call, errno: rustix::io::Errno| SyscallError::new(call, path.display().to_string(), errno);
-    let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| failed("open", errno))?;
-    crate::dir::read_to_end(&fd).map_err(|errno| failed("read", errno))
-}
+#[cfg(test)]
+mod tests;

@@ -15,18 +15,25 @@ pub mod limits;
 pub mod units;
 
 pub mod controller;
+mod parse;
+pub mod pressure;
 pub mod write;
 
 pub mod plan;
 
 pub mod cgroup;
+pub mod delegation;
 mod dir;
+pub mod events;
 
 pub mod error;
+
+#[cfg(test)]
+mod testing;
 
 pub use cgroup::{Cgroup, Recorded};
 pub use error::{Error, Refused, Why};
 pub use layout::{Controller, ControllerSet, Layout, Version};
 pub use limits::{Limit, Limits};
-pub use plan::{CgroupPath, Place, Plan, Wanted, Which, plan};
+pub use plan::{CgroupPath, Existing, Place, Plan, Wanted, Which, plan};
 pub use write::Write;

@@ -129,8 +129,39 @@ pub struct GroupPlan {
     pub writes: Vec<Write>,
     /// v2: the device rules as a program.
     pub device_program: Option<DeviceProgram>,
+    /// v2: if `base` holds processes, and so cannot hand controllers down, they are moved to its child `init`.
+    pub evacuate: bool,
+    /// What to do if the group exists already.
+    pub existing: Existing,
     /// How a process gets in.
     pub join: Join,
+}
+
+/// What to do if the group exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// Take it over if it has no processes, has no groups below it and is not frozen: the OCI documents let a
+    /// caller make the group that it names.
+    #[default]
+    TakeOverEmpty,
+    /// Fail: the name is ours, so somebody else has made it.
+    Refuse,
+}
+
+impl Plan {
+    /// Refuses a group that exists already, also an empty one.
+    pub fn exclusive(mut self) -> Self {
+        self.groups.iter_mut().for_each(|group| group.existing = Existing::Refuse);
+        self
+    }
+
+    /// Lets the processes that stand in the way of cgroup v2's rule of no internal processes be moved to a child
+    /// group `init` of the group they are in: the way of a container that runs containers. Without it
+    /// [`crate::Error::HoldsProcesses`] explains.
+    pub fn evacuating(mut self) -> Self {
+        self.groups.iter_mut().for_each(|group| group.evacuate = group.version == Version::V2);
+        self
+    }
 }
 
 /// Something that was asked for and is left out, as the OCI documents allow.
@@ -246,6 +277,8 @@ fn group_plan(
         inherit_cpuset: !is_v2 && hierarchy.controllers.contains(Controller::Cpuset),
         writes: taken.writes,
         device_program: taken.device_program,
+        evacuate: false,
+        existing: Existing::default(),
         join: Join::of(hierarchy.version),
     }))
 }
@@ -283,6 +316,10 @@ impl fmt::Display for Plan {
             }
             let enabled = group.enable.iter().chain(group.enable_if_offered.iter());
             if enabled.clone().next().is_some() {
+                if group.evacuate {
+                    let base = group.mount.join(&group.base);
+                    writeln!(f, "move    {}/init  (processes in the way, if any)", base.display())?;
+                }
                 for parent in std::iter::once(group.base.as_path()).chain(group.parents()) {
                     let parent = group.mount.join(parent);
                     let parent = parent.display().to_string();
@@ -313,3 +350,6 @@ impl fmt::Display for Plan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,64 @@ fn scaled(number: &str, factor: u64) -> Option<Option<u64>> {
     let total = whole.and_then(|whole| u128::from(whole).checked_mul(u128::from(factor))?.checked_add(part));
     Some(total.and_then(|total| u64::try_from(total).ok()).filter(|&total| i64::try_from(total).is_ok()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_as_docker_reads_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("42", 42),
+            ("42b", 42),
+            ("100k", 102_400),
+            ("64m", 67_108_864),
+            ("64M", 67_108_864),
+            ("64mb", 67_108_864),
+            ("64MiB", 67_108_864),
+            ("1.5g", 1_610_612_736),
+            (".5k", 512),
+            ("1.k", 1024),
+            ("0.0001k", 0),
+            ("2t", 2_199_023_255_552),
+            (" 8 m ", 8_388_608),
+            ("9223372036854775807", i64::MAX as u64),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in
+            ["", "m", "-1", "1x", "1mm", "1e3", "1.2.3", "0x10", "1 2", "9223372036854775808", "8192p", "."]
+        {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_bytes_or_unlimited("-1"), Ok(Limit::Unlimited));
+    }
+
+    #[test]
+    fn processors_become_a_quota() {
+        for (text, quota_us) in [("1.5", 150_000), ("2", 200_000), ("0.01", 1000), (".5", 50_000)] {
+            assert_eq!(parse_cpus(text).map(|time| time.quota_us), Ok(quota_us), "{text}");
+        }
+        for text in ["0", "0.001", "-1", "many", "1e2", "99999999999999999999"] {
+            assert!(parse_cpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_device_rate_is_a_path_and_an_amount() {
+        assert_eq!(parse_device_rate("/dev/disk/by:id:1m"), Ok(("/dev/disk/by:id", 1 << 20)));
+        assert!(parse_device_rate(":1m").is_err());
+        assert!(parse_device_rate("/dev/sda").is_err());
+    }
+
+    #[test]
+    fn no_text_makes_the_parsers_panic() {
+        for text in ["1.5g", "64MiB", "18446744073709551615t", "/dev/sda:1.25mb"] {
+            for spoilt in crate::testing::mutations(text.as_bytes(), 500) {
+                let spoilt = String::from_utf8_lossy(&spoilt);
+                let _ = (parse_bytes(&spoilt), parse_cpus(&spoilt), parse_device_rate(&spoilt));
+            }
+        }
+    }
+}

@@ -286,6 +286,10 @@ ops! {
     Mask = 61 "mask" { root: Slot, path: Text, null: Slot, empty: Slot }
     /// Reads the filesystem's type and refuses to go on (`EXDEV`) unless it is this one (statfs(2)).
     CheckFilesystem = 62 "fstatfs" { fd: Slot, magic: u64 }
+    /// A parameter of a new filesystem that is a path: that of a descriptor, and a name below it.
+    FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
+    /// Makes a file with this content; it must not be there yet.
+    MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

@@ -23,9 +23,8 @@ pub fn play(image: Image, control: Fd) -> ! {
     let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
     let mut player = Player { image, program, control, slots: [Fd::NONE; SLOTS], tolerated: None };
     for index in 0..program.slots {
-        let number = program.inherited(&player.image, index);
-        if let (Some(place), Some(number)) = (player.slots.get_mut(index as usize), number) {
-            *place = Fd(number);
+        if let Some((slot, number)) = program.inherited(&player.image, index) {
+            let _ = player.set(Slot(slot), Fd(number));
         }
     }
     let mut index = 0;
@@ -113,6 +112,11 @@ impl Player {
             Op::FsFd { context, key, value } => {
                 raw::fsconfig_fd(self.fd(context)?, self.text(key)?, self.fd(value)?)
             }
+            Op::FsPath { context, key, dir, below } => {
+                let mut buffer = [0; 256];
+                let path = numbered(b"/proc/self/fd/", self.fd(dir)?.0, self.text(below)?.to_bytes(), &mut buffer)?;
+                raw::fsconfig_string(self.fd(context)?, self.text(key)?, path)
+            }
             Op::FsMount { context, attributes, out } => {
                 let fd = self.fd(context)?;
                 raw::fsconfig_create(fd)?;
@@ -195,6 +199,12 @@ impl Player {
                 }
             }
             Op::Write { to, bytes } => write_whole(self.fd(to)?, self.blob(bytes)?),
+            Op::MakeFile { dir, name, mode, bytes } => {
+                let flags = raw::O_WRONLY | raw::O_CREAT | raw::O_EXCL | raw::O_NOFOLLOW | raw::O_CLOEXEC;
+                let file = raw::openat(self.fd(dir)?, self.text(name)?, flags, mode)?;
+                let outcome = write_all(file, self.blob(bytes)?);
+                raw::close(file).and(outcome)
+            }
             Op::WriteBelow { root, path, bytes } => {
                 let file = self.open_below(root, path, raw::O_WRONLY, true)?;
                 let outcome = write_whole(file, self.blob(bytes)?);
@@ -363,6 +373,14 @@ impl Player {
 
 fn links(refused: bool) -> Links {
     if refused { Links::Refused } else { Links::InRoot }
+}
+
+fn write_all(file: Fd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let written = raw::write(file, bytes)?;
+        bytes = bytes.get(written.max(1)..).unwrap_or(&[]);
+    }
+    Ok(())
 }
 
 /// Files of the kernel take a value in one write: a second one would be a second value.

@@ -59,10 +59,10 @@ impl Reader {
         Some(((head >> 32) as u32, Op::decode(head as u32, &words)?))
     }
 
-    /// The number of the descriptor that the slot `index` starts with.
-    pub fn inherited(&self, image: &Image, index: u32) -> Option<i32> {
+    /// The slot that the inherited descriptor `index` goes to, and its number.
+    pub fn inherited(&self, image: &Image, index: u32) -> Option<(u16, i32)> {
         let word = image.word(self.slots_at.checked_add(u64::from(index) * 8)?)?;
-        i32::try_from(word).ok()
+        Some((u16::try_from(word >> 32).ok()?, i32::try_from(word as u32).ok()?))
     }
 }
 
@@ -106,7 +106,7 @@ mod writer {
     pub struct Writer {
         ops: Vec<(u32, Op)>,
         data: Vec<u8>,
-        inherited: u16,
+        inherited: Vec<Slot>,
         next: u16,
         free: Vec<Slot>,
         step: u32,
@@ -115,21 +115,21 @@ mod writer {
 
     impl Default for Writer {
         fn default() -> Self {
-            Self::new(0)
+            Self::new()
         }
     }
 
     impl Writer {
-        /// An empty program whose slots 0 to `inherited - 1` are filled when it starts.
-        pub fn new(inherited: u16) -> Self {
+        /// An empty program.
+        pub fn new() -> Self {
             Self {
                 ops: Vec::with_capacity(256),
                 data: Vec::with_capacity(8192),
-                inherited,
-                next: inherited,
+                inherited: Vec::new(),
+                next: 0,
                 free: Vec::new(),
                 step: 0,
-                overflow: usize::from(inherited) > SLOTS,
+                overflow: false,
             }
         }
 
@@ -141,6 +141,13 @@ mod writer {
         /// Adds an operation.
         pub fn push(&mut self, op: Op) {
             self.ops.push((self.step, op));
+        }
+
+        /// A slot that is filled when the program starts. [`Program::to_bytes`] takes the descriptors in this order.
+        pub fn inherit(&mut self) -> Slot {
+            let slot = self.run_of_slots(1);
+            self.inherited.push(slot);
+            slot
         }
 
         /// A slot that is not in use.
@@ -167,9 +174,7 @@ mod writer {
 
         /// The slot may be used anew; an operation has closed it.
         pub fn reuse(&mut self, slot: Slot) {
-            if slot.0 >= self.inherited {
-                self.free.push(slot);
-            }
+            self.free.push(slot);
         }
 
         /// A string. It ends at the first zero byte: strings are checked before they come here.
@@ -231,13 +236,25 @@ mod writer {
     pub struct Program {
         ops: Vec<(u32, Op)>,
         data: Vec<u8>,
-        inherited: u16,
+        inherited: Vec<Slot>,
     }
 
     impl Program {
+        /// How many descriptors it inherits.
+        pub fn inherited(&self) -> usize {
+            self.inherited.len()
+        }
+
         /// Its operations, each with the step that it belongs to.
         pub fn ops(&self) -> &[(u32, Op)] {
             &self.ops
+        }
+
+        /// Makes the operations of a step fail before the first of them is performed. For tests.
+        pub fn fail_at(&mut self, step: u32, errno: sys::Errno) {
+            if let Some(index) = self.ops.iter().position(|(of, _)| *of == step) {
+                self.ops.insert(index, (step, Op::Fail { errno: errno.raw() as u32 }));
+            }
         }
 
         /// The program in bytes, its first slots filled with these descriptor numbers.
@@ -245,7 +262,7 @@ mod writer {
         /// # Panics
         /// When the numbers are not as many as the slots that the program inherits: a mistake of the caller.
         pub fn to_bytes(&self, inherited: &[i32], features: Features) -> Vec<u8> {
-            assert_eq!(inherited.len(), usize::from(self.inherited), "one number for each inherited slot");
+            assert_eq!(inherited.len(), self.inherited.len(), "one number for each inherited slot");
             let ops_at = HEADER_WORDS * 8 + self.data.len();
             let slots_at = ops_at + self.ops.len() * OP_WORDS * 8;
             let header = [
@@ -269,8 +286,9 @@ mod writer {
                     bytes.extend_from_slice(&word.to_ne_bytes());
                 }
             }
-            for number in inherited {
-                bytes.extend_from_slice(&(*number as u64).to_ne_bytes());
+            for (slot, number) in self.inherited.iter().zip(inherited) {
+                let word = u64::from(slot.0) << 32 | u64::from(*number as u32);
+                bytes.extend_from_slice(&word.to_ne_bytes());
             }
             bytes.extend_from_slice(&[0; 8]);
             bytes

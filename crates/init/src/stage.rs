@@ -1,7 +1,7 @@
 //! The in-container stage as an executable: entry point, arguments, and what a panic would do.
 //!
-//! Built by the runtime crate's build script, without the standard library. It is started with one argument, "CONTROL,IMAGE,LEN":
-//! the numbers of the socket to the engine and of the program's file, and how long that is.
+//! Built by the runtime crate's build script, without the standard library. It is started with one argument,
+//! "CONTROL,FILE,OFFSET,LEN": the numbers of the socket to the engine and of the file that holds the program, and where that is in it.
 
 #![no_std]
 #![no_main]
@@ -47,11 +47,11 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: the kernel put the address of the first argument behind the count, and the argument is terminated.
     let argument = unsafe { CStr::from_ptr(*stack.add(1) as *const c_char) };
     let mut numbers = argument.to_bytes().split(|byte| *byte == b',').map(number);
-    let (Some(Some(control)), Some(Some(image)), Some(Some(len))) = (numbers.next(), numbers.next(), numbers.next())
-    else {
+    let mut next = || numbers.next().flatten();
+    let (Some(control), Some(file), Some(offset), Some(len)) = (next(), next(), next(), next()) else {
         exit(NOT_FOR_PEOPLE)
     };
-    match Image::map(Fd(image as i32), len) {
+    match Image::map(Fd(file as i32), offset, len) {
         Ok(image) => player::play(image, Fd(control as i32)),
         Err(_) => exit(NOT_FOR_PEOPLE),
     }

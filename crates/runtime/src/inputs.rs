@@ -18,8 +18,13 @@ pub struct Launch {
     pub bundle: PathBuf,
     /// Where its root comes from.
     pub root: Root,
+    /// The root's files belong to container ids of the same number, whatever these are on the host: an id-mapped mount
+    /// (Linux 5.12). Only with a user namespace of its own.
+    pub idmap_root: bool,
     /// Files with a content of the caller's making, mounted over what the root has there.
     pub files: Vec<File>,
+    /// Make the working directory if it is missing.
+    pub make_cwd: bool,
     /// What its first process reads from and writes to.
     pub stdio: Stdio,
     /// Where its cgroup goes.

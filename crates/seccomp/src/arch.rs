@@ -58,7 +58,7 @@ const FOREIGN: [&str; 16] = [
 ];
 
 impl Arch {
-    /// All of them, in the order of [`Arch::index`].
+    /// All of them.
     pub const ALL: [Arch; 5] = [Arch::X86_64, Arch::X86, Arch::X32, Arch::Aarch64, Arch::Arm];
 
     /// The architecture this program is built for, if filters can be made for it.
@@ -78,9 +78,9 @@ impl Arch {
 
     /// Reads the OCI name (`SCMP_ARCH_…`, runtime-spec config-linux.md "Seccomp").
     ///
-    /// `Ok(None)` is an architecture that the specification knows and that cannot make a call on the machines we
-    /// run on: the kernel reports a foreign architecture only for interfaces it serves itself, so leaving it out of the filter
-    /// changes nothing.
+    /// `Ok(None)` is an architecture that the specification knows and that cannot make a call on the
+    /// machines we run on: the kernel reports a foreign architecture only for interfaces it serves itself,
+    /// so leaving it out of the filter changes nothing.
     pub fn from_oci(name: &str) -> Result<Option<Arch>, UnknownArch> {
         Ok(Some(match name {
             "SCMP_ARCH_X86_64" => Arch::X86_64,
@@ -125,7 +125,8 @@ impl Arch {
         }
     }
 
-    /// Whether a condition sees only the lower half of an argument, as with libseccomp: registers have 32 bits here.
+    /// Whether a condition sees only the lower half of an argument, as with libseccomp: registers have 32
+    /// bits here.
     pub const fn is_32_bit(self) -> bool {
         !matches!(self, Arch::X86_64 | Arch::Aarch64)
     }

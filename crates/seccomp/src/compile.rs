@@ -4,7 +4,7 @@ use crate::arch::Arch;
 use crate::decide;
 use crate::emit;
 use crate::filter::{Filter, MAX_INSTRUCTIONS};
-use crate::profile::{Action, Profile};
+use crate::profile::{Action, Flags, Profile};
 use report::{Explain, Hint, Kind};
 
 /// Changes whenever the same profile would compile to another program; part of the key of cached filters.
@@ -16,17 +16,22 @@ pub const COMPILER_VERSION: u32 = 1;
 ///
 /// * A name without a number on an architecture is skipped there.
 /// * A rule whose action is the default action says nothing.
-/// * Of several rules on one call, the first without conditions wins, wherever it stands; without such a rule they are asked in
-///   order, and the first that holds answers. (libseccomp merges conditional rules into one tree; where rules with different
-///   actions overlap, its order can differ from that of the document.)
-/// * Conditions of one rule must all hold, unless two of them look at the same argument: then each is an alternative.
-/// * Comparisons are unsigned. On x86, x32 and Arm the lower 32 bits of both sides count; elsewhere all 64, except where the kernel
-///   itself cuts the argument to an `int` ([`crate::ints`]): there the filter compares what the kernel will see.
-/// * Unless the default lets calls through, a number above the greatest one that the profile names fails with ENOSYS, so that
-///   programs fall back to older calls instead of giving up at EPERM. This holds for each interface on its own.
-/// * `target` counts as listed. Calls through an interface that is not listed kill the thread, x32 calls included. With x86_64
-///   alone, number -1 gets the default: tracers set it to skip a call.
-/// * On x86, `socketcall` and `ipc` follow the rules for the calls they carry, as far as a filter can see those.
+/// * Of several rules on one call, the first without conditions wins, wherever it stands; without such a
+///   rule they are asked in order, and the first that holds answers. (libseccomp merges conditional rules
+///   into one tree; where rules with different actions overlap, its order can differ from that of the
+///   document.)
+/// * Conditions of one rule must all hold, unless two of them look at the same argument: then each is an
+///   alternative.
+/// * Comparisons are unsigned. On x86, x32 and Arm the lower 32 bits of both sides count; elsewhere all 64,
+///   except where the kernel itself cuts the argument to an `int` ([`crate::ints`]): there the filter
+///   compares what the kernel will see.
+/// * Unless the default lets calls through, a number above the greatest one that the profile names fails
+///   with ENOSYS, so that programs fall back to older calls instead of giving up at EPERM. This holds for
+///   each interface on its own.
+/// * `target` counts as listed. Calls through an interface that is not listed kill the thread, x32 calls
+///   included. With x86_64 alone, number -1 gets the default: tracers set it to skip a call.
+/// * On x86, `socketcall` and `ipc` follow the rules for the calls they carry, as far as a filter can see
+///   those.
 pub fn compile(profile: &Profile, target: Arch) -> Result<Filter, CompileError> {
     if profile.default_action == Action::Notify {
         return Err(CompileError::NotifyByDefault);
@@ -40,16 +45,16 @@ pub fn compile(profile: &Profile, target: Arch) -> Result<Filter, CompileError> 
     match instructions.len() {
         count @ ..=MAX_INSTRUCTIONS => {
             debug_assert!(count > 0);
-            Ok(Filter::new(instructions, flags(profile)))
+            Ok(Filter::new(instructions, filter_flags(profile.flags, profile.needs_listener())))
         }
         instructions => Err(CompileError::TooLong { instructions }),
     }
 }
 
-fn flags(profile: &Profile) -> u32 {
-    let wanted = profile.flags;
-    let listener = profile.needs_listener();
-    // The kernel refuses a listener with TSYNC alone, and WAIT_KILLABLE_RECV without a listener (kernel/seccomp.c).
+/// The flags for seccomp(2).
+pub(crate) fn filter_flags(wanted: Flags, listener: bool) -> u32 {
+    // The kernel refuses a listener with TSYNC alone, and WAIT_KILLABLE_RECV without a listener
+    // (kernel/seccomp.c).
     [
         (wanted.tsync, Filter::TSYNC),
         (wanted.tsync && listener, Filter::TSYNC_ESRCH),

@@ -1,7 +1,8 @@
 //! From rules on names to answers on ranges of numbers.
 //!
-//! [`branches`] is pure and knows all that makes a profile mean something: which rule wins, what happens to numbers nobody named,
-//! which interfaces are closed. [`crate::emit`] only writes the result down as instructions.
+//! [`branches`] is pure and knows all that makes a profile mean something: which rule wins, what happens to
+//! numbers nobody named, which interfaces are closed. [`crate::emit`] only writes the result down as
+//! instructions.
 
 use crate::arch::{Arch, X32_BIT};
 use crate::ints;
@@ -64,12 +65,13 @@ pub(crate) fn branches(profile: &Profile, target: Arch) -> Vec<Branch> {
             listed.push(*arch);
         }
     }
+    let spoken = Spoken::of(profile);
     let mut branches: Vec<Branch> = Vec::new();
     for arch in &listed {
         if branches.iter().all(|branch| branch.audit != arch.audit()) {
             let members: Vec<Arch> =
                 listed.iter().copied().filter(|other| other.audit() == arch.audit()).collect();
-            branches.push(branch(profile, &members));
+            branches.push(branch(&spoken, &members));
         }
     }
     branches
@@ -82,13 +84,14 @@ fn same_machine(one: Arch, other: Arch) -> bool {
 }
 
 /// `members`: one architecture, or x86_64 and x32, which share a value of `seccomp_data.arch`.
-fn branch(profile: &Profile, members: &[Arch]) -> Branch {
-    let mut builder = Builder { default: profile.default_action, ranges: Vec::new(), questions: Vec::new() };
-    let of = |arch| members.contains(&arch).then(|| Named::collect(profile, arch));
+fn branch(spoken: &Spoken<'_>, members: &[Arch]) -> Branch {
+    let mut builder =
+        Builder { default: spoken.profile.default_action, ranges: Vec::new(), questions: Vec::new() };
+    let of = |arch| members.contains(&arch).then(|| Named::collect(spoken, arch));
     if members.contains(&Arch::X86_64) || members.contains(&Arch::X32) {
         builder.x86_64(of(Arch::X86_64), of(Arch::X32));
     } else {
-        let named = Named::collect(profile, members[0]);
+        let named = Named::collect(spoken, members[0]);
         builder.zone(0, Some(&named));
     }
     Branch { audit: members[0].audit(), ranges: builder.ranges, questions: builder.questions }
@@ -103,8 +106,9 @@ struct Builder {
 impl Builder {
     /// The four quarters of the numbers: x86_64, x32, and both again with bit 31 set, which no call has.
     ///
-    /// The upper two follow what runc's stub and libseccomp's check make of them: ENOSYS where the stub applies, otherwise
-    /// closed unless both interfaces are listed. Number -1 is what a tracer sets to skip a call; it is never taken for x32.
+    /// The upper two follow what runc's stub and libseccomp's check make of them: ENOSYS where the stub
+    /// applies, otherwise closed unless both interfaces are listed. Number -1 is what a tracer sets to skip
+    /// a call; it is never taken for x32.
     fn x86_64(&mut self, x86_64: Option<Named<'_>>, x32: Option<Named<'_>>) {
         self.zone(0, x86_64.as_ref());
         self.zone(X32_BIT, x32.as_ref());
@@ -143,12 +147,15 @@ impl Builder {
         }
     }
 
-    /// The first rule without conditions wins over all others on the same call, wherever it stands; that is libseccomp's
-    /// way. Otherwise the rules are asked in order.
+    /// The first rule without conditions wins over all others on the same call, wherever it stands; that is
+    /// libseccomp's way. Otherwise the rules are asked in order.
     fn answer(&mut self, rules: &[Rule], arch: Arch, entries: &[Entry]) -> Answer {
         let mut question = Vec::new();
         for entry in entries {
             let rule = &rules[entry.rule as usize];
+            if rule.args.is_empty() && entry.carried.is_none() {
+                return Answer::Fixed(rule.action);
+            }
             let alternatives = entry.alternatives(rule, arch);
             if alternatives.iter().any(Vec::is_empty) {
                 return Answer::Fixed(rule.action);
@@ -174,6 +181,22 @@ impl Builder {
     }
 }
 
+/// The calls that a profile names, in its order.
+struct Spoken<'a> {
+    profile: &'a Profile,
+    calls: Vec<(u32, table::Call)>,
+}
+
+impl<'a> Spoken<'a> {
+    fn of(profile: &'a Profile) -> Self {
+        let mut calls = Vec::with_capacity(512);
+        for (index, rule) in profile.rules.iter().enumerate() {
+            calls.extend(rule.names.iter().filter_map(|name| Some((index as u32, table::find(name)?))));
+        }
+        Self { profile, calls }
+    }
+}
+
 /// The rules of a profile, by the numbers of one architecture.
 struct Named<'a> {
     rules: &'a [Rule],
@@ -185,29 +208,53 @@ struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn collect(profile: &'a Profile, arch: Arch) -> Self {
-        let mut entries = Vec::with_capacity(512);
+    fn collect(spoken: &Spoken<'a>, arch: Arch) -> Self {
+        let Spoken { profile, calls } = spoken;
+        let mut entries = Vec::with_capacity(calls.len());
         let mut newest = 0;
-        for (index, rule) in profile.rules.iter().enumerate() {
+        for (index, call) in calls.iter().copied() {
+            let rule = &profile.rules[index as usize];
             // Rules that repeat the default say nothing, but the calls they name are known to the profile.
             let counts = rule.action != profile.default_action;
-            for name in &rule.names {
-                let Some(call) = table::find(name) else { continue };
-                if let Some(number) = call.number(arch) {
-                    newest = newest.max(number);
-                    if counts {
-                        entries.push(Entry { number, rule: index as u32, call, sub_call: None });
-                    }
-                }
-                if counts && arch == Arch::X86 {
-                    entries.extend(through_multiplexer(rule, index as u32, call));
+            if let Some(number) = call.number(arch) {
+                newest = newest.max(number);
+                if counts {
+                    entries.push(Entry { number, rule: index, call, carried: None });
                 }
             }
+            if counts && arch == Arch::X86 {
+                entries.extend(through_multiplexer(rule, index, call));
+            }
         }
-        entries.sort_by_key(|entry| (entry.number, entry.rule));
+        let entries = by_number(&entries);
         let stub = newest != 0 && !profile.default_action.is_permissive();
         Self { rules: &profile.rules, arch, entries, newest: stub.then_some(newest) }
     }
+}
+
+/// Sorts by number and keeps the order of the rules; in one pass, because numbers are small and dense.
+fn by_number(entries: &[Entry]) -> Vec<Entry> {
+    const SLOTS: usize = 1024;
+    // Calls that only 32-bit Arm has lie far above all others; they share the last slot.
+    let slot = |entry: &Entry| SLOTS.min((entry.number & !X32_BIT) as usize + 1);
+    let Some(any) = entries.first() else { return Vec::new() };
+    let mut starts = [0; SLOTS + 1];
+    for entry in entries {
+        starts[slot(entry)] += 1;
+    }
+    let mut start = 0;
+    for count in &mut starts {
+        start += std::mem::replace(count, start);
+    }
+    let last = starts[SLOTS];
+    let mut sorted = vec![*any; entries.len()];
+    for entry in entries {
+        let at = &mut starts[slot(entry)];
+        sorted[*at] = *entry;
+        *at += 1;
+    }
+    sorted[last..].sort_by_key(|entry| entry.number);
+    sorted
 }
 
 /// That a rule applies to a number.
@@ -216,15 +263,17 @@ struct Entry {
     number: u32,
     rule: u32,
     call: table::Call,
-    /// Set when `number` is socketcall or ipc: what its first argument must be.
-    sub_call: Option<Test>,
+    /// Set when `number` is socketcall or ipc: the row of [`CARRIED`].
+    carried: Option<u8>,
 }
 
 impl Entry {
     /// The rule's conditions as alternatives; an empty one always holds.
     fn alternatives(&self, rule: &Rule, arch: Arch) -> Vec<Vec<Test>> {
-        if let Some(test) = self.sub_call {
-            return vec![vec![test]];
+        if let Some(at) = self.carried {
+            let (_, (_, mask), inner) = CARRIED[usize::from(at)];
+            let (value, value_two) = (mask.into(), inner.into());
+            return vec![vec![Test { index: 0, op: Op::MaskedEq, value, value_two, low_half_only: true }]];
         }
         let test = |condition: &Condition| Test::new(condition, self.call.name(), arch);
         let repeats = (0..6).any(|index| rule.args.iter().filter(|arg| arg.index() == index).count() > 1);
@@ -256,62 +305,71 @@ impl Test {
     }
 }
 
-/// `ipc` and `socketcall` of 32-bit x86 carry other calls, told apart by their first argument: call, number.
-const SOCKETCALL: [(&str, u64); 20] = [
-    ("socket", 1),
-    ("bind", 2),
-    ("connect", 3),
-    ("listen", 4),
-    ("accept", 5),
-    ("getsockname", 6),
-    ("getpeername", 7),
-    ("socketpair", 8),
-    ("send", 9),
-    ("recv", 10),
-    ("sendto", 11),
-    ("recvfrom", 12),
-    ("shutdown", 13),
-    ("setsockopt", 14),
-    ("getsockopt", 15),
-    ("sendmsg", 16),
-    ("recvmsg", 17),
-    ("accept4", 18),
-    ("recvmmsg", 19),
-    ("sendmmsg", 20),
-];
-const IPC: [(&str, u64); 12] = [
-    ("semop", 1),
-    ("semget", 2),
-    ("semctl", 3),
-    ("semtimedop", 4),
-    ("msgsnd", 11),
-    ("msgrcv", 12),
-    ("msgget", 13),
-    ("msgctl", 14),
-    ("shmat", 21),
-    ("shmdt", 22),
-    ("shmget", 23),
-    ("shmctl", 24),
+/// A call of 32-bit x86 that carries others, told apart by its first argument: its number, and how much of
+/// the argument counts.
+type Carrier = (u32, u32);
+const SOCKETCALL: Carrier = (102, u32::MAX);
+/// The kernel takes a version from the upper 16 bits (ipc/syscall.c) before it looks at the number.
+const IPC: Carrier = (117, 0xffff);
+
+/// What they carry, under which number (linux/net.h, linux/ipc.h); in the order of the table.
+static CARRIED: [(table::Call, Carrier, u8); 32] = [
+    (table::call("accept"), SOCKETCALL, 5),
+    (table::call("accept4"), SOCKETCALL, 18),
+    (table::call("bind"), SOCKETCALL, 2),
+    (table::call("connect"), SOCKETCALL, 3),
+    (table::call("getpeername"), SOCKETCALL, 7),
+    (table::call("getsockname"), SOCKETCALL, 6),
+    (table::call("getsockopt"), SOCKETCALL, 15),
+    (table::call("listen"), SOCKETCALL, 4),
+    (table::call("msgctl"), IPC, 14),
+    (table::call("msgget"), IPC, 13),
+    (table::call("msgrcv"), IPC, 12),
+    (table::call("msgsnd"), IPC, 11),
+    (table::call("recv"), SOCKETCALL, 10),
+    (table::call("recvfrom"), SOCKETCALL, 12),
+    (table::call("recvmmsg"), SOCKETCALL, 19),
+    (table::call("recvmsg"), SOCKETCALL, 17),
+    (table::call("semctl"), IPC, 3),
+    (table::call("semget"), IPC, 2),
+    (table::call("semop"), IPC, 1),
+    (table::call("semtimedop"), IPC, 4),
+    (table::call("send"), SOCKETCALL, 9),
+    (table::call("sendmmsg"), SOCKETCALL, 20),
+    (table::call("sendmsg"), SOCKETCALL, 16),
+    (table::call("sendto"), SOCKETCALL, 11),
+    (table::call("setsockopt"), SOCKETCALL, 14),
+    (table::call("shmat"), IPC, 21),
+    (table::call("shmctl"), IPC, 24),
+    (table::call("shmdt"), IPC, 22),
+    (table::call("shmget"), IPC, 23),
+    (table::call("shutdown"), SOCKETCALL, 13),
+    (table::call("socket"), SOCKETCALL, 1),
+    (table::call("socketpair"), SOCKETCALL, 8),
 ];
 
 /// The rule once more, for the call that carries `call` on 32-bit x86.
 ///
-/// The arguments of the inner call lie in memory, where a filter cannot look. A rule with conditions therefore
-/// refuses the inner call altogether, and allows nothing. (libseccomp lets such a rule allow everything.)
+/// The arguments of the inner call lie in memory, where a filter cannot look. A rule with conditions
+/// therefore refuses the inner call altogether, and allows nothing. (libseccomp lets such a rule allow
+/// everything.)
 fn through_multiplexer(rule: &Rule, index: u32, call: table::Call) -> Option<Entry> {
     if !rule.args.is_empty() && rule.action.is_permissive() {
         return None;
     }
-    let name = call.name();
-    let inner =
-        |list: &[(&str, u64)]| list.iter().find(|(inner, _)| *inner == name).map(|(_, number)| *number);
-    // The kernel takes the version of an ipc call from the upper 16 bits (ipc/syscall.c) before it looks at the number.
-    let (carrier, mask, number) = match (inner(&SOCKETCALL), inner(&IPC)) {
-        (Some(number), _) => ("socketcall", u64::from(u32::MAX), number),
-        (_, Some(number)) => ("ipc", 0xffff, number),
-        _ => return None,
-    };
-    let test = Test { index: 0, op: Op::MaskedEq, value: mask, value_two: number, low_half_only: true };
-    let number = table::number(carrier, Arch::X86)?;
-    Some(Entry { number, rule: index, call, sub_call: Some(test) })
+    let at = CARRIED.binary_search_by_key(&call, |(inner, ..)| *inner).ok()?;
+    let (_, (number, _), _) = CARRIED[at];
+    Some(Entry { number, rule: index, call, carried: Some(at as u8) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn carried_calls_are_sorted_and_their_carriers_numbered() {
+        assert!(CARRIED.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        assert_eq!(table::number("socketcall", Arch::X86), Some(SOCKETCALL.0));
+        assert_eq!(table::number("ipc", Arch::X86), Some(IPC.0));
+    }
 }

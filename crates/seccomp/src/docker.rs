@@ -1,10 +1,14 @@
 //! The default profile: what Docker allows, as of moby/profiles in June 2026.
 //!
-//! [`default_profile`] picks from [`GROUPS`] what applies; the table is all there is. Its equivalence to Docker's own
-//! profile is proven call by call in `tests/docker_default.rs`.
+//! [`default_profile`] picks from [`GROUPS`] what applies; the table is all there is. Its equivalence to
+//! Docker's own profile is proven call by call in `tests/docker_default.rs`.
 
 use crate::arch::Arch;
+use crate::compile::{CompileError, compile, filter_flags};
+use crate::filter::Filter;
 use crate::profile::{Action, Condition, EPERM, Flags, Op, Profile, Rule};
+
+mod precompiled;
 
 /// When a group of calls is allowed.
 enum When {
@@ -111,8 +115,8 @@ const GROUPS: &[Group] = &[
     allow(When::Always, "adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime
         clock_gettime64 clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time
         timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 times"),
-    // Sockets. The families of AF_VSOCK (out of the container to the hypervisor) and AF_ALG stay closed; socketcall
-    // of 32-bit x86 leads past that, here as with Docker.
+    // Sockets. The families of AF_VSOCK (out of the container to the hypervisor) and AF_ALG stay closed;
+    // socketcall of 32-bit x86 leads past that, here as with Docker.
     allow(When::Always, "accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg
         recvmmsg_time64 recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair"),
     allow_if(When::Always, "socket", &[first(Op::Lt, AF_ALG)]),
@@ -138,7 +142,8 @@ const GROUPS: &[Group] = &[
     allow(When::Machine(&[Arch::X86_64, Arch::X32]), "arch_prctl"),
     allow(When::Machine(&[Arch::X86_64, Arch::X32, Arch::X86]), "modify_ldt"),
 
-    // Threads and processes, but no namespaces. The flags of clone3 lie in memory, so libraries are told to fall back to clone.
+    // Threads and processes, but no namespaces. The flags of clone3 lie in memory, so libraries are told to
+    // fall back to clone.
     allow_if(When::NoCap(cap::SYS_ADMIN), "clone", &[first(Op::MaskedEq, NEW_NAMESPACES)]),
     Group { when: When::NoCap(cap::SYS_ADMIN), calls: "clone3", action: Action::Errno(ENOSYS), args: &[] },
 
@@ -160,10 +165,12 @@ const GROUPS: &[Group] = &[
     allow(When::Cap(cap::PERFMON), "perf_event_open"),
 ];
 
-/// The profile a container gets unless it asks for another: refuse with EPERM what Docker's profile does not allow.
+/// The profile a container gets unless it asks for another: refuse with EPERM what Docker's profile does
+/// not allow.
 ///
-/// `bounding` has bit n set for capability n of the container's bounding set, `kernel` is the running version (`(6, 18)`), `machine` the
-/// architecture of the container's programs. The interfaces that go with it (x86 and x32, 32-bit Arm) are covered as well.
+/// `bounding` has bit n set for capability n of the container's bounding set, `kernel` is the running
+/// version (`(6, 18)`), `machine` the architecture of the container's programs. The interfaces that go with
+/// it (x86 and x32, 32-bit Arm) are covered as well.
 pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Profile {
     let applies = |when: &When| match when {
         When::Always => true,
@@ -180,10 +187,36 @@ pub fn default_profile(bounding: u64, kernel: (u32, u32), machine: Arch) -> Prof
     Profile {
         default_action: Action::Errno(EPERM),
         architectures: interfaces(machine),
-        flags: Flags::default(),
+        flags: Flags::not_given(kernel),
         rules: GROUPS.iter().filter(|group| applies(&group.when)).map(rule).collect(),
     }
 }
+
+/// [`default_profile`], compiled.
+///
+/// For the capabilities that containers usually have on x86_64 and Linux 4.8 or later the program is part
+/// of the binary: no work at all.
+pub fn default_filter(bounding: u64, kernel: (u32, u32), machine: Arch) -> Result<Filter, CompileError> {
+    if bounding & CAPS_THAT_MATTER == USUAL_CAPS && kernel >= (4, 8) && machine == Arch::X86_64 {
+        return Ok(Filter::new(precompiled::USUAL, filter_flags(Flags::not_given(kernel), false)));
+    }
+    compile(&default_profile(bounding, kernel, machine), machine)
+}
+
+/// Of the capabilities that [`GROUPS`] asks for, containers have this one by default.
+const USUAL_CAPS: u64 = 1 << cap::SYS_CHROOT;
+
+/// The capabilities that change the profile.
+const CAPS_THAT_MATTER: u64 = {
+    let (mut caps, mut i) = (0, 0);
+    while i < GROUPS.len() {
+        if let When::Cap(cap) | When::NoCap(cap) = GROUPS[i].when {
+            caps |= 1 << cap;
+        }
+        i += 1;
+    }
+    caps
+};
 
 /// The interfaces Docker's profile lists for a machine.
 fn interfaces(machine: Arch) -> Vec<Arch> {
@@ -191,5 +224,42 @@ fn interfaces(machine: Arch) -> Vec<Arch> {
         Arch::X86_64 => vec![Arch::X86_64, Arch::X86, Arch::X32],
         Arch::Aarch64 => vec![Arch::Aarch64, Arch::Arm],
         other => vec![other],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect_file;
+    use std::fmt::Write as _;
+
+    /// `UPDATE_EXPECT=1 cargo test -p holm-seccomp precompiled` writes the file anew.
+    #[test]
+    fn the_precompiled_filter_is_what_the_compiler_makes() {
+        let profile = default_profile(USUAL_CAPS, (6, 18), Arch::X86_64);
+        let filter = compile(&profile, Arch::X86_64).unwrap();
+        let mut text = "//! The default profile for the capabilities containers usually have, on x86_64, compiled.\n//!\n\
+             //! Written by the test `the_precompiled_filter_is_what_the_compiler_makes`; not by hand.\n\n\
+             use crate::filter::Instruction;\n\n\
+             const fn i(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {\n    Instruction { code, jt, jf, k }\n}\n\n\
+             #[rustfmt::skip]\npub(super) static USUAL: &[Instruction] = &[\n"
+            .to_owned();
+        for line in filter.instructions().chunks(5) {
+            let cells = line.iter().map(|at| format!("i({:#x}, {}, {}, {:#x})", at.code, at.jt, at.jf, at.k));
+            let _ = writeln!(text, "    {},", cells.collect::<Vec<_>>().join(", "));
+        }
+        text.push_str("];\n");
+        expect_file!["docker/precompiled.rs"].assert_eq(&text);
+        assert_eq!(default_filter(USUAL_CAPS, (6, 18), Arch::X86_64), Ok(filter));
+    }
+
+    #[test]
+    fn capabilities_that_do_not_matter_do_not_keep_the_precompiled_filter_away() {
+        for bounding in [USUAL_CAPS, 0xa804_25fb, !CAPS_THAT_MATTER | USUAL_CAPS, 0, u64::MAX] {
+            for kernel in [(4, 4), (4, 8), (4, 17), (6, 18)] {
+                let compiled = compile(&default_profile(bounding, kernel, Arch::X86_64), Arch::X86_64);
+                assert_eq!(default_filter(bounding, kernel, Arch::X86_64), compiled);
+            }
+        }
     }
 }

@@ -9,7 +9,8 @@ use crate::decide::{Answer, Branch, CLOSED, Case, Range, Test};
 use crate::filter::{Instruction, data, op};
 use crate::profile::{Action, Op};
 
-/// The program for `branches`; calls through any other architecture are killed. `default` answers questions of which no case holds.
+/// The program for `branches`; calls through any other architecture are killed. `default` answers questions
+/// of which no case holds.
 pub(crate) fn assemble(branches: &[Branch], default: Action) -> Vec<Instruction> {
     let mut program = Backwards { instructions: Vec::with_capacity(512), returns: Vec::new() };
     let blocks: Vec<(u32, Place)> =
@@ -28,8 +29,8 @@ pub(crate) fn assemble(branches: &[Branch], default: Action) -> Vec<Instruction>
 struct Place {
     /// Counted from the end of the program.
     at: usize,
-    /// The word of `seccomp_data` that the instruction there loads, if it does: a jump that has it in A already
-    /// goes one further.
+    /// The word of `seccomp_data` that the instruction there loads, if it does: a jump that has it in A
+    /// already goes one further.
     loads: Option<u32>,
 }
 

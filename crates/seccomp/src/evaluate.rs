@@ -44,8 +44,8 @@ pub struct Verdict {
     pub code: u32,
     /// How many instructions were executed.
     pub steps: u32,
-    /// Whether something other than number and architecture was looked at. A call that is allowed without that
-    /// is in the kernel's bitmap of calls for which no filter is run (Linux 5.11, on the native
+    /// Whether something other than number and architecture was looked at. A call that is allowed without
+    /// that is in the kernel's bitmap of calls for which no filter is run (Linux 5.11, on the native
     /// architecture and, with 32-bit emulation, the compatible one).
     pub loaded_arguments: bool,
 }

@@ -1,5 +1,6 @@
 //! A compiled filter: classic BPF as the kernel takes it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One instruction of classic BPF (`struct sock_filter`, linux/filter.h).
@@ -18,8 +19,8 @@ pub struct Instruction {
 
 /// The instructions that filters made here consist of (linux/bpf_common.h).
 ///
-/// All but the loads of arguments are of the kind that the kernel can follow when it works out which calls are always allowed
-/// (`seccomp_is_const_allow`, Linux 5.11).
+/// All but the loads of arguments are of the kind that the kernel can follow when it works out which calls
+/// are always allowed (`seccomp_is_const_allow`, Linux 5.11).
 pub mod op {
     /// A = the 32-bit word of `seccomp_data` at byte k.
     pub const LOAD: u16 = 0x20;
@@ -64,7 +65,7 @@ pub const INSTRUCTION_BYTES: usize = 8;
 /// A filter that can be loaded with seccomp(2).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Filter {
-    instructions: Vec<Instruction>,
+    instructions: Cow<'static, [Instruction]>,
     flags: u32,
 }
 
@@ -77,13 +78,14 @@ impl Filter {
     pub const SPEC_ALLOW: u32 = 1 << 2;
     /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` (Linux 5.0).
     pub const NEW_LISTENER: u32 = 1 << 3;
-    /// `SECCOMP_FILTER_FLAG_TSYNC_ESRCH` (Linux 5.7), without which TSYNC and NEW_LISTENER exclude each other.
+    /// `SECCOMP_FILTER_FLAG_TSYNC_ESRCH` (Linux 5.7), without which TSYNC and NEW_LISTENER exclude each
+    /// other.
     pub const TSYNC_ESRCH: u32 = 1 << 4;
     /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19).
     pub const WAIT_KILLABLE_RECV: u32 = 1 << 5;
 
-    pub(crate) fn new(instructions: Vec<Instruction>, flags: u32) -> Self {
-        Self { instructions, flags }
+    pub(crate) fn new(instructions: impl Into<Cow<'static, [Instruction]>>, flags: u32) -> Self {
+        Self { instructions: instructions.into(), flags }
     }
 
     /// The program.
@@ -104,7 +106,7 @@ impl Filter {
     /// The program as the bytes of an array of `struct sock_filter` on this machine.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.instructions.len() * INSTRUCTION_BYTES);
-        for instruction in &self.instructions {
+        for instruction in self.instructions() {
             bytes.extend_from_slice(&instruction.code.to_ne_bytes());
             bytes.extend_from_slice(&[instruction.jt, instruction.jf]);
             bytes.extend_from_slice(&instruction.k.to_ne_bytes());
@@ -127,7 +129,7 @@ impl Filter {
             })
             .collect();
         let whole = bytes.len().is_multiple_of(INSTRUCTION_BYTES);
-        (whole && is_well_formed(&instructions)).then_some(Self { instructions, flags })
+        (whole && is_well_formed(&instructions)).then(|| Self::new(instructions, flags))
     }
 }
 

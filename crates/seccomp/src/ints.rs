@@ -1,14 +1,16 @@
 //! Arguments that the kernel cuts down to 32 bits.
 //!
-//! A register has 64 bits, but `int` and `unsigned int` parameters are cut to the lower 32 before the kernel looks at
-//! them. A filter that compares all 64 can be led past: `ioctl(fd, TIOCSTI | 1 << 32)` is not equal to TIOCSTI
-//! for the filter and is TIOCSTI for the kernel (CVE-2019-7303, CVE-2019-10063), and a family of `1 << 32 | AF_ALG` is greater than
-//! AF_VSOCK. For the arguments listed here the compiler compares what the kernel will see.
+//! A register has 64 bits, but `int` and `unsigned int` parameters are cut to the lower 32 before the
+//! kernel looks at them. A filter that compares all 64 can be led past: `ioctl(fd, TIOCSTI | 1 << 32)` is
+//! not equal to TIOCSTI for the filter and is TIOCSTI for the kernel (CVE-2019-7303, CVE-2019-10063), and a
+//! family of `1 << 32 | AF_ALG` is greater than AF_VSOCK. For the arguments listed here the compiler
+//! compares what the kernel will see.
 //!
 //! This is the one place where a filter answers differently from libseccomp's for the same rule. `long`
 //! arguments, sizes, pointers and anything not listed are compared with all 64 bits.
 
-/// Calls with their 32-bit arguments, one bit an argument; sorted. Prototypes: SYSCALL_DEFINE lines of Linux 6.18.
+/// Calls with their 32-bit arguments, one bit an argument; sorted. Prototypes: SYSCALL_DEFINE lines of
+/// Linux 6.18.
 const INTS: [(&str, u8); 46] = [
     ("accept4", 0b00_1001),
     ("bpf", 0b00_0101),

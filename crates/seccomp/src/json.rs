@@ -1,8 +1,8 @@
 //! Profiles in Docker's JSON format.
 //!
-//! [`read_profile`] turns a document and a [`Host`] into a [`Profile`]; the format is that of moby and containers/common:
-//! an OCI `linux.seccomp` with conditions (`includes`, `excludes`) on capabilities, machine and kernel. Keys that mean nothing are
-//! passed over, as Docker does.
+//! [`read_profile`] turns a document and a [`Host`] into a [`Profile`]; the format is that of moby and
+//! containers/common: an OCI `linux.seccomp` with conditions (`includes`, `excludes`) on capabilities,
+//! machine and kernel. Keys that mean nothing are passed over, as Docker does.
 
 use crate::arch::{Arch, UnknownArch};
 use crate::profile::{Action, Condition, Flags, Op, Profile, ProfileError, Rule};
@@ -177,8 +177,8 @@ impl Document {
             action("", "defaultAction", &default_action, self.default_errno_ret, self.default_errno)?;
         let architectures =
             architectures(self.architectures.unwrap_or_default(), self.arch_map.unwrap_or_default(), host)?;
-        let mut flags = Flags::default();
-        for (at, name) in self.flags.unwrap_or_default().iter().enumerate() {
+        let mut flags = if self.flags.is_some() { Flags::default() } else { Flags::not_given(host.kernel) };
+        for (at, name) in self.flags.iter().flatten().enumerate() {
             flags
                 .set_oci(name)
                 .map_err(|error| JsonError::new(format!("flags[{at}]"), Problem::Value(error)))?;
@@ -186,7 +186,8 @@ impl Document {
         let mut rules = Vec::new();
         for (at, syscall) in syscalls.into_iter().enumerate() {
             let applies = syscall.applies(host);
-            // What does not apply here must make sense all the same: a document is right or wrong on every machine.
+            // What does not apply here must make sense all the same: a document is right or wrong on every
+            // machine.
             let rule = syscall.rule(&format!("syscalls[{at}]"))?;
             rules.extend(applies.then_some(rule));
         }
@@ -296,7 +297,8 @@ impl Syscall {
     }
 }
 
-/// The names of capabilities by number (linux/capability.h, Linux 6.18). One that is not here cannot be in a bounding set.
+/// The names of capabilities by number (linux/capability.h, Linux 6.18). One that is not here cannot be in
+/// a bounding set.
 const CAPABILITIES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -358,7 +360,8 @@ pub enum Choice {
 }
 
 impl Choice {
-    /// Reads the option's value. A file that is called like one of the words is written as a path: `./default`.
+    /// Reads the option's value. A file that is called like one of the words is written as a path:
+    /// `./default`.
     pub fn parse(value: &str) -> Self {
         match value {
             "" | "builtin" | "default" => Choice::Default,

@@ -1,7 +1,7 @@
 //! Seccomp profiles, and the compiler that turns them into filters.
 //!
-//! [`Profile`] is the input, [`compile()`] the one step, [`Filter`] the result; start reading there. Nothing here
-//! loads a filter: that is a system call, and lives with the others.
+//! [`Profile`] is the input, [`compile()`] the one step, [`Filter`] the result; start reading there.
+//! Nothing here loads a filter: that is a system call, and lives with the others.
 //!
 //! ```
 //! use seccomp::{Action, Arch, Call, Profile, Rule, compile, evaluate, number};
@@ -17,11 +17,13 @@
 #![forbid(unsafe_code)]
 
 mod arch;
+mod cache;
 mod compile;
 mod decide;
 mod docker;
 mod emit;
 mod evaluate;
+mod explain;
 pub mod filter;
 pub mod ints;
 mod json;
@@ -29,9 +31,11 @@ mod profile;
 mod table;
 
 pub use arch::{Arch, UnknownArch, X32_BIT};
+pub use cache::{Cache, CacheError, Origin};
 pub use compile::{COMPILER_VERSION, CompileError, compile};
-pub use docker::default_profile;
+pub use docker::{default_filter, default_profile};
 pub use evaluate::{Call, Verdict, evaluate};
+pub use explain::{disassemble, explain};
 pub use filter::{Filter, Instruction};
 pub use json::{Choice, Host, JsonError, Problem, read_profile};
 pub use profile::{Action, Condition, EPERM, Flags, MAX_ERRNO, Op, Profile, ProfileError, Rule};

@@ -13,8 +13,8 @@ use std::fmt;
 pub struct Profile {
     /// The answer to calls that no rule matches.
     pub default_action: Action,
-    /// The interfaces the profile covers. The one a filter is compiled for always counts as listed; calls through
-    /// any other are killed.
+    /// The interfaces the profile covers. The one a filter is compiled for always counts as listed; calls
+    /// through any other are killed.
     pub architectures: Vec<Arch>,
     /// How the kernel shall treat the filter.
     pub flags: Flags,
@@ -41,8 +41,8 @@ pub struct Rule {
     pub names: Vec<Cow<'static, str>>,
     /// The answer.
     pub action: Action,
-    /// Conditions that must all hold; none means always. Several conditions on the *same* argument are alternatives,
-    /// as runc and crun read them.
+    /// Conditions that must all hold; none means always. Several conditions on the *same* argument are
+    /// alternatives, as runc and crun read them.
     pub args: Vec<Condition>,
 }
 
@@ -198,8 +198,8 @@ impl Action {
         }
     }
 
-    /// The action a filter's return value stands for, as the kernel reads it; `None` for values it has no name for
-    /// (it kills the process then).
+    /// The action a filter's return value stands for, as the kernel reads it; `None` for values it has no
+    /// name for (it kills the process then).
     pub const fn from_code(code: u32) -> Option<Self> {
         let data = (code & 0xffff) as u16;
         Some(match code & 0xffff_0000 {
@@ -215,8 +215,8 @@ impl Action {
         })
     }
 
-    /// Whether calls go ahead, or somebody who can make up for them is asked: runc's list of defaults that need no
-    /// ENOSYS for unknown calls.
+    /// Whether calls go ahead, or somebody who can make up for them is asked: runc's list of defaults that
+    /// need no ENOSYS for unknown calls.
     pub(crate) const fn is_permissive(self) -> bool {
         matches!(self, Action::Allow | Action::Log | Action::Trace(_))
     }
@@ -253,6 +253,14 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// The flags of a profile that does not mention flags, on Linux `kernel`: as with runc, speculation stays
+    /// as it is where the kernel can be told so (4.17). Before Linux 5.16 a filter without it slows the program
+    /// down with the mitigation of speculative store bypass. An empty list of flags is not the same: that is
+    /// [`Flags::default`].
+    pub fn not_given(kernel: (u32, u32)) -> Self {
+        Self { spec_allow: kernel >= (4, 17), ..Self::default() }
+    }
+
     /// Reads one OCI name (`SECCOMP_FILTER_FLAG_…`) and sets it.
     pub fn set_oci(&mut self, name: &str) -> Result<(), ProfileError> {
         match name {

@@ -1,8 +1,8 @@
 //! System call names and numbers of the architectures we know.
 //!
-//! [`number`] and [`name`] are the two questions. [`rows`] holds the facts, one readable row a call; here they are
-//! packed at build time into one string and flat arrays, so that the program carries no pointers that would have to be relocated at
-//! start.
+//! [`number`] and [`name`] are the two questions. [`rows`] holds the facts, one readable row a call; here
+//! they are packed at build time into one string and flat arrays, so that the program carries no pointers
+//! that would have to be relocated at start.
 
 mod rows;
 
@@ -86,7 +86,7 @@ const fn head(name: &[u8]) -> u64 {
 }
 
 /// A row of the table: a call that at least one architecture has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Call(u16);
 
 impl Call {
@@ -103,6 +103,23 @@ impl Call {
         let (start, end) = (STARTS[self.0 as usize], STARTS[self.0 as usize + 1]);
         std::str::from_utf8(&NAMES[start as usize..end as usize]).unwrap_or_default()
     }
+}
+
+/// The call of that name, known at build time; a name that is not in the table does not build.
+pub(crate) const fn call(name: &str) -> Call {
+    let mut i = 0;
+    while !same(ROWS[i].name.as_bytes(), name.as_bytes()) {
+        i += 1;
+    }
+    Call(i as u16)
+}
+
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    let mut i = 0;
+    while i < one.len() && i < other.len() && one[i] == other[i] {
+        i += 1;
+    }
+    i == one.len() && i == other.len()
 }
 
 /// The call of that name, if any of our architectures has it.

@@ -1,7 +1,8 @@
 //! The default profile answers every call as Docker's does.
 //!
-//! `data/docker_default.txt` says what Docker's profile says, one fact a line. [`Facts::answer`] reads it in the most literal way;
-//! the compiled filter is interpreted and must agree for every number, machine, set of capabilities and argument.
+//! `data/docker_default.txt` says what Docker's profile says, one fact a line. [`Facts::answer`] reads it
+//! in the most literal way; the compiled filter is interpreted and must agree for every number, machine,
+//! set of capabilities and argument.
 
 use seccomp::{Action, Arch, Call, Filter, X32_BIT, calls, compile, default_profile, evaluate};
 use std::collections::HashMap;
@@ -261,7 +262,8 @@ fn a_socket_family_is_judged_as_the_kernel_sees_it() {
     let socket = |family| evaluate(&filter, &Call::new(Arch::X86_64, 41, [family, 0, 0, 0, 0, 0])).action();
     assert_eq!(socket(2), Action::Allow);
     assert_eq!(socket(38), Action::Errno(1));
-    // Greater than AF_VSOCK in 64 bits, AF_ALG for the kernel: a filter that compares all of it lets this through.
+    // Greater than AF_VSOCK in 64 bits, AF_ALG for the kernel: a filter that compares all of it lets this
+    // through.
     assert_eq!(socket(1 << 32 | 38), Action::Errno(1));
     assert_eq!(socket(u64::MAX << 32 | 40), Action::Errno(1));
 }
@@ -281,8 +283,8 @@ fn common_calls_of_the_default_profile_need_no_arguments_and_few_instructions() 
     assert!(most <= 13, "{most} instructions for a call without conditions");
 }
 
-/// With `HOLM_DOCKER_PROFILE=…/default.json` (moby/profiles, seccomp/default.json): the document itself, through our
-/// reader, compiles to the very filter of our table.
+/// With `HOLM_DOCKER_PROFILE=…/default.json` (moby/profiles, seccomp/default.json): the document itself,
+/// through our reader, compiles to the very filter of our table.
 #[test]
 fn the_document_itself_compiles_to_the_same_filter() {
     let Some(path) = std::env::var_os("HOLM_DOCKER_PROFILE") else {

@@ -1,10 +1,11 @@
 //! Profiles in Docker's JSON format are read as Docker reads them, and mistakes are found where they are.
 
-mod common;
+#[path = "common/random.rs"]
+mod random;
 
-use common::Random;
 use expect_test::{Expect, expect};
-use seccomp::{Action, Arch, Choice, Host, Profile, compile, read_profile};
+use random::Random;
+use seccomp::{Action, Arch, Choice, Flags, Host, Profile, compile, read_profile};
 
 const HOST: Host = Host { bounding: 1 << 21, kernel: (6, 1), machine: Arch::X86_64 };
 
@@ -80,7 +81,7 @@ fn another_machine_without_capabilities_keeps_others() {
 fn an_empty_document_asks_for_no_filter() {
     assert_eq!(read_profile(b"{}", &HOST).unwrap(), None);
     let allow = read_profile(br#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, &HOST).unwrap().unwrap();
-    assert_eq!(allow, Profile::allow_all(vec![]));
+    assert_eq!(allow, Profile { flags: Flags::not_given(HOST.kernel), ..Profile::allow_all(vec![]) });
 }
 
 #[test]
@@ -189,7 +190,8 @@ fn text_after_the_document_is_an_error() {
     );
 }
 
-/// The profile that distributions install for podman, where it is installed: it must compile on every machine.
+/// The profile that distributions install for podman, where it is installed: it must compile on every
+/// machine.
 #[test]
 fn the_installed_profile_of_podman_compiles() {
     let path = "/usr/share/containers/seccomp.json";
@@ -267,4 +269,16 @@ fn a_rule_on_the_default_action_still_makes_its_calls_known() {
         |number| seccomp::evaluate(&filter, &seccomp::Call::new(Arch::X86_64, number, [0; 6])).action();
     assert_eq!(answer(437), Action::Errno(1));
     assert_eq!(answer(438), Action::Errno(38));
+}
+
+#[test]
+fn flags_that_are_not_mentioned_are_not_an_empty_list() {
+    let spec_allow = |json: &str, kernel| {
+        let host = Host { kernel, ..HOST };
+        read_profile(json.as_bytes(), &host).unwrap().unwrap().flags.spec_allow
+    };
+    let unmentioned = r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#;
+    let empty = r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": []}"#;
+    assert!(spec_allow(unmentioned, (4, 17)) && !spec_allow(unmentioned, (4, 16)));
+    assert!(!spec_allow(empty, (4, 17)));
 }

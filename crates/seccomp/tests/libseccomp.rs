@@ -1,14 +1,19 @@
 //! Our compiler and libseccomp agree on what a profile means.
 //!
-//! A small C program asks libseccomp for a filter of the same profile; both filters are interpreted. What libseccomp does not do
-//! itself, runc's stub in front of its filters, is added by [`runc`].
+//! A small C program asks libseccomp for a filter of the same profile; both filters are interpreted. What
+//! libseccomp does not do itself, runc's stub in front of its filters, is added by [`runc`].
 //!
-//! libseccomp 2.5.4 loses cases when it merges several conditional rules on one call into its tree (two `<` on one argument, for
-//! example). Where the two sides differ on such a call, [`literal`] is the judge, and ours must be the right one.
+//! libseccomp 2.5.4 loses cases when it merges several conditional rules on one call into its tree (two `<`
+//! on one argument, for example). Where the two sides differ on such a call, [`literal`] is the judge, and
+//! ours must be the right one.
 
-mod common;
+#[path = "common/helper.rs"]
+mod helper;
+#[path = "common/random.rs"]
+mod random;
 
-use common::{Helper, Random};
+use helper::Helper;
+use random::Random;
 use seccomp::{
     Action, Arch, Call, Condition, Filter, Flags, Op, Profile, Rule, X32_BIT, compile, evaluate, ints,
 };
@@ -83,7 +88,8 @@ fn value(random: &mut Random) -> u64 {
     }
 }
 
-/// Calls that 32-bit x86 also makes through socketcall and ipc: there rules with conditions differ on purpose.
+/// Calls that 32-bit x86 also makes through socketcall and ipc: there rules with conditions differ on
+/// purpose.
 fn is_carried(name: &str) -> bool {
     [
         "sock", "bind", "conn", "listen", "accept", "getpeer", "send", "recv", "shutdown", "setsock",
@@ -97,7 +103,8 @@ fn conditions(random: &mut Random, names: &[&str]) -> Vec<Condition> {
     if names.iter().any(|name| is_carried(name)) || random.below(3) > 0 {
         return Vec::new();
     }
-    // One comparison an argument: a repeated argument makes alternatives, which the oracle gets as rules of their own.
+    // One comparison an argument: a repeated argument makes alternatives, which the oracle gets as rules of
+    // their own.
     let mut args = Vec::new();
     for _ in 0..=random.below(3) {
         let index = random.below(6) as u32;
@@ -111,8 +118,8 @@ fn conditions(random: &mut Random, names: &[&str]) -> Vec<Condition> {
 
 fn profile(random: &mut Random, names: &[&'static str], architectures: Vec<Arch>) -> Profile {
     let default_action = action(random);
-    // Where conditional rules with different answers overlap, libseccomp's order is not that of the document; so each call
-    // has one answer for its conditional rules.
+    // Where conditional rules with different answers overlap, libseccomp's order is not that of the
+    // document; so each call has one answer for its conditional rules.
     let answers = [action(random), action(random), action(random)];
     let mut rules = Vec::new();
     for _ in 0..random.pick(&[0, 1, 3, 10, 40, 150]) {
@@ -301,4 +308,58 @@ fn random_profiles_mean_the_same_to_libseccomp_on_x86() {
 fn random_profiles_mean_the_same_to_libseccomp_on_arm() {
     let test = "random_profiles_mean_the_same_to_libseccomp_on_arm";
     agree_on_random_profiles(test, Arch::Aarch64, &[Arch::Arm], 0..50);
+}
+
+/// The default profile with the calls both sides know, by both.
+#[test]
+fn the_default_profile_takes_fewer_instructions_than_libseccomps() {
+    let Some(oracle) = oracle("the_default_profile_takes_fewer_instructions_than_libseccomps") else {
+        return;
+    };
+    let machine = [Arch::X86_64, Arch::X86, Arch::X32];
+    let names = common_names(&oracle, &machine);
+    let mut profile = seccomp::default_profile(0xa804_25fb, (6, 18), Arch::X86_64);
+    for rule in &mut profile.rules {
+        rule.names.retain(|name| names.contains(&&**name));
+    }
+    profile.rules.retain(|rule| !rule.names.is_empty());
+    let ours = compile(&profile, Arch::X86_64).unwrap();
+    let common = "read write close mmap munmap brk futex openat newfstatat rt_sigaction epoll_pwait recvfrom sendto getpid clone";
+    let common: Vec<&str> = common.split(' ').collect();
+    let steps = |filter: &Filter, name: &str| {
+        let number = seccomp::number(name, Arch::X86_64).unwrap();
+        evaluate(filter, &Call::new(Arch::X86_64, number, [0; 6])).steps
+    };
+    let describe = |who: &str, filter: &Filter| {
+        let average = |names: &[&str]| {
+            names.iter().map(|name| steps(filter, name)).sum::<u32>() as f64 / names.len() as f64
+        };
+        let (all, few) = (average(&names), average(&common));
+        let length = filter.instructions().len();
+        eprintln!("{who}: {length} instructions; executed {all:.1} on average, {few:.1} for common calls");
+        (all, few)
+    };
+    let (all, few) = describe("ours", &ours);
+    for optimize in [1, 2] {
+        let output = oracle.run(&["export"], &for_oracle(&profile, Arch::X86_64, optimize));
+        let theirs = Filter::from_bytes(&output.stdout, 0).expect("a well-formed program");
+        let (their_all, their_few) = describe(&format!("libseccomp, optimization {optimize}"), &theirs);
+        assert!(all < their_all && few < their_few);
+    }
+}
+
+/// Why [`ints`] exists.
+#[test]
+fn libseccomp_is_led_past_a_condition_on_an_int() {
+    let Some(oracle) = oracle("libseccomp_is_led_past_a_condition_on_an_int") else { return };
+    let args = vec![Condition::new(0, Op::Gt, 40, 0).unwrap()];
+    let rules = vec![Rule { names: vec!["socket".into()], action: Action::Allow, args }];
+    let profile =
+        Profile { default_action: Action::Errno(1), architectures: vec![], flags: Flags::default(), rules };
+    let output = oracle.run(&["export"], &for_oracle(&profile, Arch::X86_64, 1));
+    let theirs = Filter::from_bytes(&output.stdout, 0).expect("a well-formed program");
+    let ours = compile(&profile, Arch::X86_64).unwrap();
+    let alg = Call::new(Arch::X86_64, 41, [1 << 32 | 38, 5, 0, 0, 0, 0]);
+    assert_eq!(evaluate(&theirs, &alg).action(), Action::Allow);
+    assert_eq!(evaluate(&ours, &alg).action(), Action::Errno(1));
 }

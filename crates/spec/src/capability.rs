@@ -181,3 +181,39 @@ impl crate::process::Capabilities {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::Capabilities;
+
+    #[test]
+    fn numbers_are_those_of_the_kernel() {
+        for (capability, number) in [
+            (Capability::Chown, 0),
+            (Capability::SysAdmin, 21),
+            (Capability::Setfcap, 31),
+            (Capability::AuditRead, 37),
+            (Capability::CheckpointRestore, 40),
+        ] {
+            assert_eq!(capability.number(), number);
+            assert_eq!(Capability::from_number(number), Some(capability));
+        }
+        assert_eq!(Capability::from_number(41), None);
+        assert_eq!(CapabilitySet::ALL.0, 0x1ff_ffff_ffff);
+    }
+
+    #[test]
+    fn an_ambient_capability_is_permitted_and_inheritable() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let capabilities = Capabilities {
+            permitted: names(&["CAP_KILL", "CAP_CHOWN", "CAP_OF_TOMORROW"]),
+            inheritable: names(&["CAP_KILL"]),
+            ambient: names(&["CAP_KILL", "CAP_CHOWN"]),
+            ..Capabilities::default()
+        };
+        let sets = capabilities.sets();
+        assert_eq!(sets.permitted.to_string(), "CAP_CHOWN CAP_KILL");
+        assert_eq!(sets.ambient.to_string(), "CAP_KILL");
+    }
+}

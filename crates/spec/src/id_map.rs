@@ -42,3 +42,30 @@ pub fn to_container(mappings: &[IdMapping], host_id: u32) -> Option<u32> {
 }
 
 crate::optional::objects!(IdMapping);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_in_their_range_and_nowhere_else() {
+        let mappings = [
+            IdMapping { container_id: 0, host_id: 1000, size: 1 },
+            IdMapping { container_id: 1, host_id: 100_000, size: 65_535 },
+        ];
+        for (container, host) in
+            [(0, Some(1000)), (1, Some(100_000)), (65_535, Some(165_534)), (65_536, None)]
+        {
+            assert_eq!(to_host(&mappings, container), host);
+            assert_eq!(host.and_then(|host| to_container(&mappings, host)), host.map(|_| container));
+        }
+        assert_eq!(to_container(&mappings, 0), None);
+    }
+
+    #[test]
+    fn a_range_that_goes_beyond_the_last_id_does_not_wrap() {
+        let mapping = IdMapping { container_id: u32::MAX - 1, host_id: u32::MAX, size: u32::MAX };
+        assert_eq!(mapping.to_host(u32::MAX - 1), Some(u32::MAX));
+        assert_eq!(mapping.to_host(u32::MAX), None);
+    }
+}

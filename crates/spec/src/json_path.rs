@@ -3,6 +3,8 @@
 //! [`at`] walks the text up to the position and keeps the names it is below. It runs only after a parser has
 //! refused the text, so it takes the text as it comes and never fails.
 
+use std::fmt;
+
 /// The path of the property that ends at, or holds, the given position: `linux.namespaces[2].type`. `line` counts
 /// from 1, `column` is the number of bytes of that line that were read.
 pub(crate) fn at(bytes: &[u8], line: usize, column: usize) -> String {
@@ -80,28 +82,37 @@ fn string_end(text: &[u8], from: usize) -> usize {
     text.len()
 }
 
+/// The path; what is nested more deeply than any document here is cut off.
 fn render(levels: &[Level<'_>]) -> String {
+    const MOST: usize = 24;
     let mut path = String::new();
-    for level in levels {
+    for level in levels.iter().take(MOST) {
         match level {
-            Level::Object(Some(name)) => push_name(&mut path, &String::from_utf8_lossy(name)),
+            Level::Object(Some(name)) => path.push_str(&Key(&String::from_utf8_lossy(name)).to_string()),
             Level::Object(None) => {}
             Level::Array(index) => path.push_str(&format!("[{index}]")),
         }
     }
-    path
+    if levels.len() > MOST {
+        path.push('…');
+    }
+    if path.starts_with('.') {
+        path.remove(0);
+    }
+    one_line(path)
 }
 
-/// Appends a member's name to a path; one that is not a plain word stands in brackets and quotes.
-pub(crate) fn push_name(path: &mut String, name: &str) {
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !plain {
-        path.push_str(&format!("[{name:?}]"));
-    } else if path.is_empty() {
-        path.push_str(name);
-    } else {
-        path.push('.');
-        path.push_str(name);
+/// A member's name as the next step of a path: `.name`, or in brackets and quotes when it is not a plain word.
+pub(crate) struct Key<'n>(pub(crate) &'n str);
+
+impl fmt::Display for Key<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        if !self.0.is_empty() && self.0.bytes().all(word) {
+            write!(f, ".{}", self.0)
+        } else {
+            write!(f, "[{:?}]", self.0)
+        }
     }
 }
 

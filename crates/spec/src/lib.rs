@@ -21,11 +21,11 @@ pub mod capability;
 pub mod cpu_list;
 pub mod id_map;
 pub mod mount_options;
+pub mod rlimit;
 pub mod signal;
 
 mod default_spec;
 mod load;
-pub mod rlimit;
 mod validate;
 
 mod json_path;

@@ -57,7 +57,7 @@ pub fn load(bytes: &[u8]) -> Result<Spec, LoadError> {
     match at {
         None => Ok(spec),
         Some(path) => Err(LoadError {
-            path,
+            path: json_path::one_line(path),
             message: "holds a NUL byte, which would end it for the kernel".to_owned(),
             line: 0,
             column: 0,

@@ -93,24 +93,31 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_any(Blank(PhantomData))
+    Option::<Blank<T>>::deserialize(deserializer).map(|name| name.and_then(|Blank(name)| name))
 }
 
-struct Blank<T>(PhantomData<T>);
+struct Blank<T>(Option<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Blank<T> {
-    type Value = Option<T>;
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Blank<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(BlankVisitor(PhantomData))
+    }
+}
+
+struct BlankVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for BlankVisitor<T> {
+    type Value = Blank<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        if text.is_empty() { Ok(None) } else { T::deserialize(text.into_deserializer()).map(Some) }
+        if text.is_empty() {
+            return Ok(Blank(None));
+        }
+        T::deserialize(text.into_deserializer()).map(|name| Blank(Some(name)))
     }
 }
 
@@ -123,20 +130,24 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    deserializer.deserialize_any(Unique(PhantomData))
+    Option::<Unique<T>>::deserialize(deserializer).map(|map| map.map_or_else(Map::new, |Unique(map)| map))
 }
 
-struct Unique<T>(PhantomData<T>);
+struct Unique<T>(Map<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Unique<T> {
-    type Value = Map<T>;
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Unique<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UniqueVisitor(PhantomData))
+    }
+}
+
+struct UniqueVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for UniqueVisitor<T> {
+    type Value = Unique<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Map::new())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
@@ -148,6 +159,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Unique<T> {
             let value = entries.next_value()?;
             map.insert(key, value);
         }
-        Ok(map)
+        Ok(Unique(map))
     }
 }

@@ -173,7 +173,7 @@ impl Findings {
 
 fn push(list: &mut Vec<Problem>, path: fmt::Arguments<'_>, wrong: String) {
     if list.len() < Findings::ENOUGH {
-        list.push(Problem { path: path.to_string(), wrong: one_line(wrong) });
+        list.push(Problem { path: one_line(path.to_string()), wrong: one_line(wrong) });
     }
 }
 
@@ -191,6 +191,11 @@ fn version(version: &str, findings: &mut Findings) {
                     format!("{version} is newer than {}; what it adds is ignored", crate::OCI_VERSION),
                 );
             }
+        }
+        // The specification's own examples say 0.5.0-dev, and so do documents made from them.
+        [Some(0), Some(_), Some(_)] => {
+            findings
+                .warn(path, format!("{version} is older than 1.0.0; the document is read as one of 1.0.0"));
         }
         [Some(_), Some(_), Some(_)] => {
             findings

@@ -9,7 +9,17 @@
 #[cfg(feature = "std")]
 pub mod bpf;
 #[cfg(feature = "std")]
+pub mod channel;
+#[cfg(feature = "std")]
 pub mod clone;
+#[cfg(feature = "std")]
+pub mod memfd;
+#[cfg(feature = "std")]
+pub mod mount;
+#[cfg(feature = "std")]
+mod owned;
+#[cfg(feature = "std")]
+pub mod resolve;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
@@ -24,3 +34,5 @@ pub mod signal;
 pub use errno::Errno;
 #[cfg(feature = "std")]
 pub use error::{SyscallError, kind_of};
+#[cfg(feature = "std")]
+pub(crate) use owned::owned;

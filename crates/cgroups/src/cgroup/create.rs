@@ -12,7 +12,7 @@ use super::{Cgroup, Group};
 use crate::dir::{Dir, write_once};
 use crate::error::Error;
 use crate::layout::ControllerSet;
-use crate::plan::{GroupPlan, Plan};
+use crate::plan::{Existing, GroupPlan, Plan};
 use crate::write::{IfAbsent, Write};
 
 pub(super) fn create(plan: &Plan) -> Result<Cgroup, Error> {
@@ -34,7 +34,9 @@ pub(super) fn create(plan: &Plan) -> Result<Cgroup, Error> {
 /// Removes what was made; nobody is in it yet, so once is enough.
 fn undo(cgroup: &Cgroup) {
     for group in cgroup.groups.iter().rev() {
-        let _ = group.dir.unmake();
+        if !group.taken_over {
+            let _ = group.dir.unmake();
+        }
         for parent in group.made_parents.iter().rev() {
             let _ = parent.unmake();
         }
@@ -49,10 +51,13 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
     // Somebody else may remove an empty parent between our two calls; they would have to do so each time.
     for _ in 0..8 {
         match dir.make() {
-            Ok(()) => return Ok(group(planned, dir, made_parents)),
+            Ok(()) => return Ok(group(planned, dir, made_parents, false)),
+            Err(Failure::EXIST) if planned.existing == Existing::Refuse => {
+                return Err(make_failed(&dir, Failure::EXIST));
+            }
             Err(Failure::EXIST) => {
                 take_over(&dir)?;
-                return Ok(group(planned, dir, made_parents));
+                return Ok(group(planned, dir, made_parents, true));
             }
             Err(Failure::NOENT) => {
                 for parent in planned.parents() {
@@ -76,8 +81,8 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
     Err(make_failed(&dir, Failure::NOENT))
 }
 
-fn group(planned: &GroupPlan, dir: Dir, made_parents: Vec<Dir>) -> Group {
-    Group { version: planned.version, controllers: planned.controllers, dir, made_parents }
+fn group(planned: &GroupPlan, dir: Dir, made_parents: Vec<Dir>, taken_over: bool) -> Group {
+    Group { version: planned.version, controllers: planned.controllers, dir, made_parents, taken_over }
 }
 
 fn make_failed(dir: &Dir, errno: Failure) -> Error {
@@ -107,7 +112,7 @@ fn take_over(dir: &Dir) -> Result<(), Error> {
 /// Everything that makes the new directory ready for a process.
 fn settle(planned: &GroupPlan, group: &Group) -> Result<(), Error> {
     let dir = &group.dir;
-    if planned.inherit_cpuset {
+    if planned.inherit_cpuset && !is_born_with_cpuset(dir) {
         inherit_cpuset(dir)?;
     }
     if !planned.enable.is_empty() || !planned.enable_if_offered.is_empty() {
@@ -118,6 +123,12 @@ fn settle(planned: &GroupPlan, group: &Group) -> Result<(), Error> {
         super::devices::attach(dir, program)?;
     }
     Ok(())
+}
+
+/// Whether the new v1 cpuset was born with what its parent has (`cgroup.clone_children`): then both lists are
+/// filled, else none.
+fn is_born_with_cpuset(dir: &Dir) -> bool {
+    dir.read("cpuset.mems").is_ok_and(|mems| !mems.trim_ascii().is_empty())
 }
 
 /// A new v1 cpuset has no processors and takes no process; it gets its parent's. Those above are ours or were
@@ -157,6 +168,24 @@ fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
         let handed_down = parent.read("cgroup.subtree_control");
         let handed_down = ControllerSet::parse(&handed_down.unwrap_or_default());
         let needed = planned.enable.without(handed_down);
+        let wished = planned.enable_if_offered.without(handed_down);
+        if needed.is_empty() && wished.is_empty() {
+            continue;
+        }
+        // Only the group that existed before can have processes. The kernel would refuse to enable memory there,
+        // but would enable pids and cpu and make every group below invalid (cgroups(7), thread mode).
+        if parent.below() == planned.base && has_internal_processes(&parent) {
+            match (needed.is_empty(), planned.evacuate) {
+                (true, _) => continue,
+                (false, true) => evacuate(&parent)?,
+                (false, false) => {
+                    return Err(Error::HoldsProcesses {
+                        group: parent.path(),
+                        controllers: needed.to_string(),
+                    });
+                }
+            }
+        }
         if !needed.is_empty() {
             let controllers = plus(needed);
             parent.write("cgroup.subtree_control", controllers.as_bytes()).map_err(|errno| {
@@ -169,9 +198,36 @@ fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
         }
         // These serve statistics only: what the parent cannot hand down is not missed. One by one, since one
         // refusal would take the others with it.
-        for controller in planned.enable_if_offered.without(handed_down).iter() {
-            if offered.contains(controller) {
-                let _ = parent.write("cgroup.subtree_control", format!("+{controller}").as_bytes());
+        for controller in wished.iter().filter(|&controller| offered.contains(controller)) {
+            let _ = parent.write("cgroup.subtree_control", format!("+{controller}").as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The root may have processes beside its children; it is the one group without a type.
+fn has_internal_processes(dir: &Dir) -> bool {
+    dir.read("cgroup.type").is_ok() && dir.read("cgroup.procs").is_ok_and(|processes| !processes.is_empty())
+}
+
+/// Moves the processes of a group to its child `init`.
+fn evacuate(dir: &Dir) -> Result<(), Error> {
+    let init = dir.child("init".as_ref());
+    match init.make() {
+        Ok(()) | Err(Failure::EXIST) => {}
+        Err(errno) => return Err(make_failed(&init, errno)),
+    }
+    // They may fork meanwhile; a child is born where its parent is, so few rounds do.
+    for _ in 0..64 {
+        let here = dir.read("cgroup.procs").map_err(|errno| dir.failed("read", "cgroup.procs", errno))?;
+        if here.is_empty() {
+            break;
+        }
+        for process in here.split(|&byte| byte == b'\n').filter(|process| !process.is_empty()) {
+            match init.write("cgroup.procs", process) {
+                // Gone meanwhile, or of a pid namespace outside of ours ("0").
+                Ok(()) | Err(Failure::SRCH) => {}
+                Err(errno) => return Err(init.failed("write", "cgroup.procs", errno)),
             }
         }
     }
@@ -231,5 +287,68 @@ fn set_failed(dir: &Dir, write: &Write, call: &'static str, errno: Failure) -> E
         file: write.file.to_string(),
         value: write.value.clone(),
         cause: SyscallError::new(call, subject, errno),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use report::{Explain as _, Kind};
+
+    /// A directory with these files, gone at the end.
+    struct Files(std::path::PathBuf);
+
+    impl Files {
+        fn new(name: &str, files: &[&str]) -> (Self, Dir) {
+            let path = std::env::temp_dir().join(format!("holm-test-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(path.join("group")).unwrap();
+            for file in files {
+                std::fs::write(path.join("group").join(file), "").unwrap();
+            }
+            let dir = Dir::open_mount(&path).unwrap().at("group");
+            (Self(path), dir)
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_missing_file_fails_is_skipped_or_replaced_as_planned() {
+        let (_files, dir) = Files::new("absent", &["io.weight", "pids.max"]);
+        let io = Write::new("io.bfq.weight", 500).or_instead(Write::new("io.weight", "default 4950"));
+        apply(&dir, &[io, Write::new("memory.swap.max", "max").or_skip(), Write::new("pids.max", 7)])
+            .unwrap();
+        assert_eq!(dir.read("io.weight").unwrap(), b"default 4950");
+        assert_eq!(dir.read("pids.max").unwrap(), b"7");
+
+        let error = apply(&dir, &[Write::new("memory.swap.max", 5), Write::new("pids.max", 9)]).unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+        let told = report::render(&error).replace(&dir.path().display().to_string(), "GROUP");
+        expect_test::expect![[r#"
+            error: set memory.swap.max to `5` in cgroup GROUP
+              cause: openat(GROUP/memory.swap.max): no such file or directory (ENOENT)
+              hint:  the kernel does not account swap; start it with `swapaccount=1`
+        "#]]
+        .assert_eq(&told);
+        assert_eq!(dir.read("pids.max").unwrap(), b"7");
+    }
+
+    #[test]
+    fn values_for_one_file_are_written_in_order_through_one_descriptor() {
+        let (_files, dir) = Files::new("order", &["devices.allow", "devices.deny"]);
+        let allow = |value| Write::new("devices.allow", value);
+        apply(&dir, &[Write::new("devices.deny", "a"), allow("c 1:3 rwm\n"), allow("c 1:5 r\n")]).unwrap();
+        assert_eq!(dir.read("devices.allow").unwrap(), b"c 1:3 rwm\nc 1:5 r\n");
+    }
+
+    #[test]
+    fn no_file_is_made_by_writing() {
+        let (_files, dir) = Files::new("made", &[]);
+        assert!(apply(&dir, &[Write::new("memory.max", 1)]).is_err());
+        assert!(dir.files().unwrap().is_empty());
     }
 }

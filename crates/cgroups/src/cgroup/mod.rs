@@ -4,8 +4,16 @@
 //! of an earlier run again. The verbs are methods, in one file each.
 
 mod create;
+mod delegate;
 mod devices;
+mod freeze;
+mod kill;
+mod processes;
 mod remove;
+mod stats;
+mod update;
+
+pub use stats::Stats;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -31,6 +39,8 @@ struct Group {
     dir: Dir,
     /// Directories above it that were made for it, topmost first.
     made_parents: Vec<Dir>,
+    /// It was there before; undoing leaves it.
+    taken_over: bool,
 }
 
 /// Where one directory of a group is: what has to be remembered to find the group again.
@@ -82,7 +92,7 @@ impl Cgroup {
             let dir = mount.at(path.clone());
             if dir.exists() {
                 let (version, controllers) = (*version, *controllers);
-                groups.push(Group { version, controllers, dir, made_parents: Vec::new() });
+                groups.push(Group { version, controllers, dir, made_parents: Vec::new(), taken_over: false });
             }
         }
         Ok(Self { groups })
@@ -153,6 +163,25 @@ impl Cgroup {
             .iter()
             .find(has)
             .or_else(|| self.groups.iter().find(|group| of_every_v2 && group.version == Version::V2))
+    }
+}
+
+impl Cgroup {
+    pub(crate) fn dir_serving(&self, controller: Controller) -> Option<(Version, Dir)> {
+        self.serving(controller).map(|group| (group.version, group.dir.clone()))
+    }
+
+    pub(crate) fn dir_v2(&self) -> Option<Dir> {
+        self.v2().map(|group| group.dir.clone())
+    }
+
+    fn v2(&self) -> Option<&Group> {
+        self.groups.iter().find(|group| group.version == Version::V2)
+    }
+
+    /// The directory by which processes are found: v2, else the freezer, else the first.
+    fn tracking(&self) -> Option<&Group> {
+        self.v2().or_else(|| self.serving(Controller::Freezer)).or(self.groups.first())
     }
 }
 

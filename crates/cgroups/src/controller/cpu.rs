@@ -115,3 +115,62 @@ pub fn weight_from_shares(shares: u64) -> Option<u64> {
     };
     Some(weight)
 }
+
+/// Processor time used and withheld.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuStats {
+    /// Time used, in nanoseconds.
+    pub used_ns: u64,
+    /// Of that in user mode.
+    pub user_ns: u64,
+    /// Of that in the kernel.
+    pub system_ns: u64,
+    /// Periods in which the group wanted to run.
+    pub periods: u64,
+    /// Periods in which it used up its quota.
+    pub throttled_periods: u64,
+    /// How long its processors were withheld, in nanoseconds.
+    pub throttled_ns: u64,
+    /// Periods in which saved time was used (Linux 5.15).
+    pub bursts: u64,
+    /// How much saved time was used, in nanoseconds.
+    pub burst_ns: u64,
+}
+
+impl CpuStats {
+    /// Takes in `cpu.stat` of v2, in microseconds there.
+    pub fn parse_v2(text: &str) -> Self {
+        let mut stats = Self::default();
+        for (key, value) in crate::parse::flat(text) {
+            let ns = value.saturating_mul(1000);
+            match key {
+                "usage_usec" => stats.used_ns = ns,
+                "user_usec" => stats.user_ns = ns,
+                "system_usec" => stats.system_ns = ns,
+                "nr_periods" => stats.periods = value,
+                "nr_throttled" => stats.throttled_periods = value,
+                "throttled_usec" => stats.throttled_ns = ns,
+                "nr_bursts" => stats.bursts = value,
+                "burst_usec" => stats.burst_ns = ns,
+                _ => {}
+            }
+        }
+        stats
+    }
+
+    /// Takes in `cpu.stat` of v1, in nanoseconds there; it tells of throttling only.
+    pub fn parse_v1(text: &str) -> Self {
+        let mut stats = Self::default();
+        for (key, value) in crate::parse::flat(text) {
+            match key {
+                "nr_periods" => stats.periods = value,
+                "nr_throttled" => stats.throttled_periods = value,
+                "throttled_time" => stats.throttled_ns = value,
+                "nr_bursts" => stats.bursts = value,
+                "burst_time" => stats.burst_ns = value,
+                _ => {}
+            }
+        }
+        stats
+    }
+}

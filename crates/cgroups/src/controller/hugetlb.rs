@@ -35,3 +35,26 @@ fn is_page_size(text: &str) -> bool {
         text.strip_suffix("KB").or_else(|| text.strip_suffix("MB")).or_else(|| text.strip_suffix("GB"));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
+
+/// Huge pages of one size.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HugetlbStats {
+    /// The size as the kernel spells it.
+    pub page_size: String,
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// The most there were; v1 only.
+    pub peak_bytes: Option<u64>,
+    /// The limit; `None` if there is none.
+    pub max_bytes: Option<u64>,
+    /// How often the limit was hit.
+    pub limit_hits: u64,
+}
+
+/// The page size in the name of a usage file, without those of reservations: `hugetlb.2MB.current` of v2 and
+/// `hugetlb.2MB.usage_in_bytes` of v1.
+pub fn page_size_in(file: &str) -> Option<&str> {
+    let name = file.strip_prefix("hugetlb.")?;
+    let size = name.strip_suffix(".current").or_else(|| name.strip_suffix(".usage_in_bytes"))?;
+    is_page_size(size).then_some(size)
+}

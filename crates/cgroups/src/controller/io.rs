@@ -114,3 +114,78 @@ fn devices_in_order(throttles: &[Throttle]) -> Vec<DeviceNumber> {
 pub fn weight_from_blkio(weight: u16) -> u64 {
     1 + (u64::from(weight.clamp(10, 1000)) - 10) * 9999 / 990
 }
+
+/// What was read and written on one device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeviceStats {
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Bytes discarded.
+    pub discarded_bytes: u64,
+    /// Read operations.
+    pub reads: u64,
+    /// Write operations.
+    pub writes: u64,
+    /// Discard operations.
+    pub discards: u64,
+}
+
+/// Parses `io.stat` of v2.
+pub fn parse_stat(text: &str) -> Vec<(DeviceNumber, DeviceStats)> {
+    crate::parse::nested(text)
+        .filter_map(|(device, pairs)| {
+            let mut stats = DeviceStats::default();
+            for (name, value) in pairs {
+                match name {
+                    "rbytes" => stats.read_bytes = value,
+                    "wbytes" => stats.written_bytes = value,
+                    "dbytes" => stats.discarded_bytes = value,
+                    "rios" => stats.reads = value,
+                    "wios" => stats.writes = value,
+                    "dios" => stats.discards = value,
+                    _ => {}
+                }
+            }
+            Some((parse_device(device)?, stats))
+        })
+        .collect()
+}
+
+/// Parses two v1 files, `blkio.throttle.io_service_bytes` and `blkio.throttle.io_serviced` (or their bfq
+/// cousins): lines such as `8:0 Read 4096`.
+pub fn parse_v1(bytes: &str, operations: &str) -> Vec<(DeviceNumber, DeviceStats)> {
+    let mut devices: Vec<(DeviceNumber, DeviceStats)> = Vec::new();
+    for (text, is_bytes) in [(bytes, true), (operations, false)] {
+        for line in text.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let (Some(device), Some(what), Some(value)) = (words.next(), words.next(), words.next()) else {
+                continue;
+            };
+            let (Some(device), Some(value)) = (parse_device(device), crate::parse::number(value)) else {
+                continue;
+            };
+            let index = devices.iter().position(|(known, _)| *known == device).unwrap_or_else(|| {
+                devices.push((device, DeviceStats::default()));
+                devices.len() - 1
+            });
+            let stats = &mut devices[index].1;
+            match (what, is_bytes) {
+                ("Read", true) => stats.read_bytes = value,
+                ("Write", true) => stats.written_bytes = value,
+                ("Discard", true) => stats.discarded_bytes = value,
+                ("Read", false) => stats.reads = value,
+                ("Write", false) => stats.writes = value,
+                ("Discard", false) => stats.discards = value,
+                _ => {}
+            }
+        }
+    }
+    devices
+}
+
+fn parse_device(text: &str) -> Option<DeviceNumber> {
+    let (major, minor) = text.split_once(':')?;
+    Some(DeviceNumber { major: major.parse().ok()?, minor: minor.parse().ok()? })
+}

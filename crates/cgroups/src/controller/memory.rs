@@ -170,3 +170,70 @@ pub fn note(limits: &MemoryLimits) -> Option<Note> {
             .to_owned(),
     })
 }
+
+/// Memory in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Bytes in use, page cache included.
+    pub used_bytes: u64,
+    /// The most there was (v2: Linux 5.19).
+    pub peak_bytes: Option<u64>,
+    /// The limit; `None` if there is none.
+    pub max_bytes: Option<u64>,
+    /// How often the limit was hit.
+    pub limit_hits: u64,
+    /// Processes killed because memory ran out (v1: Linux 4.13).
+    pub oom_kills: u64,
+    /// Swap in use: on v1 what exceeds memory in the sum; `None` without swap accounting.
+    pub swap_used_bytes: Option<u64>,
+    /// The limit on swap; on v1 the one on memory and swap together.
+    pub swap_max_bytes: Option<u64>,
+    /// Not backed by a file.
+    pub anonymous_bytes: u64,
+    /// Page cache.
+    pub file_bytes: u64,
+    /// Page cache that was not used lately: what `docker stats` takes off the usage.
+    pub inactive_file_bytes: u64,
+    /// Shared memory and tmpfs.
+    pub shared_bytes: u64,
+    /// The kernel's own.
+    pub kernel_bytes: u64,
+    /// Page faults.
+    pub faults: u64,
+    /// Page faults that waited for a device.
+    pub major_faults: u64,
+    /// Every line of `memory.stat`, for those who want more.
+    pub stat: Vec<(String, u64)>,
+}
+
+impl MemoryStats {
+    /// Takes in `memory.stat` of either version. On v1 the `total_` lines include the groups below, as all numbers
+    /// do on v2.
+    pub fn parse_stat(&mut self, text: &str, version: Version) {
+        for (key, value) in crate::parse::flat(text) {
+            let into = match (version, key) {
+                (Version::V2, "anon") | (Version::V1, "total_rss") => &mut self.anonymous_bytes,
+                (Version::V2, "file") | (Version::V1, "total_cache") => &mut self.file_bytes,
+                (Version::V2, "inactive_file") | (Version::V1, "total_inactive_file") => {
+                    &mut self.inactive_file_bytes
+                }
+                (Version::V2, "shmem") | (Version::V1, "total_shmem") => &mut self.shared_bytes,
+                (Version::V2, "kernel") => &mut self.kernel_bytes,
+                (Version::V2, "pgfault") | (Version::V1, "total_pgfault") => &mut self.faults,
+                (Version::V2, "pgmajfault") | (Version::V1, "total_pgmajfault") => &mut self.major_faults,
+                _ => {
+                    self.stat.push((key.to_owned(), value));
+                    continue;
+                }
+            };
+            *into = value;
+            self.stat.push((key.to_owned(), value));
+        }
+    }
+
+    /// Takes in `memory.events` of v2.
+    pub fn parse_events(&mut self, text: &str) {
+        self.limit_hits = crate::parse::flat_value(text, "max").unwrap_or(0);
+        self.oom_kills = crate::parse::flat_value(text, "oom_kill").unwrap_or(0);
+    }
+}

@@ -19,3 +19,8 @@ pub fn writes(limits: &[(String, Limit)]) -> Result<Vec<Write>, Refused> {
         })
         .collect()
 }
+
+/// Parses `misc.current`: one resource and its use a line.
+pub fn parse(text: &str) -> Vec<(String, u64)> {
+    crate::parse::flat(text).map(|(name, used)| (name.to_owned(), used)).collect()
+}

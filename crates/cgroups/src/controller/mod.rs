@@ -153,3 +153,6 @@ fn only_v1(limit: &str, asked: bool, controller: Controller, version: Version) -
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,3 +28,31 @@ pub fn writes(limits: &[RdmaLimit]) -> Result<Vec<Write>, Refused> {
     }
     Ok(writes)
 }
+
+/// What is used of one adapter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RdmaStats {
+    /// The adapter.
+    pub device: String,
+    /// Handles.
+    pub hca_handles: u64,
+    /// Objects.
+    pub hca_objects: u64,
+}
+
+/// Parses `rdma.current`: `mlx4_0 hca_handle=2 hca_object=2000`.
+pub fn parse(text: &str) -> Vec<RdmaStats> {
+    crate::parse::nested(text)
+        .map(|(device, pairs)| {
+            let mut stats = RdmaStats { device: device.to_owned(), ..RdmaStats::default() };
+            for (name, value) in pairs {
+                match name {
+                    "hca_handle" => stats.hca_handles = value,
+                    "hca_object" => stats.hca_objects = value,
+                    _ => {}
+                }
+            }
+            stats
+        })
+        .collect()
+}

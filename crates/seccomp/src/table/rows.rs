@@ -1,9 +1,9 @@
 //! System call numbers: one row a call, one column an architecture.
 //!
-//! Facts of Linux 7.1-rc4 (the newest call is `rseq_slice_yield`, 471), read from the kernel's system call tables. Numbers are
-//! never reused, so the table serves older kernels as well. Rows are sorted by name, byte by byte; a test holds
-//! them to that, and another compares the numbers with the kernel headers installed on the machine.
-//! [`super::table`] packs the rows at build time; nothing else reads them.
+//! Facts of Linux 7.1-rc4 (the newest call is `rseq_slice_yield`, 471), read from the kernel's system call
+//! tables. Numbers are never reused, so the table serves older kernels as well. Rows are sorted by name,
+//! byte by byte; a test holds them to that, and another compares the numbers with the kernel headers
+//! installed on the machine. [`super::table`] packs the rows at build time; nothing else reads them.
 
 use super::Row;
 

@@ -3,6 +3,7 @@
 use super::{Findings, ids, resources, seccomp, sysctl};
 use crate::config::Spec;
 use crate::cpu_list;
+use crate::json_path::Key;
 use crate::linux::{Device, DeviceType, Linux, MemoryPolicyFlag, MemoryPolicyMode, NamespaceType};
 
 pub(super) fn check(spec: &Spec, findings: &mut Findings) {
@@ -105,17 +106,17 @@ fn net_devices(linux: &Linux, findings: &mut Findings) {
     let mut taken: Vec<&str> = Vec::new();
     for (name, device) in &linux.net_devices {
         if !is_interface_name(name) {
-            findings.wrong(format_args!("linux.netDevices[{name:?}]"), INTERFACE_NAME);
+            findings.wrong(format_args!("linux.netDevices{}", Key(name)), INTERFACE_NAME);
         }
         let inside = if device.name.is_empty() { name } else { &device.name };
         let template = inside.contains('%');
         if !is_interface_name(inside)
             || template && (inside.matches('%').count() != 1 || !inside.contains("%d"))
         {
-            findings.wrong(format_args!("linux.netDevices[{name:?}].name"), INTERFACE_NAME);
+            findings.wrong(format_args!("linux.netDevices{}.name", Key(name)), INTERFACE_NAME);
         } else if !template && taken.contains(&inside.as_str()) {
             let wrong = format!("`{inside}` is the name of another device already");
-            findings.wrong(format_args!("linux.netDevices[{name:?}].name"), wrong);
+            findings.wrong(format_args!("linux.netDevices{}.name", Key(name)), wrong);
         }
         taken.push(inside);
     }

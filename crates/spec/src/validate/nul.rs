@@ -4,6 +4,7 @@
 //! Annotations are not among them: they travel as JSON.
 
 use crate::config::Spec;
+use crate::json_path::Key;
 use std::fmt::Arguments;
 
 /// Calls `found` for every string of `spec` with a NUL byte in it.
@@ -48,7 +49,7 @@ fn linux(spec: &Spec, text: &mut dyn FnMut(Arguments<'_>, &str)) {
     let linux = &spec.linux;
     for (key, value) in &linux.sysctl {
         text(format_args!("linux.sysctl"), key);
-        text(format_args!("linux.sysctl[{key:?}]"), value);
+        text(format_args!("linux.sysctl{}", Key(key)), value);
     }
     let resources = &linux.resources;
     text(format_args!("linux.resources.cpu.cpus"), &resources.cpu.cpus);
@@ -64,7 +65,7 @@ fn linux(spec: &Spec, text: &mut dyn FnMut(Arguments<'_>, &str)) {
     }
     for (key, value) in &resources.unified {
         text(format_args!("linux.resources.unified"), key);
-        text(format_args!("linux.resources.unified[{key:?}]"), value);
+        text(format_args!("linux.resources.unified{}", Key(key)), value);
     }
     text(format_args!("linux.cgroupsPath"), &linux.cgroups_path);
     for (at, namespace) in linux.namespaces.iter().enumerate() {
@@ -75,7 +76,7 @@ fn linux(spec: &Spec, text: &mut dyn FnMut(Arguments<'_>, &str)) {
     }
     for (name, device) in &linux.net_devices {
         text(format_args!("linux.netDevices"), name);
-        text(format_args!("linux.netDevices[{name:?}].name"), &device.name);
+        text(format_args!("linux.netDevices{}.name", Key(name)), &device.name);
     }
     if let Some(seccomp) = &linux.seccomp {
         text(format_args!("linux.seccomp.listenerPath"), &seccomp.listener_path);

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use super::linux::is_interface_name;
+use crate::json_path::Key;
 use crate::resources::{BlockIo, Cpu, Memory, Resources};
 
 /// `at` is what comes before the property: nothing, or `linux.resources.`.
@@ -36,13 +37,13 @@ pub(super) fn check(resources: &Resources, at: &str, findings: &mut Findings) {
         }
     }
     for name in resources.rdma.keys().filter(|name| name.is_empty() || name.contains(char::is_whitespace)) {
-        findings.wrong(format_args!("{at}rdma[{name:?}]"), "is no name of an RDMA device");
+        findings.wrong(format_args!("{at}rdma{}", Key(name)), "is no name of an RDMA device");
     }
     for name in resources.unified.keys() {
         if name.contains('/') || name.starts_with('.') || !name.contains('.') {
             let wrong =
                 "is not the name of a cgroup file such as `memory.high`: CONTROLLER.PARAMETER, no slash";
-            findings.wrong(format_args!("{at}unified[{name:?}]"), wrong);
+            findings.wrong(format_args!("{at}unified{}", Key(name)), wrong);
         }
     }
 }

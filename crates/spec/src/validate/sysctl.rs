@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::config::Spec;
+use crate::json_path::Key;
 use crate::linux::NamespaceType;
 
 /// The file of a parameter below `/proc/sys`: `net/ipv4/conf/eth0.100/forwarding`.
@@ -53,7 +54,7 @@ fn owner(path: &str) -> Option<NamespaceType> {
 pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     let mut paths: Vec<String> = Vec::new();
     for (key, value) in &spec.linux.sysctl {
-        let at = format_args!("linux.sysctl[{key:?}]");
+        let at = format_args!("linux.sysctl{}", Key(key));
         let Some(path) = path(key) else {
             findings.wrong(at, "is not a name such as `net.ipv4.ip_forward`");
             continue;

@@ -18,16 +18,16 @@ impl Image {
     /// What ends a table.
     pub const END: u64 = u64::MAX;
 
-    /// Maps the first `len` bytes of `file`, for the rest of this process's life.
+    /// Maps `len` bytes of `file` from `offset` on, a multiple of the page size, for the rest of this process's life.
     ///
     /// # Errors
     /// Those of mmap(2); `ENODATA` when the bytes do not end with 0.
-    pub fn map(file: Fd, len: usize) -> Result<Self, Errno> {
+    pub fn map(file: Fd, offset: usize, len: usize) -> Result<Self, Errno> {
         const PROT_READ_WRITE: usize = 3;
         const MAP_PRIVATE: usize = 2;
         // SAFETY: the kernel chooses a free place; nothing else refers to it.
         let at =
-            unsafe { syscall!(nr::MMAP, 0usize, len, PROT_READ_WRITE, MAP_PRIVATE, file.arg(), 0usize)? };
+            unsafe { syscall!(nr::MMAP, 0usize, len, PROT_READ_WRITE, MAP_PRIVATE, file.arg(), offset)? };
         // SAFETY: the mapping is `len` bytes long, is never unmapped, and this is the only reference to it. The file
         // is sealed against shrinking by the process that made it.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, len) };

@@ -8,3 +8,6 @@ mod program;
 
 pub use list::{transition, writes};
 pub use program::DeviceProgram;
+
+#[cfg(test)]
+mod tests;

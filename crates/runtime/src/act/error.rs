@@ -1,0 +1,223 @@
+//! A launch that failed, and why.
+
+use std::fmt;
+
+use init::ops::Op;
+use report::{Explain, Hint, Kind};
+use sys::{Errno, SyscallError, kind_of};
+
+use super::Failure;
+use crate::inputs::Launch;
+use crate::plan::{Actor, Plan};
+use crate::state::StateError;
+
+/// A container could not be started.
+#[derive(Debug)]
+pub struct LaunchError {
+    id: String,
+    step: StepFailed,
+    left: Vec<Cause>,
+}
+
+/// The step that failed.
+#[derive(Debug)]
+struct StepFailed {
+    what: String,
+    number: u32,
+    of: usize,
+    actor: Actor,
+    cause: Cause,
+}
+
+/// What failed in a step.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// A system call of the engine.
+    #[error(transparent)]
+    Call(#[from] SyscallError),
+    /// An operation on the cgroup.
+    #[error(transparent)]
+    Cgroup(cgroups::Error),
+    /// The container's record.
+    #[error(transparent)]
+    Record(StateError),
+    /// A system call of the stage.
+    #[error("{call}{}: {errno}", in_brackets(subject))]
+    Stage {
+        /// The call.
+        call: &'static str,
+        /// What it was called on.
+        subject: String,
+        /// Why it failed.
+        errno: Errno,
+        /// Whether it was the program itself that could not be executed.
+        executing: bool,
+    },
+    /// A program that maps ids.
+    #[error("{program}: {said}")]
+    Helper {
+        /// The program.
+        program: &'static str,
+        /// What it said.
+        said: String,
+    },
+    /// The stage ended without a word.
+    #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
+    StageSilent,
+    /// A failure that a test asked for.
+    #[error("a test asked for this failure")]
+    Injected,
+}
+
+fn in_brackets(subject: &str) -> String {
+    if subject.is_empty() { String::new() } else { format!("({subject})") }
+}
+
+impl LaunchError {
+    pub(crate) fn new(launch: &Launch, plan: &Plan, at: u32, failure: Failure, left: Vec<Cause>) -> Self {
+        let (index, cause) = match failure {
+            Failure::Here(cause) => (at, cause),
+            Failure::Stage { step, op, errno } => {
+                let op = plan.program().ops().get(op as usize).map(|(_, op)| *op);
+                let cause = Cause::Stage {
+                    call: op.map_or("program", Op::call),
+                    subject: op.map_or(String::new(), |op| plan.program().subject(op)),
+                    errno,
+                    executing: matches!(op, Some(Op::Execute { .. })),
+                };
+                (step, cause)
+            }
+        };
+        let step = plan.steps().get(index as usize);
+        Self {
+            id: launch.id.to_string(),
+            step: StepFailed {
+                what: step.map_or_else(|| "start the stage".to_owned(), |step| step.what.clone()),
+                number: index + 1,
+                of: plan.steps().len(),
+                actor: step.map_or(Actor::Stage, |step| step.actor),
+                cause,
+            },
+            left,
+        }
+    }
+
+    /// What could not be undone.
+    pub fn left(&self) -> &[Cause] {
+        &self.left
+    }
+
+    /// The number of the step that failed, counted from 1.
+    pub fn step(&self) -> u32 {
+        self.step.number
+    }
+}
+
+impl fmt::Display for LaunchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot start container `{}`", self.id)?;
+        if !self.left.is_empty() {
+            write!(f, " (left behind: ")?;
+            for (index, cause) in self.left.iter().enumerate() {
+                write!(f, "{}{cause}", if index == 0 { "" } else { "; " })?;
+            }
+            write!(f, ")")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LaunchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.step)
+    }
+}
+
+impl Explain for LaunchError {
+    fn below(&self) -> Option<&dyn Explain> {
+        Some(&self.step)
+    }
+}
+
+impl fmt::Display for StepFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match self.actor {
+            Actor::Engine => "",
+            Actor::Stage => ", in the container",
+        };
+        write!(f, "{}  (step {} of {}{place})", self.what, self.number, self.of)
+    }
+}
+
+impl std::error::Error for StepFailed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl Explain for StepFailed {
+    fn below(&self) -> Option<&dyn Explain> {
+        Some(&self.cause)
+    }
+}
+
+impl Explain for Cause {
+    fn below(&self) -> Option<&dyn Explain> {
+        match self {
+            // Those are transparent: what they show is the error itself, so its cause comes next.
+            Self::Call(_) => None,
+            Self::Cgroup(cause) => cause.below(),
+            Self::Record(cause) => cause.below(),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Call(cause) => cause.kind(),
+            Self::Cgroup(cause) => cause.kind(),
+            Self::Record(cause) => cause.kind(),
+            Self::Stage { executing: true, errno, .. } => match *errno {
+                Errno::NOENT | Errno::NOTDIR => Kind::CommandNotFound,
+                _ => Kind::CommandNotExecutable,
+            },
+            Self::Stage { errno, .. } => kind_of(*errno),
+            Self::Helper { .. } => Kind::PermissionDenied,
+            Self::StageSilent => Kind::ResourceExhausted,
+            Self::Injected => Kind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<Hint> {
+        match self {
+            Self::Cgroup(cause) => cause.hint(),
+            Self::Record(cause) => cause.hint(),
+            Self::Stage { executing: true, errno, .. } => match *errno {
+                Errno::NOENT => Some(Hint::new(
+                    "is the program in the container's root? A script needs its interpreter there, a dynamic program its loader",
+                )),
+                Errno::ACCES => Some(Hint::new(
+                    "the file must be executable for the container's user, on a mount without `noexec`",
+                )),
+                Errno::NOEXEC => Some(Hint::new(
+                    "the file is no program for this machine; a script needs `#!` and an interpreter in its first line",
+                )),
+                _ => None,
+            },
+            Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
+                Some(Hint::new(
+                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
+                     inside another container start that with `--security-opt systempaths=unconfined`",
+                ))
+            }
+            Self::Stage { call: "pivot_root", errno: Errno::INVAL, .. } => {
+                Some(Hint::new("the root of this system is an initramfs, which pivot_root(2) cannot leave"))
+            }
+            Self::Helper { .. } => Some(Hint::new(
+                "install the package uidmap, and give the user a range in /etc/subuid and /etc/subgid; `holm doctor` shows both",
+            )),
+            Self::StageSilent => Some(Hint::new("raise the memory limit; the kernel's log tells of a process killed by it")),
+            _ => None,
+        }
+    }
+}

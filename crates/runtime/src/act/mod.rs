@@ -1,0 +1,256 @@
+//! Performing a plan: the engine's side.
+//!
+//! [`launch`] goes through the acts in their order. Everything that an act leaves on the host becomes a [`Made`] with its own way
+//! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
+//! [`Running`], which undoes it when the container has ended.
+
+mod error;
+mod ids;
+mod running;
+mod spawn;
+mod trees;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use cgroups::Cgroup;
+use init::message::{self, Message};
+use sys::{SyscallError, channel};
+
+use crate::inputs::Launch;
+use crate::plan::{Act, Plan, Produced};
+use crate::state::{Claim, StateRoot};
+
+pub use error::{Cause, LaunchError};
+pub use running::{Exit, Running};
+use spawn::Stage;
+
+/// Something on the host that has to go again.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// The container's record.
+    Record(Claim),
+    /// Its cgroup.
+    Cgroup(Cgroup),
+    /// Its first process.
+    Stage(Stage),
+}
+
+impl Made {
+    /// Undoes it.
+    fn undo(self) -> Result<(), Cause> {
+        match self {
+            Self::Record(claim) => claim.release().map_err(Cause::Record),
+            Self::Cgroup(cgroup) => {
+                // Nothing of the container may outlive it, least of all what it started beside itself.
+                let killed = cgroup.kill();
+                cgroup.remove().and(killed).map_err(Cause::Cgroup)
+            }
+            Self::Stage(stage) => stage.kill().map_err(Cause::Call),
+        }
+    }
+}
+
+/// Undoes from the end, goes on after a failure, and returns every failure.
+pub(crate) fn undo(made: Vec<Made>) -> Vec<Cause> {
+    made.into_iter().rev().filter_map(|made| made.undo().err()).collect()
+}
+
+/// Performs `plan`. The record of the container is kept below `state`.
+///
+/// # Errors
+/// [`LaunchError`], which names the step that failed. What was made until then is undone; what could not be is in the error.
+pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running, LaunchError> {
+    let mut performing = Performing {
+        launch,
+        plan,
+        state,
+        made: Vec::with_capacity(4),
+        fds: Vec::with_capacity(8),
+        control: None,
+        terminal: None,
+    };
+    for (step, act) in plan.acts() {
+        let failure = match performing.perform(act) {
+            Ok(()) if plan.fails_after(*step) => Failure::Here(Cause::Injected),
+            Ok(()) => continue,
+            Err(failure) => failure,
+        };
+        let left = undo(std::mem::take(&mut performing.made));
+        return Err(LaunchError::new(launch, plan, *step, failure, left));
+    }
+    let Performing { made, terminal, .. } = performing;
+    Ok(Running::new(launch, made, terminal))
+}
+
+/// Where a launch failed.
+pub(crate) enum Failure {
+    /// In the act that is being performed.
+    Here(Cause),
+    /// In the stage, which told.
+    Stage { step: u32, op: u32, errno: sys::Errno },
+}
+
+impl<T: Into<Cause>> From<T> for Failure {
+    fn from(cause: T) -> Self {
+        Self::Here(cause.into())
+    }
+}
+
+struct Performing<'a> {
+    launch: &'a Launch,
+    plan: &'a Plan,
+    state: &'a StateRoot,
+    made: Vec<Made>,
+    /// What acts yielded, in order.
+    fds: Vec<OwnedFd>,
+    /// The socket to the stage.
+    control: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+}
+
+impl Performing<'_> {
+    fn fd(&self, produced: Produced) -> &OwnedFd {
+        &self.fds[produced.0]
+    }
+
+    fn stage(&self) -> Option<&Stage> {
+        self.made.iter().rev().find_map(|made| match made {
+            Made::Stage(stage) => Some(stage),
+            _ => None,
+        })
+    }
+
+    fn pid(&self) -> i32 {
+        self.stage().map_or(0, Stage::pid)
+    }
+
+    fn perform(&mut self, act: &Act) -> Result<(), Failure> {
+        match act {
+            Act::Record => {
+                let groups = self.plan.cgroups();
+                let claim = self.state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                self.made.push(Made::Record(claim));
+            }
+            Act::CreateCgroup(plan) => {
+                let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;
+                self.made.push(Made::Cgroup(cgroup));
+            }
+            Act::OpenJoinFiles { .. } => {
+                let cgroup = self.made.iter().rev().find_map(|made| match made {
+                    Made::Cgroup(cgroup) => Some(cgroup),
+                    _ => None,
+                });
+                if let Some(cgroup) = cgroup {
+                    let files = cgroup.join_files().map_err(Cause::Cgroup)?;
+                    self.fds.extend(files);
+                }
+            }
+            Act::MakeDirectories(paths) => trees::make_directories(paths)?,
+            Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
+            Act::CloneTree(tree) => {
+                let userns = tree.idmap.map(|produced| self.fd(produced).as_fd());
+                let tree = trees::clone(tree, userns)?;
+                self.fds.push(tree);
+            }
+            Act::Overlay(overlay) => {
+                let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
+                self.fds.push(overlay);
+            }
+            Act::Spawn { namespaces, into_cgroup } => self.spawn(*namespaces, *into_cgroup)?,
+            Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
+            Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
+            Act::Tell { turn, fds } => self.tell(*turn, fds)?,
+            Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
+            Act::AwaitExec => self.await_exec()?,
+        }
+        Ok(())
+    }
+
+    fn spawn(&mut self, namespaces: u64, into_cgroup: bool) -> Result<(), Failure> {
+        let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        let cgroup = self.made.iter().find_map(|made| match made {
+            Made::Cgroup(cgroup) if into_cgroup => Some(cgroup),
+            _ => None,
+        });
+        let directory = match cgroup {
+            Some(cgroup) => cgroup.joining().map_err(Cause::Cgroup)?.clone_into,
+            None => None,
+        };
+        let (control, stage) =
+            Stage::start(self.plan, namespaces, &inherited, directory.as_ref().map(AsFd::as_fd))?;
+        if let Some(Made::Record(claim)) = self.made.first_mut() {
+            claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
+        }
+        self.control = Some(control);
+        self.made.push(Made::Stage(stage));
+        Ok(())
+    }
+
+    fn control(&self) -> Result<&OwnedFd, Failure> {
+        self.control.as_ref().ok_or(Failure::Here(Cause::StageSilent))
+    }
+
+    fn tell(&mut self, turn: u32, fds: &[Produced]) -> Result<(), Failure> {
+        let control = self.control()?;
+        let fds: Vec<_> = fds.iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        match channel::send(control, &Message::Turn { number: turn }.to_bytes(), &fds) {
+            Ok(()) => Ok(()),
+            // It is gone, and said why before it went.
+            Err(SyscallError { errno: sys::Errno::PIPE, .. }) => match self.receive() {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Cause::StageSilent.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The stage's next turn with its descriptors; none when the socket has ended.
+    fn receive(&self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+        let mut bytes = [0; message::LEN];
+        let control = self.control()?;
+        let (len, fds) = loop {
+            match channel::receive(control, &mut bytes) {
+                Err(SyscallError { errno: sys::Errno::INTR, .. }) => {}
+                // What was sent before the other side went away unread by it: the answer is still to come.
+                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => {}
+                outcome => break outcome?,
+            }
+        };
+        if len == 0 {
+            return Ok(None);
+        }
+        match bytes.get(..len).and_then(Message::from_bytes) {
+            Some(Message::Turn { number }) => Ok(Some((number, fds))),
+            Some(Message::Failed { step, op, errno }) => Err(Failure::Stage { step, op, errno }),
+            None => Err(Cause::StageSilent.into()),
+        }
+    }
+
+    fn receive_terminal(&mut self, turn: u32) -> Result<(), Failure> {
+        match self.receive()? {
+            Some((number, mut fds)) if number == turn && fds.len() == 1 => {
+                self.terminal = fds.pop();
+                Ok(())
+            }
+            _ => Err(self.ended()),
+        }
+    }
+
+    fn await_exec(&mut self) -> Result<(), Failure> {
+        match self.receive()? {
+            None => match self.stage().and_then(Stage::failure) {
+                Some(error) => Err(error.into()),
+                None => Ok(()),
+            },
+            Some(_) => Err(Cause::StageSilent.into()),
+        }
+    }
+
+    /// The socket has ended before its time.
+    fn ended(&self) -> Failure {
+        match self.stage().and_then(Stage::failure) {
+            Some(error) => error.into(),
+            None => Cause::StageSilent.into(),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A container that runs.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Signal, pidfd_send_signal};
+use sys::SyscallError;
+
+use super::{Cause, Made, Stage, undo};
+use crate::inputs::{ContainerId, Launch};
+
+/// A container whose program was started. Dropping it leaves the container alone; [`Running::wait`] is how it ends well.
+#[derive(Debug)]
+pub struct Running {
+    id: ContainerId,
+    made: Vec<Made>,
+    terminal: Option<OwnedFd>,
+}
+
+/// How a container's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// One number for both, as shells have it: 128 and the signal.
+    pub fn status(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+impl Running {
+    pub(crate) fn new(launch: &Launch, made: Vec<Made>, terminal: Option<OwnedFd>) -> Self {
+        Self { id: launch.id.clone(), made, terminal }
+    }
+
+    /// The container's id.
+    pub fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
+    fn stage(&self) -> Result<&Stage, SyscallError> {
+        let stage = self.made.iter().find_map(|made| match made {
+            Made::Stage(stage) => Some(stage),
+            _ => None,
+        });
+        stage.ok_or_else(|| SyscallError::new("waitid", "the container", sys::Errno::SRCH))
+    }
+
+    /// The process id of its first process, as seen here.
+    pub fn pid(&self) -> i32 {
+        self.stage().map_or(0, Stage::pid)
+    }
+
+    /// A handle of its first process that becomes readable when that ends.
+    ///
+    /// # Errors
+    /// When there is no process any more.
+    pub fn pidfd(&self) -> Result<BorrowedFd<'_>, SyscallError> {
+        self.stage().map(Stage::pidfd)
+    }
+
+    /// The caller's end of its terminal, if it has one.
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Sends a signal to its first process. One that has ended takes none, and that is no error.
+    ///
+    /// # Errors
+    /// When the kernel refuses the signal.
+    pub fn signal(&self, signal: Signal) -> Result<(), SyscallError> {
+        match pidfd_send_signal(self.stage()?.pidfd(), signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(errno) => Err(SyscallError::new("pidfd_send_signal", self.id.as_str(), errno)),
+        }
+    }
+
+    /// Waits until its first process has ended, then takes away all that was made for it. Returns how it ended, and what could not be
+    /// taken away.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn wait(mut self) -> Result<(Exit, Vec<Cause>), SyscallError> {
+        let status = self.stage()?.wait()?;
+        let exit = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Exit::Code(code),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Code(255),
+        };
+        self.made.retain(|made| !matches!(made, Made::Stage(_)));
+        Ok((exit, undo(self.made)))
+    }
+}

@@ -1,0 +1,114 @@
+//! The stage as a process.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use sys::clone::{self, Spawn, Spawned};
+use sys::{SyscallError, channel, memfd};
+
+use super::Failure;
+use crate::plan::Plan;
+
+/// The in-container stage, made by the build script.
+static STAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holm_stage"));
+
+/// mmap(2) takes whole pages; 64 KiB is the largest a supported processor has.
+const PAGE: usize = 65536;
+
+/// The container's first process.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    spawned: Spawned,
+}
+
+impl Stage {
+    /// Starts it; returns the socket to it as well.
+    pub(crate) fn start(
+        plan: &Plan,
+        namespaces: u64,
+        inherited: &[BorrowedFd<'_>],
+        cgroup: Option<BorrowedFd<'_>>,
+    ) -> Result<(OwnedFd, Self), Failure> {
+        let (ours, theirs) = channel::pair()?;
+        let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
+        let program = plan.program().to_bytes(&numbers, plan.features());
+        let offset = STAGE.len().next_multiple_of(page_size());
+        let padding = vec![0; offset - STAGE.len()];
+        let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;
+        let argument =
+            format!("{},{},{offset},{}", theirs.as_raw_fd(), file.as_raw_fd(), program.len());
+        let name = CString::new(argument).unwrap_or_default();
+        let mut keep = Vec::with_capacity(inherited.len() + 2);
+        keep.extend([theirs.as_fd(), file.as_fd()]);
+        keep.extend_from_slice(inherited);
+        let spawn = Spawn { file: file.as_fd(), name: &name, keep: &keep, namespaces, cgroup };
+        let spawned = clone::spawn(&spawn)?;
+        push_away(spawned.pid);
+        Ok((ours, Self { spawned }))
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.spawned.pid
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.spawned.pidfd.as_fd()
+    }
+
+    pub(crate) fn failure(&self) -> Option<SyscallError> {
+        self.spawned.failure()
+    }
+
+    /// Waits until it has ended, and takes its status.
+    pub(crate) fn wait(&self) -> Result<WaitIdStatus, SyscallError> {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd()), WaitIdOptions::EXITED) {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(SyscallError::new("waitid", "the container", errno)),
+            }
+        }
+    }
+
+    /// Ends it and everything in its pid namespace.
+    pub(crate) fn kill(self) -> Result<(), SyscallError> {
+        match pidfd_send_signal(self.pidfd(), Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(errno) => return Err(SyscallError::new("pidfd_send_signal", "the container", errno)),
+        }
+        match self.wait() {
+            Ok(_) => Ok(()),
+            Err(error) if error.errno == sys::Errno::CHILD => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn page_size() -> usize {
+    let size = rustix::param::page_size();
+    if size.is_power_of_two() && size <= PAGE { size } else { PAGE }
+}
+
+/// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work
+/// to do. The scheduler may take it back at any time.
+fn push_away(pid: i32) {
+    let Ok(all) = sched_getaffinity(None) else { return };
+    if all.count() < 2 {
+        return;
+    }
+    let mut others = CpuSet::new();
+    let here = sched_getcpu();
+    for cpu in 0..CpuSet::MAX_CPU {
+        if cpu != here && all.is_set(cpu) {
+            others.set(cpu);
+        }
+    }
+    // Best effort: the process may have ended already.
+    if let Some(pid) = Pid::from_raw(pid)
+        && sched_setaffinity(Some(pid), &others).is_ok()
+    {
+        let _ = sched_setaffinity(Some(pid), &all);
+    }
+}

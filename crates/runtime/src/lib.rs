@@ -1,0 +1,19 @@
+//! An OCI container: what is done to start one, planned first and done then.
+//!
+//! [`plan()`] decides, from a [`Launch`] and [`HostFacts`], and returns a [`Plan`]: plain data that prints. [`launch()`] performs it and
+//! returns a [`Running`] container, or undoes what it did. Start reading at [`plan()`]; between the two nothing is
+//! decided again. The stage that works inside the container is the crate `init`; this one writes its program.
+
+#![forbid(unsafe_code)]
+
+pub mod facts;
+pub mod inputs;
+pub mod plan;
+
+mod act;
+pub mod state;
+
+pub use act::{Cause, Exit, LaunchError, Running, launch};
+pub use facts::HostFacts;
+pub use inputs::{ContainerId, File, Launch, Root, Stdio, Upper};
+pub use plan::{Plan, PlanError, plan};

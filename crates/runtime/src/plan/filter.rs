@@ -1,0 +1,65 @@
+//! From the `seccomp` section of the specification to a filter for the kernel.
+
+use report::BoxedExplain;
+use seccomp::{Action, Arch, Condition, Flags, Profile, Rule};
+use spec::Seccomp;
+use spec::seccomp::Flag;
+
+use super::PlanError;
+
+/// Compiles the profile.
+pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
+    let native = Arch::native().ok_or_else(|| {
+        PlanError::unsupported("seccomp profile", "this version of holm has no table of this machine's system calls")
+    })?;
+    let profile = profile(section)?;
+    if profile.needs_listener() {
+        return Err(PlanError::unsupported(
+            "seccomp action SCMP_ACT_NOTIFY",
+            "this version of holm passes no listener on",
+        ));
+    }
+    seccomp::compile(&profile, native).map_err(|error| boxed(error))
+}
+
+fn boxed(error: impl report::Explain + Send + Sync + 'static) -> PlanError {
+    PlanError::Filter(Box::new(error) as BoxedExplain)
+}
+
+/// The same rules in the compiler's types.
+pub(crate) fn profile(section: &Seccomp) -> Result<Profile, PlanError> {
+    let mut architectures = Vec::with_capacity(section.architectures.len());
+    for architecture in &section.architectures {
+        // An architecture that no call can come from on this machine needs no rules.
+        architectures.extend(Arch::from_oci(architecture.name()).map_err(boxed)?);
+    }
+    let mut rules = Vec::with_capacity(section.syscalls.len());
+    for rule in &section.syscalls {
+        let mut args = Vec::with_capacity(rule.args.len());
+        for condition in &rule.args {
+            let op = seccomp::Op::from_oci(condition.op.name()).map_err(boxed)?;
+            args.push(
+                Condition::new(condition.index, op, condition.value, condition.value_two).map_err(boxed)?,
+            );
+        }
+        rules.push(Rule {
+            names: rule.names.iter().map(|name| name.clone().into()).collect(),
+            action: Action::from_oci(rule.action.name(), rule.errno_ret).map_err(boxed)?,
+            args,
+        });
+    }
+    let default_action =
+        Action::from_oci(section.default_action.name(), section.default_errno_ret).map_err(boxed)?;
+    // Without an opinion of the profile's the mitigation of speculative store bypass stays as the host has it (runc's choice).
+    let flags = section.flags.as_deref().unwrap_or(&[Flag::SpecAllow]);
+    Ok(Profile { default_action, architectures, flags: flags_of(flags), rules })
+}
+
+fn flags_of(flags: &[Flag]) -> Flags {
+    Flags {
+        tsync: flags.contains(&Flag::Tsync),
+        log: flags.contains(&Flag::Log),
+        spec_allow: flags.contains(&Flag::SpecAllow),
+        wait_killable_recv: flags.contains(&Flag::WaitKillableRecv),
+    }
+}

@@ -1,0 +1,190 @@
+//! The last steps: the process takes the program's limits, ids, capabilities and filter, and becomes it.
+
+use init::ops::{Op, Slot};
+use spec::CapabilitySet;
+use sys::raw;
+
+use super::namespaces::{self, Namespaces};
+use super::{Builder, PlanError, filter};
+
+/// `CAP_SYS_ADMIN`
+const SYS_ADMIN: u64 = 1 << 21;
+/// Where programs are looked for when the environment does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    let process = &launch.spec.process;
+    let user = &process.user;
+
+    settings(plan)?;
+    limits(plan);
+
+    plan.stage(format!("change to {}", process.cwd), "inside the root, which the kernel is asked to confirm");
+    let path = plan.ops.text(&process.cwd);
+    plan.push(Op::ChangeDirectory { path });
+    plan.push(Op::SetUmask { mask: user.umask.unwrap_or(0o022) });
+
+    let mut sets = process.capabilities.sets();
+    if !namespaces.foreign_ids {
+        let possible = CapabilitySet(plan.facts.capabilities);
+        let missing = sets.permitted.union(sets.bounding).difference(possible);
+        if !missing.is_empty() {
+            plan.note(format!("not given, for this process does not have them: {missing}"));
+        }
+        for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable, &mut sets.ambient] {
+            *set = set.intersection(possible);
+        }
+    }
+    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
+    plan.push(Op::LimitBounding { keep: sets.bounding.0 });
+    plan.stage(format!("become user {}:{}", user.uid, user.gid), "with exactly the groups of the specification");
+    plan.push(Op::Prctl { option: raw::PR_SET_KEEPCAPS, argument: 1, second: 0 });
+    groups(plan, namespaces)?;
+    plan.push(Op::SetGid { gid: user.gid });
+    plan.push(Op::SetUid { uid: user.uid });
+    if launch.die_with_parent {
+        namespaces::die_with_parent(plan);
+    }
+
+    let filter = match &launch.spec.linux.seccomp {
+        Some(section) => Some(filter::compile(section)?),
+        None => None,
+    };
+    // Without no_new_privs a filter takes CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
+    // bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
+    let to_load = if filter.is_some() && !process.no_new_privileges { SYS_ADMIN } else { 0 };
+    plan.stage("take the capabilities of the specification", "and no other");
+    plan.push(Op::SetCapabilities {
+        effective: sets.effective.0 & sets.permitted.0 | to_load,
+        permitted: sets.permitted.0 | to_load,
+        inheritable: sets.inheritable.0,
+    });
+    plan.push(Op::SetAmbient { capabilities: sets.ambient.0 });
+    if process.no_new_privileges {
+        plan.push(Op::Prctl { option: raw::PR_SET_NO_NEW_PRIVS, argument: 1, second: 0 });
+    }
+
+    plan.stage("leave nothing of the caller's behind", "signals as in a fresh process, descriptors closed by execve");
+    plan.push(Op::ResetSignals {});
+    if launch.init {
+        plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
+        plan.push(Op::Supervise {});
+    }
+    plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
+    if let Some(filter) = filter {
+        let count = filter.instructions().len();
+        plan.stage(format!("load the system call filter of {count} instructions"), "last, so that it has to allow only execve");
+        let bytes = plan.ops.blob(&filter.to_bytes());
+        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener: Slot::NONE });
+    }
+    execute(plan);
+    Ok(())
+}
+
+fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    let process = &launch.spec.process;
+    if let Some(personality) = &launch.spec.linux.personality {
+        plan.stage(format!("set the execution domain {}", personality.domain), "as the specification asks");
+        plan.push(Op::SetPersonality { persona: personality.domain.number().into() });
+    }
+    if let Some(policy) = &launch.spec.linux.memory_policy {
+        plan.stage(format!("set the memory policy {}", policy.mode), "as the specification asks");
+        let nodes = spec::cpu_list::parse(&policy.nodes)
+            .map_err(|_| PlanError::invalid("memory policy", format!("`{}` is no list of nodes", policy.nodes)))?;
+        let nodes = plan.ops.blob(&bits(&nodes));
+        let flags = policy.flags.iter().fold(0, |flags, flag| flags | flag.bit());
+        plan.push(Op::SetMemoryPolicy { mode: policy.mode.number() | flags, nodes });
+    }
+    if let Some(priority) = process.io_priority {
+        plan.stage(format!("set the I/O priority {} {}", priority.class, priority.priority), "as the specification asks");
+        let value = u64::from(priority.class.number()) << 13 | priority.priority as u64;
+        plan.push(Op::SetIoPriority { priority: value });
+    }
+    if let Some(scheduler) = &process.scheduler {
+        plan.stage(format!("set the scheduling policy {}", scheduler.policy), "as the specification asks");
+        plan.push(Op::SetScheduler {
+            policy: scheduler.policy.number(),
+            flags: scheduler.flags.iter().fold(0, |flags, flag| flags | flag.bit()),
+            nice: scheduler.nice as u32,
+            priority: scheduler.priority as u32,
+            runtime_ns: scheduler.runtime,
+            deadline_ns: scheduler.deadline,
+            period_ns: scheduler.period,
+        });
+    }
+    if !launch.keep_keyring {
+        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
+        let name = plan.ops.text(format!("_ses.{}", launch.id));
+        // A kernel without keyrings has none to leak.
+        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
+        plan.push(Op::JoinKeyring { name });
+    }
+    Ok(())
+}
+
+/// A bit a number, lowest first, in whole 64-bit words.
+fn bits(numbers: &[u32]) -> Vec<u8> {
+    let words = numbers.iter().max().map_or(0, |highest| *highest as usize / 64 + 1);
+    let mut bytes = vec![0; words * 8];
+    for number in numbers {
+        bytes[*number as usize / 8] |= 1 << (number % 8);
+    }
+    bytes
+}
+
+/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised: as high as it is then has to do, and is told.
+fn limits(plan: &mut Builder<'_>) {
+    let launch = plan.launch;
+    if launch.spec.process.rlimits.is_empty() {
+        return;
+    }
+    plan.stage("set the resource limits", "as the specification asks");
+    for limit in &launch.spec.process.rlimits {
+        let ceiling = plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
+        let (mut soft, mut hard) = (limit.soft, limit.hard);
+        if hard > ceiling && !plan.facts.can_raise_limits() {
+            plan.note(format!("{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE", limit.resource));
+            hard = ceiling;
+            soft = soft.min(hard);
+        }
+        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft, hard });
+    }
+}
+
+fn groups(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+    let groups = &plan.launch.spec.process.user.additional_gids;
+    if namespaces.setgroups_denied(plan) {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        return Err(PlanError::unsupported(
+            "supplementary groups",
+            "a user namespace that an ordinary user mapped to its own id alone has none (user_namespaces(7))",
+        )
+        .with_hint("give the user a range in /etc/subuid and /etc/subgid"));
+    }
+    let bytes: Vec<u8> = groups.iter().flat_map(|group| group.to_ne_bytes()).collect();
+    let groups = plan.ops.blob(&bytes);
+    plan.push(Op::SetGroups { groups });
+    Ok(())
+}
+
+fn execute(plan: &mut Builder<'_>) {
+    let launch = plan.launch;
+    let process = &launch.spec.process;
+    let Some(program) = process.args.first() else { return };
+    plan.stage(format!("execute {program}"), "the stage becomes the program");
+    let candidates: Vec<String> = if program.contains('/') {
+        vec![program.clone()]
+    } else {
+        let path = process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let directory = |directory| if directory == "" { "." } else { directory };
+        path.split(':').map(|entry| format!("{}/{program}", directory(entry))).collect()
+    };
+    let candidates = plan.ops.table(candidates);
+    let arguments = plan.ops.table(&process.args);
+    let environment = plan.ops.table(&process.env);
+    plan.push(Op::Execute { candidates, arguments, environment });
+}

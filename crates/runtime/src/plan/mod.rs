@@ -1,0 +1,391 @@
+//! From what is wanted to what is done: one list of steps, each with its actor.
+//!
+//! [`plan`] is pure. It goes through the subjects in the order of a container's life and adds steps to a [`Builder`]; from the one
+//! list follow both sides of a launch: the engine's [`Act`]s and the stage's program. Where a step of the stage needs what the
+//! engine made, the builder puts a turn between them, so a wait without its answer cannot be written. A [`Plan`] prints
+//! as text, one step a line with its reason.
+
+mod cgroup;
+mod devices;
+mod filter;
+mod identity;
+mod limits;
+mod mounts;
+mod namespaces;
+mod protect;
+mod root;
+mod terminal;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use init::ops::{Op, Slot};
+use init::program::{Features, Program, Writer};
+use spec::NamespaceType;
+
+use crate::facts::HostFacts;
+use crate::inputs::Launch;
+
+pub use self::error::PlanError;
+pub use self::namespaces::Source;
+
+mod error;
+
+/// Who performs a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The process that launches.
+    Engine,
+    /// The process that becomes the container's first.
+    Stage,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Engine => "engine",
+            Self::Stage => "stage",
+        })
+    }
+}
+
+/// One step of a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Who performs it.
+    pub actor: Actor,
+    /// What is done: a phrase that fits after "cannot" and "while".
+    pub what: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// A descriptor that the engine produces, by its place in the order of production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Produced(pub(crate) usize);
+
+/// What the engine does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Act {
+    /// Writes down that this container is about to exist, and which cgroups it will have.
+    Record,
+    /// Makes the cgroup.
+    CreateCgroup(cgroups::Plan),
+    /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
+    OpenJoinFiles { count: usize },
+    /// Makes directories, each with those above it, where they are missing.
+    MakeDirectories(Vec<PathBuf>),
+    /// Opens a file of nsfs. Yields it.
+    OpenNamespace { path: PathBuf },
+    /// A detached copy of a mount. Yields it.
+    CloneTree(CloneTree),
+    /// An overlay. Yields a detached mount of it.
+    Overlay(Overlay),
+    /// Starts the stage.
+    Spawn { namespaces: u64, into_cgroup: bool },
+    /// Writes the id mappings of the stage's user namespace.
+    MapIds(IdMaps),
+    /// Opens the stage's user namespace. Yields it.
+    OpenUserNamespace,
+    /// Lets the stage go on, with descriptors.
+    Tell { turn: u32, fds: Vec<Produced> },
+    /// Waits for the stage, which passes the terminal's other end.
+    ReceiveTerminal { turn: u32 },
+    /// Waits until the stage has become the program.
+    AwaitExec,
+}
+
+/// A detached copy of a mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CloneTree {
+    pub(crate) path: PathBuf,
+    pub(crate) recursive: bool,
+    /// `MS_PRIVATE` and its like; 0 leaves it as it is.
+    pub(crate) propagation: u64,
+    /// The user namespace whose mapping it takes.
+    pub(crate) idmap: Option<Produced>,
+}
+
+/// An overlay from descriptors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Overlay {
+    pub(crate) lower: Produced,
+    pub(crate) upper: OverlayUpper,
+    /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
+    pub(crate) owner: (u32, u32),
+}
+
+/// Where an overlay's changes go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OverlayUpper {
+    Tmpfs { size_bytes: Option<u64> },
+    Directory(Produced),
+}
+
+/// The id mappings of a user namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IdMaps {
+    pub(crate) uid: Vec<spec::IdMapping>,
+    pub(crate) gid: Vec<spec::IdMapping>,
+    /// Through newuidmap(1) and newgidmap(1), which check /etc/subuid and /etc/subgid.
+    pub(crate) by_helpers: bool,
+    /// The kernel lets an unprivileged process map groups only once setgroups(2) is refused (CVE-2014-8989).
+    pub(crate) deny_setgroups: bool,
+}
+
+/// What is done to launch a container, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    steps: Vec<Step>,
+    acts: Vec<(u32, Act)>,
+    program: Program,
+    inherited: Vec<Produced>,
+    features: Features,
+    notes: Vec<String>,
+    fails_after: Option<u32>,
+}
+
+impl Plan {
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What was asked for and cannot be had in full, in sentences for a person.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What the stage plays.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    pub(crate) fn acts(&self) -> &[(u32, Act)] {
+        &self.acts
+    }
+
+    pub(crate) fn inherited(&self) -> &[Produced] {
+        &self.inherited
+    }
+
+    pub(crate) fn features(&self) -> Features {
+        self.features
+    }
+
+    /// The same plan, whose step `index` fails: for tests of what a failure leaves behind. A step of the engine fails after it was
+    /// performed, one of the stage before.
+    #[must_use]
+    pub fn failing_at(mut self, index: u32, errno: sys::Errno) -> Self {
+        match self.steps.get(index as usize).map(|step| step.actor) {
+            Some(Actor::Engine) => self.fails_after = Some(index),
+            Some(Actor::Stage) => self.program.fail_at(index, errno),
+            None => {}
+        }
+        self
+    }
+
+    pub(crate) fn fails_after(&self, step: u32) -> bool {
+        self.fails_after == Some(step)
+    }
+
+    /// The cgroups that are made, in all hierarchies.
+    pub(crate) fn cgroups(&self) -> Vec<&cgroups::plan::GroupPlan> {
+        let of = |(_, act): &'_ (u32, Act)| match act {
+            Act::CreateCgroup(plan) => plan.groups.iter().collect(),
+            _ => Vec::new(),
+        };
+        self.acts.iter().flat_map(of).collect()
+    }
+}
+
+/// `engine  make the cgroup /holm/web  (why)`, one step a line.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.steps.iter().enumerate() {
+            writeln!(f, "{:>3}  {:<6}  {}  ({})", index + 1, step.actor.to_string(), step.what, step.why)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "     note    {note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Decides what is done to launch a container on a host of these facts.
+///
+/// # Errors
+/// [`PlanError`] when this host cannot give what is asked for.
+pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
+    let mut builder = Builder::new(launch, facts);
+    let plan = &mut builder;
+
+    plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
+    let mut namespaces = namespaces::decide(plan)?;
+    let cgroup = cgroup::decide(plan)?;
+    cgroup::create_before_spawn(plan, &cgroup);
+    let root = root::before_spawn(plan, &namespaces)?;
+    let joined = namespaces::open_joined(plan, &namespaces);
+    namespaces::spawn(plan, &mut namespaces, &cgroup);
+    namespaces::map_ids(plan, &mut namespaces)?;
+    let root = root::after_spawn(plan, &mut namespaces, root)?;
+    let sources = mounts::prepare_sources(plan, &mut namespaces)?;
+    let join = cgroup::create_after_spawn(plan, &cgroup);
+
+    namespaces::enter(plan, &namespaces, &joined)?;
+    let root = root::attach(plan, root)?;
+    let mut tree = mounts::mount_all(plan, root, &sources, &namespaces)?;
+    devices::make(plan, &mut tree, &namespaces)?;
+    mounts::files(plan, &tree)?;
+    cgroup::join(plan, &namespaces, join);
+    cgroup::mount(plan, &tree, &cgroup, &namespaces)?;
+    let terminal = terminal::open(plan, &tree)?;
+    protect::sysctls(plan, &mut tree)?;
+    protect::own_settings(plan, &mut tree)?;
+    protect::paths(plan, &mut tree)?;
+    root::enter(plan, &tree)?;
+    namespaces::names(plan);
+    terminal::attach(plan, terminal);
+    identity::become_user(plan, &namespaces)?;
+    builder.finish()
+}
+
+/// Collects a plan. Owns the rule that a need crosses from engine to stage only through a turn.
+pub(crate) struct Builder<'a> {
+    pub(crate) launch: &'a Launch,
+    pub(crate) facts: &'a HostFacts,
+    /// The stage's program; operations go to the step begun last by [`Builder::stage`].
+    pub(crate) ops: Writer,
+    steps: Vec<Step>,
+    acts: Vec<(u32, Act)>,
+    inherited: Vec<Produced>,
+    produced: usize,
+    promises: Vec<Promise>,
+    turns: u32,
+    notes: Vec<String>,
+}
+
+/// Something that the engine passes to the stage while that runs already.
+struct Promise {
+    turn: u32,
+    first: Slot,
+    count: u32,
+    awaited: bool,
+}
+
+/// Which turn to wait for before using something, if any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ticket(usize);
+
+impl<'a> Builder<'a> {
+    fn new(launch: &'a Launch, facts: &'a HostFacts) -> Self {
+        Self {
+            launch,
+            facts,
+            ops: Writer::new(),
+            steps: Vec::with_capacity(96),
+            acts: Vec::with_capacity(16),
+            inherited: Vec::new(),
+            produced: 0,
+            promises: Vec::new(),
+            turns: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, actor: Actor, what: String, why: &'static str) -> u32 {
+        let index = self.steps.len() as u32;
+        self.steps.push(Step { actor, what, why });
+        index
+    }
+
+    /// A step of the engine.
+    pub(crate) fn engine(&mut self, what: impl Into<String>, why: &'static str, act: Act) {
+        let index = self.begin(Actor::Engine, what.into(), why);
+        self.acts.push((index, act));
+    }
+
+    /// A step of the engine that yields a descriptor.
+    pub(crate) fn produce(&mut self, what: impl Into<String>, why: &'static str, act: Act) -> Produced {
+        self.engine(what, why, act);
+        self.yielded(1)
+    }
+
+    /// Takes note that the last act yields this many descriptors; returns the first.
+    pub(crate) fn yielded(&mut self, count: usize) -> Produced {
+        let first = Produced(self.produced);
+        self.produced += count;
+        first
+    }
+
+    /// A step of the stage; the operations that follow belong to it.
+    pub(crate) fn stage(&mut self, what: impl Into<String>, why: &'static str) {
+        let index = self.begin(Actor::Stage, what.into(), why);
+        self.ops.begin_step(index);
+    }
+
+    pub(crate) fn push(&mut self, op: Op) {
+        self.ops.push(op);
+    }
+
+    /// What the engine produced before the stage starts, as a slot of the stage.
+    pub(crate) fn inherit(&mut self, produced: Produced) -> Slot {
+        self.inherited.push(produced);
+        self.ops.inherit()
+    }
+
+    /// Passes descriptors (or, with none, just the news that the steps so far are done) to the stage while that runs. The
+    /// stage waits for them where [`Builder::need`] says so.
+    pub(crate) fn hand_over(&mut self, fds: Vec<Produced>) -> (Ticket, Slot) {
+        let turn = self.next_turn();
+        let count = fds.len() as u32;
+        let first = self.ops.run_of_slots(count as u16);
+        self.promises.push(Promise { turn, first, count, awaited: false });
+        let index = self.steps.len().saturating_sub(1) as u32;
+        self.acts.push((index, Act::Tell { turn, fds }));
+        (Ticket(self.promises.len() - 1), first)
+    }
+
+    /// Makes the stage wait for what the ticket stands for, unless it has already. Turns arrive in order, so those before it are
+    /// waited for too.
+    pub(crate) fn need(&mut self, ticket: Ticket) {
+        for promise in self.promises.iter_mut().take(ticket.0 + 1).filter(|promise| !promise.awaited) {
+            promise.awaited = true;
+            self.ops.push(Op::Await { turn: promise.turn, first: promise.first, count: promise.count });
+        }
+    }
+
+    pub(crate) fn next_turn(&mut self) -> u32 {
+        self.turns += 1;
+        self.turns
+    }
+
+    /// Something to tell the person who launches.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Where the container gets its namespace of this kind, as the specification has it.
+    pub(crate) fn namespace(&self, kind: NamespaceType) -> Source {
+        Source::of(self.launch.spec.linux.namespace(kind))
+    }
+
+    fn finish(mut self) -> Result<Plan, PlanError> {
+        self.engine(
+            "wait for the program to start",
+            "the stage's socket ends when execve succeeds",
+            Act::AwaitExec,
+        );
+        let features =
+            Features { openat2: self.facts.calls.openat2, close_range: self.facts.calls.close_range };
+        Ok(Plan {
+            steps: self.steps,
+            acts: self.acts,
+            program: self.ops.finish().map_err(PlanError::TooLarge)?,
+            inherited: self.inherited,
+            features,
+            notes: self.notes,
+            fails_after: None,
+        })
+    }
+}

@@ -1,0 +1,418 @@
+//! Everything that is mounted besides the root: made detached, then attached to a place below the root's handle.
+
+use std::path::{Path, PathBuf};
+
+use init::ops::{Op, Slot};
+use spec::Mount;
+use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
+use sys::raw;
+
+use super::namespaces::Namespaces;
+use super::{Act, Builder, CloneTree, PlanError, Ticket};
+
+/// The root with what is mounted in it so far.
+pub(crate) struct Tree {
+    pub(crate) root: Slot,
+    /// A procfs of the container's own.
+    pub(crate) proc: Option<Slot>,
+    /// A fresh tmpfs at /dev.
+    pub(crate) dev: Option<Slot>,
+    /// A fresh devpts.
+    pub(crate) devpts: Option<Slot>,
+    /// Whether something of the host's lies at /dev.
+    pub(crate) dev_is_bound: bool,
+    /// Mounts that are made read-only when everything in them is made.
+    pub(crate) readonly_at_last: Vec<(Slot, String)>,
+}
+
+/// A bind mount's source that the engine has prepared.
+pub(crate) struct Source {
+    /// Which mount of the specification.
+    index: usize,
+    ticket: Ticket,
+    slot: Slot,
+}
+
+pub(crate) fn is_cgroup(mount: &Mount) -> bool {
+    matches!(mount.fstype.as_str(), "cgroup" | "cgroup2")
+}
+
+pub(crate) fn options(mount: &Mount) -> Result<MountOptions, PlanError> {
+    let named = |cause| PlanError::Option { destination: mount.destination.clone(), cause };
+    mount_options::parse(mount).map_err(named)
+}
+
+fn host_path(plan: &Builder<'_>, source: &str) -> PathBuf {
+    plan.launch.bundle.join(source)
+}
+
+/// Sources that only the engine can take: with a user namespace the stage may not even reach them, and an id-mapped mount takes
+/// rights over the filesystem.
+pub(crate) fn prepare_sources(
+    plan: &mut Builder<'_>,
+    namespaces: &mut Namespaces,
+) -> Result<Vec<Source>, PlanError> {
+    let mut sources = Vec::new();
+    for (index, mount) in plan.launch.spec.mounts.iter().enumerate() {
+        let options = options(mount)?;
+        let Some(bind) = options.bind else { continue };
+        let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty();
+        if mapped {
+            may_be_mapped(plan, namespaces, mount)?;
+        }
+        let by_engine = plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
+        if !mapped && !by_engine {
+            continue;
+        }
+        let idmap = if mapped { Some(namespaces.user_fd(plan)) } else { None };
+        let path = host_path(plan, &mount.source);
+        let what = format!("take {}{}", path.display(), if mapped { ", id-mapped" } else { "" });
+        let act = Act::CloneTree(CloneTree {
+            path,
+            recursive: bind == Bind::Recursive || options.idmap == Some(IdMap::Recursive),
+            propagation: 0,
+            idmap,
+        });
+        let fd = plan.produce(what, "the stage, in its user namespace, may not reach it", act);
+        let (ticket, slot) = plan.hand_over(vec![fd]);
+        sources.push(Source { index, ticket, slot });
+    }
+    Ok(sources)
+}
+
+fn may_be_mapped(plan: &Builder<'_>, namespaces: &Namespaces, mount: &Mount) -> Result<(), PlanError> {
+    let what = || format!("id-mapped mount on {}", mount.destination);
+    let linux = &plan.launch.spec.linux;
+    if !plan.facts.is_privileged() || !plan.facts.calls.mount_setattr {
+        return Err(PlanError::unsupported(what(), "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12"));
+    }
+    if !namespaces.user {
+        return Err(PlanError::unsupported(what(), "without a new user namespace there is no mapping to take"));
+    }
+    let own = |maps: &[spec::IdMapping], of: &[spec::IdMapping]| maps.is_empty() || maps == of;
+    if !own(&mount.uid_mappings, &linux.uid_mappings) || !own(&mount.gid_mappings, &linux.gid_mappings) {
+        return Err(PlanError::unsupported(what(), "only the mapping of the container's user namespace can be taken"));
+    }
+    Ok(())
+}
+
+pub(crate) fn mount_all(
+    plan: &mut Builder<'_>,
+    root: Slot,
+    sources: &[Source],
+    namespaces: &Namespaces,
+) -> Result<Tree, PlanError> {
+    let mut tree = Tree {
+        root,
+        proc: None,
+        dev: None,
+        devpts: None,
+        dev_is_bound: false,
+        readonly_at_last: Vec::new(),
+    };
+    let launch = plan.launch;
+    for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
+        let options = options(mount)?;
+        if options.tmpcopyup {
+            return Err(PlanError::unsupported(
+                format!("option `tmpcopyup` on {}", mount.destination),
+                "this version of holm does not fill a tmpfs with what it covers",
+            ));
+        }
+        if options.remount {
+            remount(plan, &tree, mount, &options)?;
+        } else if options.is_bind() {
+            let source = sources.iter().find(|source| source.index == index);
+            bind(plan, &mut tree, mount, &options, source)?;
+        } else {
+            fresh(plan, &mut tree, mount, &options, namespaces)?;
+        }
+    }
+    Ok(tree)
+}
+
+fn normal(destination: &str) -> PathBuf {
+    Path::new("/").join(destination).components().collect()
+}
+
+fn bind(
+    plan: &mut Builder<'_>,
+    tree: &mut Tree,
+    mount: &Mount,
+    options: &MountOptions,
+    source: Option<&Source>,
+) -> Result<(), PlanError> {
+    let path = host_path(plan, &mount.source);
+    plan.stage(format!("mount {} on {}", path.display(), mount.destination), "as the specification asks");
+    let copy = match source {
+        Some(source) => {
+            plan.need(source.ticket);
+            source.slot
+        }
+        None => {
+            let copy = plan.ops.slot();
+            let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
+            let recursive = if options.bind == Some(Bind::Recursive) { raw::AT_RECURSIVE } else { 0 };
+            plan.push(Op::OpenTree { dir: Slot::CWD, name, flags: raw::OPEN_TREE_CLONE | recursive, out: copy });
+            copy
+        }
+    };
+    if normal(&mount.destination) == Path::new("/dev") {
+        tree.dev_is_bound = true;
+    }
+    let place = plan.ops.slot();
+    let path = plan.ops.text(&mount.destination);
+    plan.push(Op::EnsureSame { root: tree.root, path, like: copy, out: place });
+    let empty = plan.ops.text("");
+    if plan.facts.calls.mount_setattr {
+        change(plan, copy, options)?;
+        plan.push(Op::MoveMount { from: copy, to: place, name: empty });
+    } else {
+        plan.push(Op::MoveMount { from: copy, to: place, name: empty });
+        change_by_name(plan, copy, mount, options)?;
+    }
+    plan.ops.close(place);
+    plan.ops.close(copy);
+    Ok(())
+}
+
+/// Attributes and propagation by mount_setattr(2).
+fn change(plan: &mut Builder<'_>, mount: Slot, options: &MountOptions) -> Result<(), PlanError> {
+    let mut attr = |recursive, change: Change, propagation| {
+        plan.push(Op::MountAttr {
+            mount,
+            recursive,
+            set: change.set,
+            clear: change.clear,
+            propagation,
+            userns: Slot::NONE,
+        });
+    };
+    if !options.attributes.is_empty() {
+        attr(false, options.attributes, 0);
+    }
+    if !options.recursive.is_empty() {
+        attr(true, options.recursive, 0);
+    }
+    // A copy has the propagation of its source; what nobody asked for is private.
+    if options.propagation.is_empty() {
+        attr(true, Change::default(), raw::MS_PRIVATE);
+    }
+    for propagation in &options.propagation {
+        attr(propagation.is_recursive(), Change::default(), propagation.flag());
+    }
+    Ok(())
+}
+
+/// The same before Linux 5.12, on an attached mount.
+fn change_by_name(
+    plan: &mut Builder<'_>,
+    copy: Slot,
+    mount: &Mount,
+    options: &MountOptions,
+) -> Result<(), PlanError> {
+    if !options.recursive.is_empty() {
+        return Err(PlanError::unsupported(
+            format!("recursive mount options on {}", mount.destination),
+            "they take mount_setattr(2), which Linux has since 5.12",
+        ));
+    }
+    if !options.attributes.is_empty() {
+        let flags = flags_of(options.attributes.set);
+        plan.push(Op::MountByFd { mount: copy, flags: raw::MS_REMOUNT | raw::MS_BIND | flags });
+    }
+    if options.propagation.is_empty() {
+        plan.push(Op::MountByFd { mount: copy, flags: raw::MS_PRIVATE | raw::MS_REC });
+    }
+    for propagation in &options.propagation {
+        let recursive = if propagation.is_recursive() { raw::MS_REC } else { 0 };
+        plan.push(Op::MountByFd { mount: copy, flags: propagation.flag() | recursive });
+    }
+    Ok(())
+}
+
+/// The flags of mount(2) for attributes of mount_setattr(2).
+fn flags_of(attributes: u64) -> u64 {
+    let pairs = [
+        (raw::MOUNT_ATTR_RDONLY, raw::MS_RDONLY),
+        (raw::MOUNT_ATTR_NOSUID, raw::MS_NOSUID),
+        (raw::MOUNT_ATTR_NODEV, raw::MS_NODEV),
+        (raw::MOUNT_ATTR_NOEXEC, raw::MS_NOEXEC),
+        (raw::MOUNT_ATTR_NODIRATIME, raw::MS_NODIRATIME),
+        (raw::MOUNT_ATTR_NOSYMFOLLOW, raw::MS_NOSYMFOLLOW),
+    ];
+    let atime = match attributes & raw::MOUNT_ATTR_ATIME {
+        raw::MOUNT_ATTR_NOATIME => raw::MS_NOATIME,
+        raw::MOUNT_ATTR_STRICTATIME => raw::MS_STRICTATIME,
+        _ => raw::MS_RELATIME,
+    };
+    pairs.iter().filter(|(attribute, _)| attributes & attribute != 0).fold(atime, |flags, (_, flag)| flags | flag)
+}
+
+fn remount(
+    plan: &mut Builder<'_>,
+    tree: &Tree,
+    mount: &Mount,
+    options: &MountOptions,
+) -> Result<(), PlanError> {
+    plan.stage(format!("change the mount on {}", mount.destination), "option `remount`");
+    let place = plan.ops.slot();
+    let path = plan.ops.text(&mount.destination);
+    plan.push(Op::OpenBelow { root: tree.root, path, flags: raw::O_PATH, no_links: false, out: place });
+    if plan.facts.calls.mount_setattr {
+        change(plan, place, options)?;
+    } else {
+        change_by_name(plan, place, mount, options)?;
+    }
+    plan.ops.close(place);
+    Ok(())
+}
+
+/// A filesystem that is made for the container.
+fn fresh(
+    plan: &mut Builder<'_>,
+    tree: &mut Tree,
+    mount: &Mount,
+    options: &MountOptions,
+    _namespaces: &Namespaces,
+) -> Result<(), PlanError> {
+    let fstype = mount.fstype.as_str();
+    if fstype.is_empty() {
+        return Err(PlanError::invalid(
+            format!("mount on {}", mount.destination),
+            "it has neither a type nor the option `bind`",
+        ));
+    }
+    plan.stage(format!("mount {fstype} on {}", mount.destination), "as the specification asks");
+    let out = plan.ops.slot();
+    let mut data = options.data.clone();
+    let kernels_own = matches!(fstype, "proc" | "sysfs" | "mqueue" | "devpts");
+    let mut keys = options.superblock;
+    if kernels_own || fstype == "tmpfs" {
+        // The superblock may be shared with others (sysfs) or has yet to be filled (tmpfs): the mount is read-only.
+        keys.set &= !superblock::RDONLY;
+    }
+    data.extend(superblock::fsconfig_keys(keys.set, keys.clear).map(|key| (key.to_owned(), None)));
+    if !kernels_own && fstype != "tmpfs" && !mount.source.is_empty() {
+        data.push(("source".to_owned(), Some(mount.source.clone())));
+    }
+    let mut attributes = options.attributes.set | options.recursive.set;
+    let destination = normal(&mount.destination);
+    if attributes & raw::MOUNT_ATTR_RDONLY != 0 && fstype == "tmpfs" {
+        attributes &= !raw::MOUNT_ATTR_RDONLY;
+        tree.readonly_at_last.push((out, mount.destination.clone()));
+    }
+    filesystem(plan, fstype, &data, attributes, out);
+    if matches!(fstype, "proc" | "sysfs") {
+        // What is written to /proc, and what is masked there, is meant for procfs: a link or another mount in its
+        // place would redirect it (CVE-2019-16884, CVE-2019-19921).
+        let place = plan.ops.slot();
+        let path = plan.ops.text(&mount.destination);
+        plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: true, out: place });
+        let empty = plan.ops.text("");
+        plan.push(Op::MoveMount { from: out, to: place, name: empty });
+        plan.ops.close(place);
+    } else {
+        attach(plan, tree, out, &mount.destination);
+    }
+    for propagation in &options.propagation {
+        let recursive = propagation.is_recursive();
+        if plan.facts.calls.mount_setattr {
+            let userns = Slot::NONE;
+            let propagation = propagation.flag();
+            plan.push(Op::MountAttr { mount: out, recursive, set: 0, clear: 0, propagation, userns });
+        } else {
+            let recursive = if recursive { raw::MS_REC } else { 0 };
+            plan.push(Op::MountByFd { mount: out, flags: propagation.flag() | recursive });
+        }
+    }
+    match (fstype, destination.to_str()) {
+        ("proc", Some("/proc")) => tree.proc = Some(out),
+        ("tmpfs", Some("/dev")) => tree.dev = Some(out),
+        ("devpts", _) => tree.devpts = Some(out),
+        _ if tree.readonly_at_last.iter().any(|(slot, _)| *slot == out) => {}
+        _ => plan.ops.close(out),
+    }
+    Ok(())
+}
+
+/// A detached mount of a new filesystem.
+pub(crate) fn filesystem(
+    plan: &mut Builder<'_>,
+    fstype: &str,
+    data: &[(String, Option<String>)],
+    attributes: u64,
+    out: Slot,
+) {
+    let context = plan.ops.slot();
+    let name = plan.ops.text(fstype);
+    plan.push(Op::FsOpen { fstype: name, out: context });
+    for (key, value) in data {
+        let key = plan.ops.text(key);
+        match value {
+            None => plan.push(Op::FsFlag { context, key }),
+            Some(value) => {
+                let value = plan.ops.text(value);
+                plan.push(Op::FsString { context, key, value });
+            }
+        }
+    }
+    plan.push(Op::FsMount { context, attributes, out });
+    plan.ops.reuse(context);
+}
+
+/// Attaches a mount of a directory to a place below the root, which is made if it is missing.
+pub(crate) fn attach(plan: &mut Builder<'_>, tree: &Tree, mount: Slot, destination: &str) {
+    let place = plan.ops.slot();
+    let path = plan.ops.text(destination);
+    plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out: place });
+    let empty = plan.ops.text("");
+    plan.push(Op::MoveMount { from: mount, to: place, name: empty });
+    plan.ops.close(place);
+}
+
+/// Gives a mount attributes; one that is not attached yet needs mount_setattr(2).
+pub(crate) fn set_attributes(plan: &mut Builder<'_>, mount: Slot, set: u64, recursive: bool) {
+    if set == 0 {
+        return;
+    }
+    if plan.facts.calls.mount_setattr {
+        let userns = Slot::NONE;
+        let clear = if set & raw::MOUNT_ATTR_ATIME == 0 { 0 } else { raw::MOUNT_ATTR_ATIME };
+        plan.push(Op::MountAttr { mount, recursive, set, clear, propagation: 0, userns });
+    } else {
+        plan.push(Op::MountByFd { mount, flags: raw::MS_REMOUNT | raw::MS_BIND | flags_of(set) });
+    }
+}
+
+/// Files with a content of the caller's making: written to a tmpfs, each mounted over its place.
+pub(crate) fn files(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    if launch.files.is_empty() {
+        return Ok(());
+    }
+    plan.stage("write the container's own files", "to memory; the root's files stay as they are");
+    let all = plan.ops.slot();
+    let mode = [("mode".to_owned(), Some("0755".to_owned()))];
+    let attributes = raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
+    filesystem(plan, "tmpfs", &mode, attributes, all);
+    // A copy of a detached mount takes Linux 6.15; over `/` this one goes away with the old root.
+    let over = plan.ops.text("/");
+    plan.push(Op::MoveMount { from: all, to: Slot::CWD, name: over });
+    for (index, file) in launch.files.iter().enumerate() {
+        plan.stage(format!("mount a file on {}", file.destination.display()), "its content is the container's own");
+        let (copy, place) = (plan.ops.slot(), plan.ops.slot());
+        let name = plan.ops.text(index.to_string());
+        let bytes = plan.ops.blob(&file.content);
+        plan.push(Op::MakeFile { dir: all, name, mode: file.mode, bytes });
+        plan.push(Op::OpenTree { dir: all, name, flags: raw::OPEN_TREE_CLONE, out: copy });
+        let path = plan.ops.text(file.destination.as_os_str().as_encoded_bytes());
+        plan.push(Op::EnsureFile { root: tree.root, path, no_links: false, out: place });
+        let empty = plan.ops.text("");
+        plan.push(Op::MoveMount { from: copy, to: place, name: empty });
+        plan.ops.close(place);
+        plan.ops.close(copy);
+    }
+    plan.ops.close(all);
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! What is set, hidden and made read-only in /proc and /sys.
+//!
+//! Writes go through a handle of a procfs of the container's own, beneath it and over no link: there is no path that somebody could
+//! redirect (CVE-2025-52881).
+
+use std::path::Path;
+
+use init::ops::{Op, Slot};
+use sys::{Errno, raw};
+
+use super::mounts::{self, Tree};
+use super::{Builder, PlanError, namespaces};
+
+/// The container's procfs: the one it sees, or one that nobody ever sees.
+fn proc(plan: &mut Builder<'_>, tree: &mut Tree) -> Slot {
+    if let Some(proc) = tree.proc {
+        return proc;
+    }
+    let proc = plan.ops.slot();
+    mounts::filesystem(plan, "proc", &[], 0, proc);
+    tree.proc = Some(proc);
+    proc
+}
+
+pub(crate) fn sysctls(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    for (key, value) in &launch.spec.linux.sysctl {
+        plan.stage(format!("set {key} to {value}"), "as the specification asks, in the container's namespaces");
+        let root = proc(plan, tree);
+        let path = plan.ops.text(format!("sys/{}", spec::sysctl_path(key)));
+        let bytes = plan.ops.blob(value.as_bytes());
+        plan.push(Op::WriteBelow { root, path, bytes });
+    }
+    Ok(())
+}
+
+/// Settings of the process itself that are files of procfs.
+pub(crate) fn own_settings(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    let offsets = namespaces::time_offsets(plan);
+    if !offsets.is_empty() {
+        plan.stage("set the clocks of the time namespace", "before a process is in it (time_namespaces(7))");
+        write_own(plan, tree, "timens_offsets", offsets.as_bytes());
+    }
+    if let Some(wish) = launch.spec.process.oom_score_adj {
+        let possible = if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.oom_score_adj) };
+        if possible != wish {
+            plan.note(format!("the OOM score adjustment is {possible}, not {wish}: lowering it takes CAP_SYS_RESOURCE"));
+        }
+        plan.stage(format!("set the OOM score adjustment to {possible}"), "as the specification asks");
+        write_own(plan, tree, "oom_score_adj", possible.to_string().as_bytes());
+    }
+    let process = &launch.spec.process;
+    if !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty() {
+        return Err(PlanError::unsupported(
+            "AppArmor profile or SELinux label",
+            "this version of holm applies neither",
+        ));
+    }
+    Ok(())
+}
+
+fn write_own(plan: &mut Builder<'_>, tree: &mut Tree, name: &str, bytes: &[u8]) {
+    let proc = proc(plan, tree);
+    let name = plan.ops.text(name);
+    let bytes = plan.ops.blob(bytes);
+    plan.push(Op::WriteOwn { proc, name, bytes });
+}
+
+/// Masked and read-only paths.
+pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
+    let linux = &launch.spec.linux;
+    if !linux.readonly_paths.is_empty() {
+        let list = linux.readonly_paths.join(" ");
+        plan.stage(format!("make read-only: {list}"), "they are the host's as well");
+        for path in &linux.readonly_paths {
+            readonly(plan, tree, path);
+        }
+    }
+    if !linux.masked_paths.is_empty() {
+        plan.stage(format!("hide: {}", linux.masked_paths.join(" ")), "they tell about the host, or change it");
+        let null = null(plan, tree);
+        let empty = plan.ops.slot();
+        let data = [("mode".to_owned(), Some("0555".to_owned())), ("nr_inodes".to_owned(), Some("1".to_owned()))];
+        let attributes =
+            raw::MOUNT_ATTR_RDONLY | raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
+        mounts::filesystem(plan, "tmpfs", &data, attributes, empty);
+        // A copy of a detached mount takes Linux 6.15; over `/` this one goes away with the old root.
+        let name = plan.ops.text("/");
+        plan.push(Op::MoveMount { from: empty, to: Slot::CWD, name });
+        for path in &linux.masked_paths {
+            let path = plan.ops.text(path);
+            plan.push(Op::Mask { root: tree.root, path, null, empty });
+        }
+        plan.ops.close(null);
+        plan.ops.close(empty);
+    }
+    Ok(())
+}
+
+/// A null device that the root's maker had no hand in (CVE-2025-31133).
+fn null(plan: &mut Builder<'_>, tree: &Tree) -> Slot {
+    let null = plan.ops.slot();
+    match tree.dev {
+        Some(dev) => {
+            let name = plan.ops.text("null");
+            plan.push(Op::OpenTree { dir: dev, name, flags: 0, out: null });
+        }
+        None => {
+            let name = plan.ops.text("/dev/null");
+            plan.push(Op::OpenTree { dir: Slot::CWD, name, flags: 0, out: null });
+        }
+    }
+    plan.push(Op::CheckDevice { fd: null, major: 1, minor: 3 });
+    null
+}
+
+fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
+    let (place, copy) = (plan.ops.slot(), plan.ops.slot());
+    let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
+    let (root, name) = match (tree.proc, in_proc) {
+        (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
+        _ => (tree.root, path),
+    };
+    let name = plan.ops.text(name);
+    let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE | raw::AT_EMPTY_PATH;
+    // Seven operations belong to one path; where it does not exist there is nothing to protect.
+    plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 5 });
+    plan.push(Op::OpenBelow { root, path: name, flags: raw::O_PATH, no_links: false, out: place });
+    let empty = plan.ops.text("");
+    plan.push(Op::OpenTree { dir: place, name: empty, flags, out: copy });
+    if plan.facts.calls.mount_setattr {
+        let set = raw::MOUNT_ATTR_RDONLY;
+        plan.push(Op::MountAttr { mount: copy, recursive: true, set, clear: 0, propagation: 0, userns: Slot::NONE });
+        plan.push(Op::MoveMount { from: copy, to: place, name: empty });
+    } else {
+        plan.push(Op::MoveMount { from: copy, to: place, name: empty });
+        let flags = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
+        plan.push(Op::MountByFd { mount: copy, flags: raw::MS_REMOUNT | raw::MS_BIND | flags });
+    }
+    plan.ops.close(place);
+    plan.ops.close(copy);
+}

@@ -1,0 +1,260 @@
+//! The root filesystem: from where it comes to standing at `/`.
+
+use std::path::Path;
+
+use init::ops::{Op, Slot};
+use spec::Propagation;
+use sys::raw;
+
+use super::mounts::Tree;
+use super::namespaces::Namespaces;
+use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
+use crate::inputs::{Root, Upper};
+
+/// Where the stage finds the detached root.
+pub(crate) enum Prepared {
+    /// In a slot from the start.
+    Inherited(Slot),
+    /// In a slot, once the engine has passed it.
+    Passed(Ticket, Slot),
+    /// Not made yet: the engine needs the user namespace first.
+    Later,
+    /// The stage makes it.
+    ByStage,
+}
+
+/// What of the root the engine can make before the stage starts: everything, unless it takes the mapping of a user namespace
+/// that does not exist yet, or the engine may not mount.
+pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<Prepared, PlanError> {
+    if let Root::Overlay { upper: Upper::Directory(dir), .. } = &plan.launch.root {
+        let dirs = vec![dir.join("upper"), dir.join("work")];
+        plan.engine(
+            format!("make the directories of the layer in {}", dir.display()),
+            "changes are kept in `upper`; `work` is the overlay's own",
+            Act::MakeDirectories(dirs),
+        );
+    }
+    let idmap = plan.launch.idmap_root && namespaces.user;
+    if idmap && !(plan.facts.is_privileged() && plan.facts.calls.mount_setattr) {
+        return Err(PlanError::unsupported(
+            "id-mapped root",
+            "it takes CAP_SYS_ADMIN and mount_setattr(2), which Linux has since 5.12",
+        )
+        .with_hint("use --userns=host, or a root whose files belong to the container's ids"));
+    }
+    let by_engine = plan.facts.is_privileged()
+        && match plan.launch.root {
+            Root::Directory { .. } => plan.facts.calls.mount_setattr,
+            Root::Overlay { .. } => plan.facts.calls.clone_detached,
+        };
+    match (by_engine, idmap) {
+        (false, true) => Err(PlanError::unsupported(
+            "id-mapped overlay",
+            format!(
+                "Linux {}.{} does not take detached mounts as its layers; 6.15 does",
+                plan.facts.kernel.0, plan.facts.kernel.1
+            ),
+        )
+        .with_hint("use --userns=host, or --rootfs-write")),
+        (false, false) => Ok(Prepared::ByStage),
+        (true, true) => Ok(Prepared::Later),
+        (true, false) => {
+            let root = make(plan, None);
+            Ok(Prepared::Inherited(plan.inherit(root)))
+        }
+    }
+}
+
+/// What takes the mapping of the stage's user namespace.
+pub(crate) fn after_spawn(
+    plan: &mut Builder<'_>,
+    namespaces: &mut Namespaces,
+    prepared: Prepared,
+) -> Result<Prepared, PlanError> {
+    if !matches!(prepared, Prepared::Later) {
+        return Ok(prepared);
+    }
+    let user = namespaces.user_fd(plan);
+    let root = make(plan, Some(user));
+    let (ticket, slot) = plan.hand_over(vec![root]);
+    Ok(Prepared::Passed(ticket, slot))
+}
+
+fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
+    const PRIVATE: &str = "a detached copy: nothing follows its path again, no event leaves it";
+    let tree = |path: &Path, recursive, idmap| CloneTree {
+        path: path.to_owned(),
+        recursive,
+        propagation: raw::MS_PRIVATE,
+        idmap,
+    };
+    match plan.launch.root.clone() {
+        Root::Directory { path } => {
+            let what = format!("take {} as root{}", path.display(), mapped(idmap));
+            plan.produce(what, PRIVATE, Act::CloneTree(tree(&path, true, idmap)))
+        }
+        Root::Overlay { lower, upper } => {
+            let what = format!("take {} as lower layer{}", lower.display(), mapped(idmap));
+            let lower = plan.produce(what, PRIVATE, Act::CloneTree(tree(&lower, false, idmap)));
+            let upper = match upper {
+                Upper::Tmpfs { size_bytes } => OverlayUpper::Tmpfs { size_bytes },
+                Upper::Directory(dir) => {
+                    let what = format!("take {} as upper layer{}", dir.display(), mapped(idmap));
+                    OverlayUpper::Directory(plan.produce(what, PRIVATE, Act::CloneTree(tree(&dir, false, idmap))))
+                }
+            };
+            let linux = &plan.launch.spec.linux;
+            let host = |maps: &[spec::IdMapping]| spec::id_map::to_host(maps, 0).unwrap_or(0);
+            let owner = match idmap {
+                Some(_) => (host(&linux.uid_mappings), host(&linux.gid_mappings)),
+                None => (0, 0),
+            };
+            let what = match upper {
+                OverlayUpper::Tmpfs { .. } => "lay a layer in memory over it",
+                OverlayUpper::Directory(_) => "lay the upper layer over it",
+            };
+            let act = Act::Overlay(Overlay { lower, upper, owner });
+            plan.produce(what, "changes go there, and the lower layer stays as it is", act)
+        }
+    }
+}
+
+fn mapped(idmap: Option<Produced>) -> &'static str {
+    if idmap.is_some() { ", id-mapped" } else { "" }
+}
+
+/// Cuts the stage's mounts off from the host's, and attaches the root.
+pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<Slot, PlanError> {
+    let propagation = plan.launch.spec.linux.rootfs_propagation;
+    plan.stage("cut the mounts off from the host's", "what is mounted here must not show there");
+    let flags = propagation.map_or(raw::MS_SLAVE, Propagation::flag);
+    plan.push(Op::PropagateAll { flags: flags | raw::MS_REC });
+    if flags == raw::MS_SHARED {
+        // The root is attached over `/`, which must not tell its peers (pivot_root(2) refuses it too).
+        plan.push(Op::PropagateAll { flags: raw::MS_PRIVATE });
+    }
+    plan.push(Op::SetUmask { mask: 0 });
+    let root = match prepared {
+        Prepared::Inherited(slot) => slot,
+        Prepared::Passed(ticket, slot) => {
+            plan.need(ticket);
+            slot
+        }
+        Prepared::Later | Prepared::ByStage => by_stage(plan),
+    };
+    plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
+    let name = plan.ops.text("/");
+    plan.push(Op::MoveMount { from: root, to: Slot::CWD, name });
+    Ok(root)
+}
+
+fn by_stage(plan: &mut Builder<'_>) -> Slot {
+    match plan.launch.root.clone() {
+        Root::Directory { path } => {
+            plan.stage(format!("take {} as root", path.display()), "a detached copy: nothing follows its path again");
+            let root = plan.ops.slot();
+            let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
+            let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
+            plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: root });
+            root
+        }
+        Root::Overlay { lower, upper } => {
+            let layers = plan.ops.slot();
+            match upper {
+                Upper::Tmpfs { size_bytes } => {
+                    plan.stage("make a layer in memory", "changes go there and away with the container");
+                    memory_layer(plan, size_bytes, layers);
+                }
+                Upper::Directory(dir) => {
+                    plan.stage(format!("open the layer in {}", dir.display()), "changes are kept there");
+                    let name = plan.ops.text(dir.as_os_str().as_encoded_bytes());
+                    let flags = raw::O_PATH | raw::O_DIRECTORY;
+                    plan.push(Op::Open { dir: Slot::CWD, name, flags, out: layers });
+                }
+            }
+            plan.stage(format!("lay it over {}", lower.display()), "the lower layer stays as it is");
+            overlay(plan, &lower, layers)
+        }
+    }
+}
+
+fn memory_layer(plan: &mut Builder<'_>, size_bytes: Option<u64>, out: Slot) {
+    let context = plan.ops.slot();
+    let fstype = plan.ops.text("tmpfs");
+    plan.push(Op::FsOpen { fstype, out: context });
+    let (key, value) = (plan.ops.text("mode"), plan.ops.text("0755"));
+    plan.push(Op::FsString { context, key, value });
+    if let Some(size) = size_bytes {
+        let (key, value) = (plan.ops.text("size"), plan.ops.text(size.to_string()));
+        plan.push(Op::FsString { context, key, value });
+    }
+    plan.push(Op::FsMount { context, attributes: 0, out });
+    plan.ops.reuse(context);
+    // Before Linux 6.15 only mounts of this namespace serve as layers; over `/` it goes away with the old root.
+    let name = plan.ops.text("/");
+    plan.push(Op::MoveMount { from: out, to: Slot::CWD, name });
+    for (name, mode) in [("upper", 0o755), ("work", 0o700)] {
+        let name = plan.ops.text(name);
+        plan.push(Op::MakeDirectory { dir: out, name, mode });
+    }
+}
+
+fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot) -> Slot {
+    let (below, context, root) = (plan.ops.slot(), plan.ops.slot(), plan.ops.slot());
+    let name = plan.ops.text(lower.as_os_str().as_encoded_bytes());
+    plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_PATH | raw::O_DIRECTORY, out: below });
+    let fstype = plan.ops.text("overlay");
+    plan.push(Op::FsOpen { fstype, out: context });
+    for (key, dir, name) in [("lowerdir", below, ""), ("upperdir", layers, "upper"), ("workdir", layers, "work")] {
+        let (key, name) = (plan.ops.text(key), plan.ops.text(name));
+        plan.push(Op::FsPath { context, key, dir, below: name });
+    }
+    if !plan.facts.is_privileged() {
+        // `trusted.` attributes are for the initial user namespace; Linux 5.11.
+        let key = plan.ops.text("userxattr");
+        plan.push(Op::FsFlag { context, key });
+    }
+    plan.push(Op::FsMount { context, attributes: 0, out: root });
+    plan.ops.reuse(context);
+    plan.ops.close(below);
+    plan.ops.close(layers);
+    root
+}
+
+/// Makes the root the root, and lets go of the host's.
+pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError> {
+    for (slot, path) in &tree.readonly_at_last {
+        plan.stage(format!("make {path} read-only"), "now that everything in it is made");
+        set_readonly(plan, *slot);
+    }
+    if plan.launch.make_cwd && plan.launch.spec.process.cwd != "/" {
+        let cwd = plan.launch.spec.process.cwd.clone();
+        plan.stage(format!("make the directory {cwd} if it is missing"), "the program starts there");
+        let out = plan.ops.slot();
+        let path = plan.ops.text(&cwd);
+        plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out });
+        plan.ops.close(out);
+    }
+    plan.stage("make the root the root, and let go of the old one", "the host's tree is then out of reach");
+    if plan.launch.spec.root.readonly {
+        set_readonly(plan, tree.root);
+    }
+    plan.push(Op::PivotRoot { root: tree.root });
+    match plan.launch.spec.linux.rootfs_propagation {
+        None | Some(Propagation::Private | Propagation::Rprivate) => {}
+        Some(propagation) => {
+            let recursive = if propagation.is_recursive() { raw::MS_REC } else { 0 };
+            plan.push(Op::PropagateAll { flags: propagation.flag() | recursive });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn set_readonly(plan: &mut Builder<'_>, mount: Slot) {
+    if plan.facts.calls.mount_setattr {
+        let set = raw::MOUNT_ATTR_RDONLY;
+        plan.push(Op::MountAttr { mount, recursive: false, set, clear: 0, propagation: 0, userns: Slot::NONE });
+    } else {
+        plan.push(Op::MountByFd { mount, flags: raw::MS_REMOUNT | raw::MS_BIND | raw::MS_RDONLY });
+    }
+}
