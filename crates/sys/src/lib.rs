@@ -25,7 +25,11 @@ mod owned;
 pub mod resolve;
 
 pub mod below;
+#[cfg(feature = "std")]
+pub mod lock;
 pub mod raw;
+#[cfg(feature = "std")]
+pub mod signal;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

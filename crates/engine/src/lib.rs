@@ -1,0 +1,23 @@
+//! What a request becomes.
+//!
+//! [`flags`] are the values of a command line, each a type; [`request`] puts them together and refuses what
+//! cannot be combined; [`rules`] make an OCI configuration of a request and the facts of a host.
+
+#![forbid(unsafe_code)]
+
+pub mod flags;
+pub mod request;
+
+pub mod host;
+pub mod prepare;
+pub mod rules;
+
+pub mod id_pool;
+pub mod idmap;
+pub mod ids;
+pub mod seccomp_file;
+pub mod users;
+
+pub mod prepared;
+
+pub mod terminal;
