@@ -5,7 +5,7 @@
 //! between two looks is not lost.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -34,7 +34,7 @@ pub enum Event {
     Frozen,
     /// The group goes on (v2).
     Thawed,
-    /// The group is gone.
+    /// The group is gone. v2 sends nothing when that happens; it is seen with the next event that does come.
     Removed,
 }
 
@@ -114,7 +114,6 @@ impl Events {
             let target = memory
                 .open_file(file, OFlags::RDONLY)
                 .map_err(|errno| memory.failed("openat", file, errno))?;
-            use std::os::fd::AsRawFd;
             let mut command = format!("{} {}", event.as_raw_fd(), target.as_raw_fd());
             if let Some(argument) = argument {
                 command.push_str(&format!(" {argument}"));
@@ -143,9 +142,8 @@ impl Events {
             // inotify takes paths only; the handle's entry in /proc leads to the file without another walk.
             let handle =
                 dir.open_file(file, OFlags::PATH).map_err(|errno| dir.failed("openat", file, errno))?;
-            use std::os::fd::AsRawFd;
             let path = format!("/proc/self/fd/{}", handle.as_raw_fd());
-            inotify::add_watch(&inotify, path, WatchFlags::MODIFY | WatchFlags::DELETE_SELF)
+            inotify::add_watch(&inotify, path, WatchFlags::MODIFY)
                 .map_err(|errno| dir.failed("inotify_add_watch", file, errno))?;
         }
         // Looked at after the watch is set, so that nothing falls between.

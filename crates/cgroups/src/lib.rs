@@ -1,6 +1,6 @@
 //! Control groups on v1, v2 and hybrid hosts.
 //!
-//! [`Layout`] says which hierarchy of this host serves which controller; [`plan`] turns a place and
+//! [`Layout`] says which hierarchy of this host serves which controller; [`plan()`] turns a place and
 //! [`Limits`] into a [`Plan`], which is pure and prints one step a line; [`Cgroup::create`] performs it.
 //! Start reading at [`plan()`]. What a file of the kernel is called and which value it takes is known to one
 //! module per controller, below [`controller`]. After [`Layout::read`] nothing here names `/sys/fs/cgroup`.

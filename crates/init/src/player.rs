@@ -114,7 +114,8 @@ impl Player {
             }
             Op::FsPath { context, key, dir, below } => {
                 let mut buffer = [0; 256];
-                let path = numbered(b"/proc/self/fd/", self.fd(dir)?.0, self.text(below)?.to_bytes(), &mut buffer)?;
+                let path =
+                    numbered(b"/proc/self/fd/", self.fd(dir)?.0, self.text(below)?.to_bytes(), &mut buffer)?;
                 raw::fsconfig_string(self.fd(context)?, self.text(key)?, path)
             }
             Op::FsMount { context, attributes, out } => {

@@ -22,7 +22,7 @@ pub struct HostFacts {
     pub cgroups: Layout,
     /// Resource limits of this process, which bound what a container can get without `CAP_SYS_RESOURCE`: hard limits by number.
     pub hard_limits: [u64; 16],
-    /// This process's `oom_score_adj`; lower values need `CAP_SYS_RESOURCE`.
+    /// This process's `oom_score_adj`, where it lacks `CAP_SYS_RESOURCE`, which lower values need.
     pub oom_score_adj: i32,
 }
 
@@ -96,7 +96,8 @@ impl HostFacts {
     /// When the kernel's own files cannot be read: no /proc, or not the kernel's.
     pub fn read() -> Result<Self, FactsError> {
         let kernel = kernel_version();
-        let capabilities = raw::capget().map_err(|errno| SyscallError::new("capget", "this process", errno))?;
+        let capabilities = raw::capget()
+            .map_err(|errno| FactsError::Call(SyscallError::new("capget", "this process", errno)))?;
         let mut hard_limits = [u64::MAX; 16];
         for (resource, limit) in hard_limits.iter_mut().enumerate() {
             if let Ok((_, hard)) = raw::rlimit(resource as u32) {
@@ -111,7 +112,7 @@ impl HostFacts {
             calls: Calls::probe(kernel),
             cgroups: Layout::read().map_err(FactsError::Cgroups)?,
             hard_limits,
-            oom_score_adj: oom_score_adj(),
+            oom_score_adj: if capabilities.effective & SYS_RESOURCE == 0 { oom_score_adj() } else { 0 },
         })
     }
 
@@ -129,7 +130,8 @@ impl HostFacts {
 fn kernel_version() -> (u32, u32) {
     let name = rustix::system::uname();
     let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|other: char| !other.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
+    let mut numbers =
+        release.split(|other: char| !other.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
@@ -143,10 +145,10 @@ fn oom_score_adj() -> i32 {
 pub enum FactsError {
     /// The cgroup layout could not be read.
     #[error("read the host's cgroup layout")]
-    Cgroups(#[source] cgroups::Error),
+    Cgroups(#[source] SyscallError),
     /// A system call failed that cannot fail.
     #[error("look at this process")]
-    Call(#[from] SyscallError),
+    Call(#[source] SyscallError),
 }
 
 impl Explain for FactsError {

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use sys::SyscallError;
 
+use crate::act::PATIENCE;
 use crate::inputs::{ContainerId, Launch};
 
 /// The directory of the records.
@@ -145,7 +146,8 @@ impl StateRoot {
         let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = openat(&self.dir, ".", flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| self.failed("openat O_TMPFILE", "", errno))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| self.failed("flock", &name, errno))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|errno| self.failed("flock", &name, errno))?;
         let mut file = File::from(file);
         file.write_all(&text).map_err(|error| self.failed("write", &name, error))?;
         let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -188,8 +190,8 @@ impl StateRoot {
         if let Some(intent) = intent {
             let recorded: Vec<_> = intent.cgroups.iter().map(RecordedGroup::to_recorded).collect();
             if let Ok(cgroup) = Cgroup::open(&recorded) {
-                let _ = cgroup.kill();
-                cgroup.remove().ok()?;
+                let _ = cgroup.kill(PATIENCE);
+                cgroup.remove(PATIENCE).ok()?;
             }
         }
         unlinkat(&self.dir, name, AtFlags::empty()).ok()

@@ -91,6 +91,8 @@ impl Errno {
     pub const ADDRINUSE: Self = Self(98);
     /// No buffer space available.
     pub const NOBUFS: Self = Self(105);
+    /// Connection reset by peer.
+    pub const CONNRESET: Self = Self(104);
     /// Connection timed out.
     pub const TIMEDOUT: Self = Self(110);
     /// Too many users.

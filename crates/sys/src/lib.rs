@@ -12,6 +12,9 @@ pub mod bpf;
 pub mod channel;
 #[cfg(feature = "std")]
 pub mod clone;
+mod errno;
+#[cfg(feature = "std")]
+mod error;
 #[cfg(feature = "std")]
 pub mod memfd;
 #[cfg(feature = "std")]
@@ -20,9 +23,6 @@ pub mod mount;
 mod owned;
 #[cfg(feature = "std")]
 pub mod resolve;
-mod errno;
-#[cfg(feature = "std")]
-mod error;
 
 pub mod below;
 #[cfg(feature = "std")]

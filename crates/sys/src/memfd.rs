@@ -12,8 +12,7 @@ use crate::{Errno, SyscallError, owned};
 /// `EACCES` for an executable one where the host forbids them (`vm.memfd_noexec` = 2, Linux 6.3).
 pub fn sealed(name: &CStr, executable: bool, parts: &[&[u8]]) -> Result<OwnedFd, SyscallError> {
     let failed = |call, errno| SyscallError::new(call, name.to_string_lossy(), errno);
-    let file =
-        owned(raw::memfd_create(name, executable)).map_err(|errno| failed("memfd_create", errno))?;
+    let file = owned(raw::memfd_create(name, executable)).map_err(|errno| failed("memfd_create", errno))?;
     for part in parts {
         let mut rest = *part;
         while !rest.is_empty() {

@@ -10,7 +10,12 @@ use crate::raw::{self, Fd, OpenHow};
 use crate::{Errno, SyscallError, owned};
 
 /// Opens `path` below `root` with open(2)'s `flags`, as [`below::open`] does, with openat2(2) where the kernel has it.
-pub fn open_below(root: BorrowedFd<'_>, path: &Path, flags: u64, links: Links) -> Result<OwnedFd, SyscallError> {
+pub fn open_below(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: u64,
+    links: Links,
+) -> Result<OwnedFd, SyscallError> {
     let failed = |errno| SyscallError::new("openat2", path.display().to_string(), errno);
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
     let root = Fd::from(&root);

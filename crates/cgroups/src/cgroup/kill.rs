@@ -19,11 +19,11 @@ use crate::parse::flat_value;
 
 impl Cgroup {
     /// Sends SIGKILL to every process in the group and below it and waits until they are gone, at most
-    /// `patience`. A frozen group is thawed for it. A killed child of this process stays in the group until it is
-    /// waited for on v1, so a caller with children there waits for them meanwhile or counts on [`Error::TimedOut`].
+    /// `patience`. A frozen group is thawed for it. Before Linux 5.2 a dead process counts until its parent has
+    /// waited for it, so a caller with children there waits for them meanwhile.
     ///
     /// # Errors
-    /// [`Error::TimedOut`] when some process does not die: it hangs in the kernel, or nobody waits for it (v1).
+    /// [`Error::TimedOut`] when some process does not die: it hangs in the kernel.
     pub fn kill(&self, patience: Duration) -> Result<(), Error> {
         let until = Instant::now() + patience;
         let Some(tracking) = self.tracking() else { return Ok(()) };

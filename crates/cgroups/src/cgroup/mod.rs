@@ -43,7 +43,8 @@ struct Group {
     taken_over: bool,
 }
 
-/// Where one directory of a group is: what has to be remembered to find the group again.
+/// Where one directory of a group is: what has to be remembered to find the group again. The set of controllers
+/// prints as text that [`ControllerSet::parse`] takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// The interface.

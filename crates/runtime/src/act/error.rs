@@ -15,7 +15,7 @@ use crate::state::StateError;
 #[derive(Debug)]
 pub struct LaunchError {
     id: String,
-    step: StepFailed,
+    step: Box<StepFailed>,
     left: Vec<Cause>,
 }
 
@@ -91,13 +91,13 @@ impl LaunchError {
         let step = plan.steps().get(index as usize);
         Self {
             id: launch.id.to_string(),
-            step: StepFailed {
+            step: Box::new(StepFailed {
                 what: step.map_or_else(|| "start the stage".to_owned(), |step| step.what.clone()),
                 number: index + 1,
                 of: plan.steps().len(),
                 actor: step.map_or(Actor::Stage, |step| step.actor),
                 cause,
-            },
+            }),
             left,
         }
     }
@@ -129,13 +129,13 @@ impl fmt::Display for LaunchError {
 
 impl std::error::Error for LaunchError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.step)
+        Some(&*self.step)
     }
 }
 
 impl Explain for LaunchError {
     fn below(&self) -> Option<&dyn Explain> {
-        Some(&self.step)
+        Some(&*self.step)
     }
 }
 
@@ -216,7 +216,9 @@ impl Explain for Cause {
             Self::Helper { .. } => Some(Hint::new(
                 "install the package uidmap, and give the user a range in /etc/subuid and /etc/subgid; `holm doctor` shows both",
             )),
-            Self::StageSilent => Some(Hint::new("raise the memory limit; the kernel's log tells of a process killed by it")),
+            Self::StageSilent => {
+                Some(Hint::new("raise the memory limit; the kernel's log tells of a process killed by it"))
+            }
             _ => None,
         }
     }

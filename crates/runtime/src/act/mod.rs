@@ -11,6 +11,7 @@ mod spawn;
 mod trees;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use cgroups::Cgroup;
 use init::message::{self, Message};
@@ -30,7 +31,12 @@ pub(crate) enum Made {
     /// The container's record.
     Record(Claim),
     /// Its cgroup.
-    Cgroup(Cgroup),
+    Cgroup {
+        /// Its directories.
+        cgroup: Cgroup,
+        /// Whether processes may be in it that did not end with the container's first.
+        kill: bool,
+    },
     /// Its first process.
     Stage(Stage),
 }
@@ -40,15 +46,20 @@ impl Made {
     fn undo(self) -> Result<(), Cause> {
         match self {
             Self::Record(claim) => claim.release().map_err(Cause::Record),
-            Self::Cgroup(cgroup) => {
-                // Nothing of the container may outlive it, least of all what it started beside itself.
-                let killed = cgroup.kill();
-                cgroup.remove().and(killed).map_err(Cause::Cgroup)
+            Self::Cgroup { cgroup, kill } => {
+                // A pid namespace takes its processes with it; without one, others may have been started.
+                let killed = if kill { cgroup.kill(PATIENCE) } else { Ok(()) };
+                let removed = cgroup.remove(PATIENCE).map_err(|mut errors| errors.swap_remove(0));
+                cgroup.remove_made_parents();
+                removed.and(killed).map_err(Cause::Cgroup)
             }
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
 }
+
+/// How long a cgroup may take to become empty after its processes were killed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Undoes from the end, goes on after a failure, and returns every failure.
 pub(crate) fn undo(made: Vec<Made>) -> Vec<Cause> {
@@ -96,6 +107,10 @@ impl<T: Into<Cause>> From<T> for Failure {
     }
 }
 
+fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
+    namespace.kind == spec::NamespaceType::Pid && namespace.is_new()
+}
+
 struct Performing<'a> {
     launch: &'a Launch,
     plan: &'a Plan,
@@ -133,11 +148,12 @@ impl Performing<'_> {
             }
             Act::CreateCgroup(plan) => {
                 let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;
-                self.made.push(Made::Cgroup(cgroup));
+                let kill = !self.launch.spec.linux.namespaces.iter().any(is_new_pid_namespace);
+                self.made.push(Made::Cgroup { cgroup, kill });
             }
             Act::OpenJoinFiles { .. } => {
                 let cgroup = self.made.iter().rev().find_map(|made| match made {
-                    Made::Cgroup(cgroup) => Some(cgroup),
+                    Made::Cgroup { cgroup, .. } => Some(cgroup),
                     _ => None,
                 });
                 if let Some(cgroup) = cgroup {
@@ -169,7 +185,7 @@ impl Performing<'_> {
     fn spawn(&mut self, namespaces: u64, into_cgroup: bool) -> Result<(), Failure> {
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = self.made.iter().find_map(|made| match made {
-            Made::Cgroup(cgroup) if into_cgroup => Some(cgroup),
+            Made::Cgroup { cgroup, .. } if into_cgroup => Some(cgroup),
             _ => None,
         });
         let directory = match cgroup {

@@ -37,8 +37,7 @@ impl Stage {
         let offset = STAGE.len().next_multiple_of(page_size());
         let padding = vec![0; offset - STAGE.len()];
         let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;
-        let argument =
-            format!("{},{},{offset},{}", theirs.as_raw_fd(), file.as_raw_fd(), program.len());
+        let argument = format!("{},{},{offset},{}", theirs.as_raw_fd(), file.as_raw_fd(), program.len());
         let name = CString::new(argument).unwrap_or_default();
         let mut keep = Vec::with_capacity(inherited.len() + 2);
         keep.extend([theirs.as_fd(), file.as_fd()]);

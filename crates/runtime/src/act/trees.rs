@@ -77,7 +77,8 @@ fn memory_layer(
     let mode = Mode::from_raw_mode(below.st_mode & 0o7777);
     mkdirat(&memory, "upper", mode).map_err(|errno| failed("mkdirat", errno))?;
     mkdirat(&memory, "work", Mode::RWXU).map_err(|errno| failed("mkdirat", errno))?;
-    rustix::fs::chmodat(&memory, "upper", mode, AtFlags::empty()).map_err(|errno| failed("fchmodat", errno))?;
+    rustix::fs::chmodat(&memory, "upper", mode, AtFlags::empty())
+        .map_err(|errno| failed("fchmodat", errno))?;
     // The lower layer is seen through its id mapping: its owner 0 is `owner` here.
     let (uid, gid) = match (below.st_uid, below.st_gid) {
         (0, 0) => owner,

@@ -37,7 +37,7 @@ pub enum PlanError {
     },
     /// The seccomp profile cannot be compiled.
     #[error("compile the seccomp profile")]
-    Filter(#[source] report::BoxedExplain),
+    Filter(report::BoxedExplain),
     /// The plan does not fit.
     #[error("plan the launch")]
     TooLarge(#[source] init::program::TooLarge),

@@ -10,7 +10,10 @@ use super::PlanError;
 /// Compiles the profile.
 pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
     let native = Arch::native().ok_or_else(|| {
-        PlanError::unsupported("seccomp profile", "this version of holm has no table of this machine's system calls")
+        PlanError::unsupported(
+            "seccomp profile",
+            "this version of holm has no table of this machine's system calls",
+        )
     })?;
     let profile = profile(section)?;
     if profile.needs_listener() {
@@ -19,7 +22,7 @@ pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
             "this version of holm passes no listener on",
         ));
     }
-    seccomp::compile(&profile, native).map_err(|error| boxed(error))
+    seccomp::compile(&profile, native).map_err(boxed)
 }
 
 fn boxed(error: impl report::Explain + Send + Sync + 'static) -> PlanError {

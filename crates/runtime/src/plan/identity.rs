@@ -9,6 +9,8 @@ use super::{Builder, PlanError, filter};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
+/// More memory nodes than any kernel is built for (`CONFIG_NODES_SHIFT` is at most 10).
+const MAX_NODES: usize = 1024;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -38,7 +40,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     }
     plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
     plan.push(Op::LimitBounding { keep: sets.bounding.0 });
-    plan.stage(format!("become user {}:{}", user.uid, user.gid), "with exactly the groups of the specification");
+    plan.stage(
+        format!("become user {}:{}", user.uid, user.gid),
+        "with exactly the groups of the specification",
+    );
     plan.push(Op::Prctl { option: raw::PR_SET_KEEPCAPS, argument: 1, second: 0 });
     groups(plan, namespaces)?;
     plan.push(Op::SetGid { gid: user.gid });
@@ -65,7 +70,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         plan.push(Op::Prctl { option: raw::PR_SET_NO_NEW_PRIVS, argument: 1, second: 0 });
     }
 
-    plan.stage("leave nothing of the caller's behind", "signals as in a fresh process, descriptors closed by execve");
+    plan.stage(
+        "leave nothing of the caller's behind",
+        "signals as in a fresh process, descriptors closed by execve",
+    );
     plan.push(Op::ResetSignals {});
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
@@ -74,7 +82,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
     if let Some(filter) = filter {
         let count = filter.instructions().len();
-        plan.stage(format!("load the system call filter of {count} instructions"), "last, so that it has to allow only execve");
+        plan.stage(
+            format!("load the system call filter of {count} instructions"),
+            "last, so that it has to allow only execve",
+        );
         let bytes = plan.ops.blob(&filter.to_bytes());
         plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener: Slot::NONE });
     }
@@ -91,14 +102,19 @@ fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
     }
     if let Some(policy) = &launch.spec.linux.memory_policy {
         plan.stage(format!("set the memory policy {}", policy.mode), "as the specification asks");
-        let nodes = spec::cpu_list::parse(&policy.nodes)
-            .map_err(|_| PlanError::invalid("memory policy", format!("`{}` is no list of nodes", policy.nodes)))?;
+        let nodes = spec::cpu_list::parse(&policy.nodes).ok_or_else(|| {
+            PlanError::invalid("memory policy", format!("`{}` is no list of nodes", policy.nodes))
+        })?;
+        let nodes: Vec<u32> = nodes.into_iter().flatten().take(MAX_NODES).collect();
         let nodes = plan.ops.blob(&bits(&nodes));
         let flags = policy.flags.iter().fold(0, |flags, flag| flags | flag.bit());
         plan.push(Op::SetMemoryPolicy { mode: policy.mode.number() | flags, nodes });
     }
     if let Some(priority) = process.io_priority {
-        plan.stage(format!("set the I/O priority {} {}", priority.class, priority.priority), "as the specification asks");
+        plan.stage(
+            format!("set the I/O priority {} {}", priority.class, priority.priority),
+            "as the specification asks",
+        );
         let value = u64::from(priority.class.number()) << 13 | priority.priority as u64;
         plan.push(Op::SetIoPriority { priority: value });
     }
@@ -142,10 +158,14 @@ fn limits(plan: &mut Builder<'_>) {
     }
     plan.stage("set the resource limits", "as the specification asks");
     for limit in &launch.spec.process.rlimits {
-        let ceiling = plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
+        let ceiling =
+            plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
         let (mut soft, mut hard) = (limit.soft, limit.hard);
         if hard > ceiling && !plan.facts.can_raise_limits() {
-            plan.note(format!("{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE", limit.resource));
+            plan.note(format!(
+                "{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE",
+                limit.resource
+            ));
             hard = ceiling;
             soft = soft.min(hard);
         }
@@ -179,8 +199,9 @@ fn execute(plan: &mut Builder<'_>) {
     let candidates: Vec<String> = if program.contains('/') {
         vec![program.clone()]
     } else {
-        let path = process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
-        let directory = |directory| if directory == "" { "." } else { directory };
+        let path =
+            process.env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let directory = |directory| if str::is_empty(directory) { "." } else { directory };
         path.split(':').map(|entry| format!("{}/{program}", directory(entry))).collect()
     };
     let candidates = plan.ops.table(candidates);

@@ -11,7 +11,7 @@ use spec::resources::{self, DeviceRuleType};
 use super::PlanError;
 
 /// The limits that `resources` asks for.
-pub fn of(resources: &Resources) -> Result<Limits, PlanError> {
+pub(crate) fn of(resources: &Resources) -> Result<Limits, PlanError> {
     let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let Resources { memory, cpu, pids, block_io, hugepage_limits, network, rdma, unified, .. } = resources;
     Ok(Limits {
@@ -86,7 +86,8 @@ fn devices(rules: &[resources::DeviceRule]) -> Result<Option<Vec<DeviceRule>>, P
         let access = if rule.access.is_empty() {
             DeviceAccess::ALL
         } else {
-            DeviceAccess::parse(&rule.access).ok_or_else(|| refused("device rule", "access is made of r, w and m"))?
+            DeviceAccess::parse(&rule.access)
+                .ok_or_else(|| refused("device rule", "access is made of r, w and m"))?
         };
         all.push(DeviceRule {
             allow: rule.allow,

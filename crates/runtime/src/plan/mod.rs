@@ -191,11 +191,13 @@ impl Plan {
 
     /// The cgroups that are made, in all hierarchies.
     pub(crate) fn cgroups(&self) -> Vec<&cgroups::plan::GroupPlan> {
-        let of = |(_, act): &'_ (u32, Act)| match act {
-            Act::CreateCgroup(plan) => plan.groups.iter().collect(),
-            _ => Vec::new(),
-        };
-        self.acts.iter().flat_map(of).collect()
+        let mut groups = Vec::new();
+        for (_, act) in &self.acts {
+            if let Act::CreateCgroup(plan) = act {
+                groups.extend(&plan.groups);
+            }
+        }
+        groups
     }
 }
 

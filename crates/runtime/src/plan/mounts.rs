@@ -60,7 +60,8 @@ pub(crate) fn prepare_sources(
         if mapped {
             may_be_mapped(plan, namespaces, mount)?;
         }
-        let by_engine = plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
+        let by_engine =
+            plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
         if !mapped && !by_engine {
             continue;
         }
@@ -84,14 +85,23 @@ fn may_be_mapped(plan: &Builder<'_>, namespaces: &Namespaces, mount: &Mount) -> 
     let what = || format!("id-mapped mount on {}", mount.destination);
     let linux = &plan.launch.spec.linux;
     if !plan.facts.is_privileged() || !plan.facts.calls.mount_setattr {
-        return Err(PlanError::unsupported(what(), "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12"));
+        return Err(PlanError::unsupported(
+            what(),
+            "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12",
+        ));
     }
     if !namespaces.user {
-        return Err(PlanError::unsupported(what(), "without a new user namespace there is no mapping to take"));
+        return Err(PlanError::unsupported(
+            what(),
+            "without a new user namespace there is no mapping to take",
+        ));
     }
     let own = |maps: &[spec::IdMapping], of: &[spec::IdMapping]| maps.is_empty() || maps == of;
     if !own(&mount.uid_mappings, &linux.uid_mappings) || !own(&mount.gid_mappings, &linux.gid_mappings) {
-        return Err(PlanError::unsupported(what(), "only the mapping of the container's user namespace can be taken"));
+        return Err(PlanError::unsupported(
+            what(),
+            "only the mapping of the container's user namespace can be taken",
+        ));
     }
     Ok(())
 }
@@ -102,14 +112,8 @@ pub(crate) fn mount_all(
     sources: &[Source],
     namespaces: &Namespaces,
 ) -> Result<Tree, PlanError> {
-    let mut tree = Tree {
-        root,
-        proc: None,
-        dev: None,
-        devpts: None,
-        dev_is_bound: false,
-        readonly_at_last: Vec::new(),
-    };
+    let mut tree =
+        Tree { root, proc: None, dev: None, devpts: None, dev_is_bound: false, readonly_at_last: Vec::new() };
     let launch = plan.launch;
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
         let options = options(mount)?;
@@ -153,7 +157,12 @@ fn bind(
             let copy = plan.ops.slot();
             let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
             let recursive = if options.bind == Some(Bind::Recursive) { raw::AT_RECURSIVE } else { 0 };
-            plan.push(Op::OpenTree { dir: Slot::CWD, name, flags: raw::OPEN_TREE_CLONE | recursive, out: copy });
+            plan.push(Op::OpenTree {
+                dir: Slot::CWD,
+                name,
+                flags: raw::OPEN_TREE_CLONE | recursive,
+                out: copy,
+            });
             copy
         }
     };
@@ -246,7 +255,10 @@ fn flags_of(attributes: u64) -> u64 {
         raw::MOUNT_ATTR_STRICTATIME => raw::MS_STRICTATIME,
         _ => raw::MS_RELATIME,
     };
-    pairs.iter().filter(|(attribute, _)| attributes & attribute != 0).fold(atime, |flags, (_, flag)| flags | flag)
+    pairs
+        .iter()
+        .filter(|(attribute, _)| attributes & attribute != 0)
+        .fold(atime, |flags, (_, flag)| flags | flag)
 }
 
 fn remount(
@@ -400,7 +412,10 @@ pub(crate) fn files(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError
     let over = plan.ops.text("/");
     plan.push(Op::MoveMount { from: all, to: Slot::CWD, name: over });
     for (index, file) in launch.files.iter().enumerate() {
-        plan.stage(format!("mount a file on {}", file.destination.display()), "its content is the container's own");
+        plan.stage(
+            format!("mount a file on {}", file.destination.display()),
+            "its content is the container's own",
+        );
         let (copy, place) = (plan.ops.slot(), plan.ops.slot());
         let name = plan.ops.text(index.to_string());
         let bytes = plan.ops.blob(&file.content);

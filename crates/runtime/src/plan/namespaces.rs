@@ -112,7 +112,10 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
     if new(NamespaceType::Time) && !plan.facts.calls.time_namespace_at_exec {
         return Err(PlanError::unsupported(
             "time namespace",
-            format!("Linux {}.{} enters one only with fork; 6.3 is needed", plan.facts.kernel.0, plan.facts.kernel.1),
+            format!(
+                "Linux {}.{} enters one only with fork; 6.3 is needed",
+                plan.facts.kernel.0, plan.facts.kernel.1
+            ),
         ));
     }
     let joined = JOIN_ORDER
@@ -205,7 +208,10 @@ pub(crate) fn enter(
         }
         become_owner(plan);
     }
-    plan.stage("hide the stage from other processes", "nothing may look into it from namespaces it joins (CVE-2016-9962)");
+    plan.stage(
+        "hide the stage from other processes",
+        "nothing may look into it from namespaces it joins (CVE-2016-9962)",
+    );
     plan.push(Op::Prctl { option: raw::PR_SET_DUMPABLE, argument: 0, second: 0 });
     plan.push(Op::SetSession {});
     if plan.launch.die_with_parent {

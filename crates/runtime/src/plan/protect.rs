@@ -25,9 +25,15 @@ fn proc(plan: &mut Builder<'_>, tree: &mut Tree) -> Slot {
 pub(crate) fn sysctls(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
     let launch = plan.launch;
     for (key, value) in &launch.spec.linux.sysctl {
-        plan.stage(format!("set {key} to {value}"), "as the specification asks, in the container's namespaces");
+        plan.stage(
+            format!("set {key} to {value}"),
+            "as the specification asks, in the container's namespaces",
+        );
         let root = proc(plan, tree);
-        let path = plan.ops.text(format!("sys/{}", spec::sysctl_path(key)));
+        let Some(below) = spec::sysctl_path(key) else {
+            return Err(PlanError::invalid(format!("sysctl {key}"), "it is no name of a kernel parameter"));
+        };
+        let path = plan.ops.text(format!("sys/{below}"));
         let bytes = plan.ops.blob(value.as_bytes());
         plan.push(Op::WriteBelow { root, path, bytes });
     }
@@ -45,7 +51,9 @@ pub(crate) fn own_settings(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<()
     if let Some(wish) = launch.spec.process.oom_score_adj {
         let possible = if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.oom_score_adj) };
         if possible != wish {
-            plan.note(format!("the OOM score adjustment is {possible}, not {wish}: lowering it takes CAP_SYS_RESOURCE"));
+            plan.note(format!(
+                "the OOM score adjustment is {possible}, not {wish}: lowering it takes CAP_SYS_RESOURCE"
+            ));
         }
         plan.stage(format!("set the OOM score adjustment to {possible}"), "as the specification asks");
         write_own(plan, tree, "oom_score_adj", possible.to_string().as_bytes());
@@ -79,10 +87,14 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         }
     }
     if !linux.masked_paths.is_empty() {
-        plan.stage(format!("hide: {}", linux.masked_paths.join(" ")), "they tell about the host, or change it");
+        plan.stage(
+            format!("hide: {}", linux.masked_paths.join(" ")),
+            "they tell about the host, or change it",
+        );
         let null = null(plan, tree);
         let empty = plan.ops.slot();
-        let data = [("mode".to_owned(), Some("0555".to_owned())), ("nr_inodes".to_owned(), Some("1".to_owned()))];
+        let data =
+            [("mode".to_owned(), Some("0555".to_owned())), ("nr_inodes".to_owned(), Some("1".to_owned()))];
         let attributes =
             raw::MOUNT_ATTR_RDONLY | raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
         mounts::filesystem(plan, "tmpfs", &data, attributes, empty);
@@ -132,7 +144,14 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     plan.push(Op::OpenTree { dir: place, name: empty, flags, out: copy });
     if plan.facts.calls.mount_setattr {
         let set = raw::MOUNT_ATTR_RDONLY;
-        plan.push(Op::MountAttr { mount: copy, recursive: true, set, clear: 0, propagation: 0, userns: Slot::NONE });
+        plan.push(Op::MountAttr {
+            mount: copy,
+            recursive: true,
+            set,
+            clear: 0,
+            propagation: 0,
+            userns: Slot::NONE,
+        });
         plan.push(Op::MoveMount { from: copy, to: place, name: empty });
     } else {
         plan.push(Op::MoveMount { from: copy, to: place, name: empty });

@@ -100,7 +100,11 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
                 Upper::Tmpfs { size_bytes } => OverlayUpper::Tmpfs { size_bytes },
                 Upper::Directory(dir) => {
                     let what = format!("take {} as upper layer{}", dir.display(), mapped(idmap));
-                    OverlayUpper::Directory(plan.produce(what, PRIVATE, Act::CloneTree(tree(&dir, false, idmap))))
+                    OverlayUpper::Directory(plan.produce(
+                        what,
+                        PRIVATE,
+                        Act::CloneTree(tree(&dir, false, idmap)),
+                    ))
                 }
             };
             let linux = &plan.launch.spec.linux;
@@ -151,7 +155,10 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<Slot,
 fn by_stage(plan: &mut Builder<'_>) -> Slot {
     match plan.launch.root.clone() {
         Root::Directory { path } => {
-            plan.stage(format!("take {} as root", path.display()), "a detached copy: nothing follows its path again");
+            plan.stage(
+                format!("take {} as root", path.display()),
+                "a detached copy: nothing follows its path again",
+            );
             let root = plan.ops.slot();
             let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
             let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
@@ -205,7 +212,9 @@ fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot) -> Slot {
     plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_PATH | raw::O_DIRECTORY, out: below });
     let fstype = plan.ops.text("overlay");
     plan.push(Op::FsOpen { fstype, out: context });
-    for (key, dir, name) in [("lowerdir", below, ""), ("upperdir", layers, "upper"), ("workdir", layers, "work")] {
+    for (key, dir, name) in
+        [("lowerdir", below, ""), ("upperdir", layers, "upper"), ("workdir", layers, "work")]
+    {
         let (key, name) = (plan.ops.text(key), plan.ops.text(name));
         plan.push(Op::FsPath { context, key, dir, below: name });
     }
@@ -253,7 +262,14 @@ pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError
 pub(crate) fn set_readonly(plan: &mut Builder<'_>, mount: Slot) {
     if plan.facts.calls.mount_setattr {
         let set = raw::MOUNT_ATTR_RDONLY;
-        plan.push(Op::MountAttr { mount, recursive: false, set, clear: 0, propagation: 0, userns: Slot::NONE });
+        plan.push(Op::MountAttr {
+            mount,
+            recursive: false,
+            set,
+            clear: 0,
+            propagation: 0,
+            userns: Slot::NONE,
+        });
     } else {
         plan.push(Op::MountByFd { mount, flags: raw::MS_REMOUNT | raw::MS_BIND | raw::MS_RDONLY });
     }

@@ -16,7 +16,10 @@ pub(crate) fn open(plan: &mut Builder<'_>, tree: &Tree) -> Result<Option<Slot>, 
             "the specification mounts no devpts, which a pseudoterminal comes from",
         ));
     };
-    plan.stage("open a pseudoterminal", "of the container's own: the caller's could be typed into (CVE-2016-10124)");
+    plan.stage(
+        "open a pseudoterminal",
+        "of the container's own: the caller's could be typed into (CVE-2016-10124)",
+    );
     let (master, peer) = (plan.ops.slot(), plan.ops.slot());
     plan.push(Op::OpenTerminal { devpts, master, peer });
     if let Some((rows, columns)) = size {

@@ -1,7 +1,7 @@
 //! Access to devices: `devices.allow` and `devices.deny` on v1, a BPF program on v2.
 //!
 //! Both hold the same ordered rules; for each way of access the last rule that matches decides, and what none
-//! matches is denied. [`program`] compiles them for v2, [`list`] for v1, whose kernel knows less.
+//! matches is denied. [`DeviceProgram::compile`] compiles them for v2, [`writes`] for v1, whose kernel knows less.
 
 mod list;
 mod program;

@@ -1,0 +1,135 @@
+//! Who takes part: the floor, our runtime, and the peers that are installed or named.
+
+use crate::workspace::{cargo, must, packages, root, which};
+use clap::ArgMatches;
+use serde_json::Value;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How a program is talked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Flags of its own, no bundle.
+    Floor,
+    /// runc's command line.
+    Runtime,
+}
+
+/// One column of the table.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+    pub(super) version: String,
+}
+
+/// The name under which our runtime appears.
+pub(super) const OURS: &str = "holm-runtime";
+pub(super) const FLOOR: &str = "floor";
+
+/// Runtimes looked for in `PATH`.
+const PEERS: &[&str] = &["crun", "runc", "youki"];
+
+/// Builds what is ours and finds the rest.
+pub(super) fn all(scratch: &Path, arguments: &ArgMatches) -> Result<Vec<Program>, Box<dyn Error>> {
+    let left_out: Vec<&String> = arguments.get_many("without").into_iter().flatten().collect();
+    let mut programs = vec![floor(scratch)?];
+    if packages()?.iter().any(|package| package["name"] == OURS) {
+        let path = ours()?;
+        programs.push(Program { name: OURS.into(), version: version(&path), path, kind: Kind::Runtime });
+    } else {
+        eprintln!("note: this workspace has no {OURS} yet; it is left out");
+    }
+    for name in PEERS {
+        if let Some(path) = which(name) {
+            programs.push(Program {
+                name: (*name).into(),
+                version: version(&path),
+                path,
+                kind: Kind::Runtime,
+            });
+        }
+    }
+    for peer in arguments.get_many::<String>("peer").into_iter().flatten() {
+        let (name, path) =
+            peer.split_once('=').ok_or_else(|| format!("--peer {peer}: expected NAME=PATH"))?;
+        let path = std::fs::canonicalize(path).map_err(|error| format!("--peer {peer}: {error}"))?;
+        programs.push(Program { name: name.into(), version: version(&path), path, kind: Kind::Runtime });
+    }
+    programs.retain(|program| !left_out.contains(&&program.name));
+    Ok(programs)
+}
+
+/// The program that times others, built by [`floor`].
+pub(super) fn timer(scratch: &Path) -> PathBuf {
+    scratch.join("timed")
+}
+
+/// Builds the floor and the timer. With musl where it is installed: a static glibc spends 0.3 ms of its start on CPUID
+/// instructions, which exit to the hypervisor on a virtual machine and are no part of a launch.
+fn floor(scratch: &Path) -> Result<Program, Box<dyn Error>> {
+    let source = root().join("xtask/floor");
+    let stage = scratch.join("stage");
+    let path = scratch.join(FLOOR);
+    must(
+        Command::new("cc")
+            .args([
+                "-O2",
+                "-Wall",
+                "-static",
+                "-nostdlib",
+                "-ffreestanding",
+                "-fno-stack-protector",
+                "-fno-pie",
+                "-no-pie",
+            ])
+            .args([
+                "-s",
+                "-Wl,-z,norelro",
+                "-Wl,-z,noseparate-code",
+                "-Wl,--build-id=none",
+                "-Wl,-z,max-page-size=4096",
+                "-o",
+            ])
+            .args([&stage, &source.join("stage.c")]),
+    )?;
+    let embed = format!("-DSTAGE=\"{}\"", stage.display());
+    let musl = which("musl-gcc").is_some();
+    for (output, input) in [(&path, "floor.c"), (&timer(scratch), "timed.c")] {
+        let mut compiler = Command::new(if musl { "musl-gcc" } else { "cc" });
+        compiler.args(["-O2", "-Wall", "-static", &embed, "-o"]).arg(output).arg(source.join(input));
+        if musl {
+            // The kernel's headers, which musl does not bring along.
+            for headers in ["/usr/include", "/usr/include/x86_64-linux-gnu"] {
+                compiler.args(["-idirafter", headers]);
+            }
+        }
+        must(&mut compiler)?;
+    }
+    let version = if musl { "C, musl" } else { "C, glibc" };
+    Ok(Program { name: FLOOR.into(), path, kind: Kind::Floor, version: version.into() })
+}
+
+/// Builds our runtime as it ships and says where it lies.
+fn ours() -> Result<PathBuf, Box<dyn Error>> {
+    let output = cargo()
+        .args(["build", "--release", "--package", OURS, "--message-format=json-render-diagnostics"])
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("cargo build --release --package {OURS}: {}", output.status).into());
+    }
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let mut messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let program = messages.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    program.ok_or_else(|| format!("cargo built no program for {OURS}").into())
+}
+
+/// The first line of `--version`.
+fn version(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown version").trim().to_owned()
+}

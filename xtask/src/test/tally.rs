@@ -1,0 +1,117 @@
+//! Counting tests from what their harnesses print.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// The sum over all test programs.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    /// Names of tests that skipped themselves, by reason.
+    skipped: BTreeMap<String, Vec<String>>,
+    failures: Vec<String>,
+    /// Runs that ended badly without a failed test to show for it: a build that broke, a test program that died.
+    broken: Vec<String>,
+}
+
+impl Tally {
+    /// Takes one line of output into account.
+    pub(super) fn line(&mut self, line: &str) {
+        let line = line.trim_end();
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            self.passed += number_before(counts, " passed");
+            self.failed += number_before(counts, " failed");
+            self.ignored += number_before(counts, " ignored");
+        } else if let Some((name, reason)) =
+            line.strip_prefix("SKIPPED ").and_then(|skip| skip.split_once(": "))
+        {
+            self.skipped.entry(reason.to_owned()).or_default().push(name.to_owned());
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... FAILED"))
+        {
+            self.failures.push(name.to_owned());
+        }
+    }
+
+    /// Notes how a run of several test programs ended.
+    pub(super) fn ended(&mut self, run: &str, success: bool) {
+        if !success && self.failed == 0 {
+            self.broken.push(run.to_owned());
+        }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        self.failed == 0 && self.broken.is_empty()
+    }
+
+    /// Skips by reason, failures by name, and the counts as the last line.
+    pub(super) fn report(&self) -> String {
+        let mut text = String::from("\n");
+        let skipped: u64 = self.skipped.values().map(|names| names.len() as u64).sum();
+        for (reason, names) in &self.skipped {
+            let _ = writeln!(text, "skipped {}: {reason}", names.len());
+            names.iter().for_each(|name| text.push_str(&format!("    {name}\n")));
+        }
+        if self.ignored > 0 {
+            let _ = writeln!(text, "skipped {}: marked `ignore`", self.ignored);
+        }
+        for name in &self.failures {
+            let _ = writeln!(text, "failed: {name}");
+        }
+        for run in &self.broken {
+            let _ =
+                writeln!(text, "failed: `cargo test {run}` ended badly before its tests could be counted");
+        }
+        let passed = self.passed.saturating_sub(skipped);
+        let failed = self.failed + self.broken.len() as u64;
+        let _ = writeln!(text, "{passed} passed, {failed} failed, {} skipped", skipped + self.ignored);
+        text
+    }
+}
+
+/// The number that stands before `word`: `3` in `ok. 3 passed; …` for ` passed`.
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split_once(word).map_or("", |(before, _)| before);
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(output: &str, expected: Expect) {
+        let mut tally = Tally::default();
+        output.lines().for_each(|line| tally.line(line));
+        expected.assert_eq(&tally.report());
+    }
+
+    #[test]
+    fn programs_are_added_up_and_skips_are_not_passes() {
+        check(
+            "test a ... ok\n\
+             SKIPPED b: no cgroup v2 here\n\
+             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+             test tests::c ... FAILED\n\
+             test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n",
+            expect![[r#"
+
+                skipped 1: no cgroup v2 here
+                    b
+                skipped 1: marked `ignore`
+                failed: tests::c
+                3 passed, 1 failed, 2 skipped
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_run_that_dies_is_a_failure() {
+        let mut tally = Tally::default();
+        tally.ended("--doc", false);
+        assert!(!tally.is_success());
+        assert!(tally.report().ends_with("0 passed, 1 failed, 0 skipped\n"));
+    }
+}
