@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use report::{BoxedExplain, Explain, Kind};
+use runtime::HostFacts;
 use rustix::fs::{FileType, Mode, OFlags};
 use spec::CapabilitySet;
 
@@ -20,7 +21,7 @@ use crate::id_pool::{self, Claim};
 use crate::ids::{self, Choice, IdFacts};
 use crate::request::{Changes, RunRequest};
 use crate::rules::{self, Facts, Ids, Node, Refused, Source};
-use crate::{idmap, seccomp_file, users};
+use crate::{idmap, users};
 
 /// The caller, and where holm keeps what lives as long as the machine runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +69,13 @@ pub struct Found {
 ///
 /// # Errors
 /// What the request names and the host does not have.
-pub fn look(request: &RunRequest, caller: &Caller, id: &str) -> Result<Found, BoxedExplain> {
-    let kernel = kernel_version();
+pub fn look(
+    request: &RunRequest,
+    caller: &Caller,
+    host: &HostFacts,
+    id: &str,
+) -> Result<Found, BoxedExplain> {
+    let kernel = host.kernel;
     let (directory, root) = open_rootfs(&request.rootfs.directory)?;
     if let Changes::Keep(path) = &request.rootfs.changes {
         check_directory("--keep-changes", path)?;
@@ -111,15 +117,15 @@ pub fn look(request: &RunRequest, caller: &Caller, id: &str) -> Result<Found, Bo
         caller_capabilities: caller.capabilities,
         apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
-        cpu_on_v2: request.limits.cpu_weight.is_some() && cpu_is_on_v2(),
+        cpu_on_v2: cpu_is_on_v2(&host.cgroups),
         kernel,
         thermal_throttle: thermal_throttle(),
         devices: device_nodes(request)?,
         block_devices: block_devices(request),
         sources: sources(request, kernel, outside.as_deref())?,
         seccomp_file: None,
-        hard_limits: hard_limits(),
-        oom_score_adj: read("/proc/self/oom_score_adj").trim().parse().unwrap_or(0),
+        hard_limits: (0..).zip(host.hard_limits).collect(),
+        oom_score_adj: host.oom_score_adj,
     };
     // A terminal's own name is only known to a container whose terminfo is the caller's.
     if directory == Path::new("/") {
@@ -251,18 +257,10 @@ fn inherited(request: &RunRequest) -> BTreeMap<String, String> {
     names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect()
 }
 
-/// The running kernel's version.
-pub(crate) fn kernel_version() -> (u32, u32) {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
-fn cpu_is_on_v2() -> bool {
-    let layout = cgroups::Layout::read().ok();
-    let serving = layout.as_ref().and_then(|layout| layout.serving(cgroups::Controller::Cpu));
-    serving.is_some_and(|hierarchy| hierarchy.version == cgroups::Version::V2)
+fn cpu_is_on_v2(layout: &cgroups::Layout) -> bool {
+    layout
+        .serving(cgroups::Controller::Cpu)
+        .is_some_and(|hierarchy| hierarchy.version == cgroups::Version::V2)
 }
 
 fn thermal_throttle() -> Vec<String> {
@@ -271,11 +269,6 @@ fn thermal_throttle() -> Vec<String> {
         return Vec::new();
     }
     (0..).take_while(|cpu| Path::new(&path(*cpu)).exists()).map(path).collect()
-}
-
-fn hard_limits() -> BTreeMap<u32, u64> {
-    let limit = |number| Some((number, sys::raw::rlimit(number).ok()?.1));
-    (0..16).filter_map(limit).collect()
 }
 
 /// The nodes of `--device`, and with `--privileged` all of the host's.
@@ -406,17 +399,29 @@ fn seccomp_file(request: &RunRequest, facts: &Facts) -> Result<Option<spec::Secc
     });
     let Some(Seccomp::File(path)) = last else { return Ok(None) };
     let flag = "--security-opt seccomp";
-    let text = read_limited(path, 16 << 20).map_err(|error| unusable(flag, path, error))?;
-    let bounding = rules::bounding(request, facts).map_err(boxed)?;
-    let parsed = seccomp_file::parse(&text, bounding, facts.kernel).map_err(|error| {
-        boxed(Refused {
-            flag: format!("{flag}={}", path.display()),
-            advice: error.hint().map(|hint| hint.text().to_owned()).unwrap_or_default(),
-            problem: error.to_string(),
-            kind: Kind::InvalidInput,
-        })
-    })?;
-    Ok(Some(parsed))
+    let json = read_limited(path, 16 << 20).map_err(|error| unusable(flag, path, error))?;
+    let bounding = rules::bounding(request, facts).map_err(boxed)?.0;
+    let host = seccomp::Host { bounding, kernel: facts.kernel, machine: rules::machine() };
+    let profile = seccomp::read_profile(json.as_bytes(), &host)
+        .map_err(|cause| boxed(BadSeccompFile { path: path.clone(), cause }))?;
+    Ok(profile.as_ref().map(rules::document))
+}
+
+/// A system call filter in a file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--security-opt seccomp={}", path.display())]
+pub struct BadSeccompFile {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub cause: seccomp::JsonError,
+}
+
+impl Explain for BadSeccompFile {
+    fn below(&self) -> Option<&dyn Explain> {
+        Some(&self.cause)
+    }
 }
 
 /// The text of a file the caller names, up to `limit` bytes.

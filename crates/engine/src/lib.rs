@@ -15,9 +15,9 @@ pub mod rules;
 pub mod id_pool;
 pub mod idmap;
 pub mod ids;
-pub mod seccomp_file;
 pub mod users;
 
-pub mod prepared;
+pub mod doctor;
+pub mod run;
 
 pub mod terminal;

@@ -2,16 +2,18 @@
 //!
 //! [`from_request`] and [`from_bundle`] look at the host, apply the rules and return what is left to do, as data.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use cgroups::Place;
+use cgroups::plan::CgroupPath;
 use report::{BoxedExplain, Explain, Hint, Kind};
+use runtime::{ContainerId, HostFacts, Launch, Root, Stdio, Upper};
 use spec::{LoadError, Spec};
 
 use crate::flags::name::ContainerName;
 use crate::host::{self, Caller, boxed};
 use crate::id_pool::Claim;
-use crate::prepared::{Launch, Root, Stdio};
-use crate::request::{Changes, RunRequest, Streams};
+use crate::request::{RunRequest, Streams};
 use crate::rules;
 
 /// A container to launch, and what has to be kept while it runs.
@@ -19,12 +21,14 @@ use crate::rules;
 pub struct Prepared {
     /// What to launch.
     pub launch: Launch,
+    /// What the host can do.
+    pub facts: HostFacts,
     /// What happens on the standard streams.
     pub streams: Streams,
     /// What the caller should know, a line each.
     pub remarks: Vec<String>,
-    /// Why the container has the host's ids although nobody asked for that.
-    pub no_own_ids: Option<String>,
+    /// What only somebody who looks for a reason wants to know, a line each.
+    pub details: Vec<String>,
     /// The claim on the container's ids; dropping it gives them back.
     pub claim: Option<Claim>,
 }
@@ -42,7 +46,7 @@ pub struct BundleRequest {
     pub init: bool,
 }
 
-/// Decides everything for a request.
+/// Decides everything for a request. `size` is that of the caller's terminal in rows and columns.
 ///
 /// # Errors
 /// What the host or the caller does not have, by flag.
@@ -51,37 +55,71 @@ pub fn from_request(
     caller: &Caller,
     size: Option<(u16, u16)>,
 ) -> Result<Prepared, BoxedExplain> {
+    let facts = HostFacts::read().map_err(boxed)?;
     let random = random_id();
     let id = request.name.as_ref().map_or(random.as_str(), ContainerName::as_str);
-    let found = host::look(request, caller, &random)?;
+    let found = host::look(request, caller, &facts, &random)?;
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
         Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;
-            if let (crate::prepared::Upper::Directory(kept), Changes::Keep(_)) =
-                (upper, &request.rootfs.changes)
-            {
+            if let Upper::Directory(kept) = upper {
                 *kept = host::canonical("--keep-changes", kept)?;
             }
         }
     }
+    let mut details = Vec::new();
+    details.extend(found.no_own_ids.map(|reason| format!("ids inside are ids of the host: {reason}")));
+    if let rules::Ids::Maps(maps) = &found.facts.ids
+        && maps.single
+    {
+        details.push(
+            "only one user and one group exist inside: there is no range in /etc/subuid and /etc/subgid, or no newuidmap"
+                .to_owned(),
+        );
+    }
+    let cgroup = place(id, &facts)?;
     Ok(Prepared {
         launch: Launch {
-            id: id.to_owned(),
-            spec: configured.spec,
-            root,
-            root_is_idmapped: configured.root_is_idmapped,
-            files: configured.files,
-            stdio: stdio(request.streams.tty, size),
+            id: ContainerId::parse(id).map_err(boxed)?,
+            spec: spec::validate(configured.spec).map_err(boxed)?,
             bundle: PathBuf::from("/"),
+            root,
+            idmap_root: configured.root_is_idmapped,
+            files: configured.files,
+            make_cwd: true,
+            stdio: stdio(request.streams.tty, size),
+            cgroup,
             init: request.init,
+            die_with_parent: true,
+            keep_keyring: false,
+            preserve_fds: 0,
         },
+        facts,
         streams: request.streams.clone(),
         remarks: configured.remarks,
-        no_own_ids: found.no_own_ids,
+        details,
         claim: found.claim,
+    })
+}
+
+/// Where the container's cgroup goes: below the host's root for root, below one's own where that was
+/// delegated (systemd does so for users on v2), and nowhere else.
+fn place(id: &str, facts: &HostFacts) -> Result<Place, BoxedExplain> {
+    let path = CgroupPath::parse(&format!("holm/{id}")).map_err(boxed)?;
+    if facts.uid == 0 {
+        return Ok(Place::Mount(path));
+    }
+    let own = facts.cgroups.v2.as_ref().and_then(|v2| Some(v2.mount.join(v2.own_below_mount()?)));
+    let writable = own.is_some_and(|directory| {
+        rustix::fs::access(directory.join("cgroup.procs"), rustix::fs::Access::WRITE_OK).is_ok()
+            && rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK).is_ok()
+    });
+    Ok(match writable {
+        true => Place::Own(path),
+        false => Place::Nowhere("no cgroup was delegated to this user".to_owned()),
     })
 }
 
@@ -89,16 +127,16 @@ pub fn from_request(
 #[derive(Debug, thiserror::Error)]
 pub enum BadBundle {
     /// There is no configuration to read.
-    #[error("read {path}")]
+    #[error("cannot use the bundle {}", path.display())]
     Read {
-        /// The file.
+        /// The bundle.
         path: PathBuf,
         /// Why.
         #[source]
         cause: sys::SyscallError,
     },
     /// It is not a configuration.
-    #[error("{path}")]
+    #[error("cannot use {}", path.display())]
     Load {
         /// The file.
         path: PathBuf,
@@ -131,32 +169,43 @@ impl Explain for BadBundle {
 /// # Errors
 /// [`BadBundle`] and what is wrong with the paths.
 pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<Prepared, BoxedExplain> {
+    let facts = HostFacts::read().map_err(boxed)?;
     let bundle = host::canonical("--bundle", &request.directory)?;
     let path = bundle.join("config.json");
     let bytes = std::fs::read(&path).map_err(|error| {
         let cause = sys::SyscallError::new("open", path.display().to_string(), error);
-        boxed(BadBundle::Read { path: path.clone(), cause })
+        boxed(BadBundle::Read { path: bundle.clone(), cause })
     })?;
     let spec: Spec =
         spec::load(&bytes).map_err(|cause| boxed(BadBundle::Load { path: path.clone(), cause }))?;
-    let root = bundle.join(Path::new(&spec.root.path));
     let mut streams = request.streams.clone();
     streams.tty = spec.process.terminal;
     let random = random_id();
+    let id = request.name.as_ref().map_or(random.as_str(), ContainerName::as_str);
+    let cgroup = match spec.linux.cgroups_path.as_str() {
+        "" => place(id, &facts)?,
+        path => Place::Mount(CgroupPath::parse(path).map_err(boxed)?),
+    };
     Ok(Prepared {
         launch: Launch {
-            id: request.name.as_ref().map_or(random.as_str(), ContainerName::as_str).to_owned(),
-            root: Root::Directory { path: root },
-            root_is_idmapped: false,
-            files: Vec::new(),
-            stdio: stdio(streams.tty, size),
+            id: ContainerId::parse(id).map_err(boxed)?,
+            root: Root::Directory { path: bundle.join(&spec.root.path) },
+            spec: spec::validate(spec).map_err(boxed)?,
             bundle,
+            idmap_root: false,
+            files: Vec::new(),
+            make_cwd: false,
+            stdio: stdio(streams.tty, size),
+            cgroup,
             init: request.init,
-            spec,
+            die_with_parent: true,
+            keep_keyring: false,
+            preserve_fds: 0,
         },
+        facts,
         streams,
         remarks: Vec::new(),
-        no_own_ids: None,
+        details: Vec::new(),
         claim: None,
     })
 }

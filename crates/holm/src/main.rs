@@ -1,1 +1,9 @@
-fn main() {}
+//! `holm`: see the library of the same name.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    holm::main(std::env::args_os().skip(1).collect())
+}

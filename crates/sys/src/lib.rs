@@ -27,6 +27,8 @@ pub mod resolve;
 pub mod below;
 #[cfg(feature = "std")]
 pub mod lock;
+#[cfg(feature = "std")]
+pub mod probe;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;

@@ -113,7 +113,10 @@ pub(crate) fn key_value(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The words people use for yes and no (Go's `strconv.ParseBool`, which docker reads them with).
-pub(crate) fn parse_bool(text: &str) -> Result<bool, Problem> {
+///
+/// # Errors
+/// For any other word.
+pub fn parse_bool(text: &str) -> Result<bool, Problem> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

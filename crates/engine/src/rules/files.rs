@@ -5,8 +5,8 @@ use std::path::Path;
 use super::Facts;
 use crate::flags::mount::Mount;
 use crate::flags::network::Network;
-use crate::prepared::File;
 use crate::request::RunRequest;
+use runtime::File;
 
 /// The three files, except where a mount that was asked for has its own.
 pub(super) fn files(request: &RunRequest, facts: &Facts) -> Vec<File> {

@@ -10,9 +10,9 @@ use report::{Explain, Hint, Kind};
 use spec::{CapabilitySet, Spec};
 
 use crate::ids::Maps;
-use crate::prepared::{File, Root, Upper};
 use crate::request::{Changes, RunRequest};
 use crate::users::Identity;
+use runtime::{File, Root, Upper};
 
 mod capabilities;
 mod devices;
@@ -130,6 +130,8 @@ impl Explain for Refused {
 }
 
 pub use devices::Node;
+pub use security::document;
+pub(crate) use security::machine;
 
 /// The configuration that `request` means on a host like `facts`.
 ///

@@ -118,7 +118,7 @@ pub(super) fn security(
 }
 
 /// The architecture of this program, which is that of the container's first one.
-fn machine() -> seccomp::Arch {
+pub(crate) fn machine() -> seccomp::Arch {
     match cfg!(target_arch = "aarch64") {
         true => seccomp::Arch::Aarch64,
         false => seccomp::Arch::X86_64,
@@ -126,7 +126,7 @@ fn machine() -> seccomp::Arch {
 }
 
 /// A profile as the configuration states it.
-fn document(profile: &seccomp::Profile) -> spec::Seccomp {
+pub fn document(profile: &seccomp::Profile) -> spec::Seccomp {
     let (default_action, default_errno_ret) = action(profile.default_action);
     let rule = |rule: &seccomp::Rule| {
         let (action, errno_ret) = action(rule.action);

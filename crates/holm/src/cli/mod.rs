@@ -1,0 +1,103 @@
+//! The command line: flags, help, completions and manual pages come from here.
+//!
+//! [`subcommand`] builds one part, which is all that a run of the program needs; [`command`] the whole, for
+//! what is generated.
+
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
+
+pub mod flags;
+pub mod run;
+
+/// The subcommands, in the order of the help.
+pub const NAMES: [&str; 4] = ["run", "doctor", "completions", "version"];
+
+/// The exit status for a command line that is wrong, as docker has it.
+pub const USAGE_STATUS: u8 = 125;
+
+/// One subcommand.
+pub fn subcommand(name: &str) -> Option<Command> {
+    let command = match name {
+        "run" => run::command(),
+        "doctor" => Command::new("doctor")
+            .about("Tell what this host offers for containers, what is missing, and what to do")
+            .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the table as JSON")),
+        "completions" => Command::new("completions").about("Print completions for a shell").arg(
+            Arg::new("shell")
+                .required(true)
+                .value_name("SHELL")
+                .value_parser(["bash", "elvish", "fish", "powershell", "zsh"])
+                .help("The shell"),
+        ),
+        "version" => Command::new("version").about("Print the version"),
+        _ => return None,
+    };
+    Some(command)
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    let debug = Arg::new("debug")
+        .long("debug")
+        .short('D')
+        .action(ArgAction::SetTrue)
+        .help("Also say what only somebody who looks for a reason wants to know");
+    Command::new("holm")
+        .about("Containers without a daemon")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arg(debug)
+        .subcommands(NAMES.iter().filter_map(|name| subcommand(name)))
+        .after_help(
+            "Example:\n  holm run --rootfs / -it -- sh     the machine's own programs, in a container of their own\n\n\
+             `holm help COMMAND` tells more.",
+        )
+}
+
+/// Prints what was wrong with a command line in our own form, and help where it was asked for.
+pub fn report_usage(error: &clap::Error, subcommand: &str) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        crate::print(&error.render().to_string());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(list)) => list.first().cloned(),
+        _ => None,
+    };
+    let invalid = context(ContextKind::InvalidArg).unwrap_or_default();
+    let hint = match (later(&invalid), context(ContextKind::SuggestedArg)) {
+        (Some(later), _) => later.to_owned(),
+        (None, Some(similar)) => format!("did you mean `{similar}`?"),
+        (None, None) => match context(ContextKind::ValidValue) {
+            Some(_) => text.lines().nth(1).unwrap_or_default().trim().trim_matches(['[', ']']).to_owned(),
+            None => format!("`holm {subcommand} --help` lists the flags"),
+        },
+    };
+    eprint!("error: {message}\n  hint:  {hint}\n");
+    ExitCode::from(USAGE_STATUS)
+}
+
+/// What to say about flags that docker and podman have and holm has not.
+fn later(flag: &str) -> Option<&'static str> {
+    let flag = flag.split(['=', ' ']).next().unwrap_or_default();
+    match flag {
+        "-d" | "--detach" => Some("a container runs in the foreground; put `&` behind the command"),
+        "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
+            Some("containers have no network of their own making; --network host or ns:PATH gives them one")
+        }
+        "--restart" => {
+            Some("a container runs in the foreground; let a supervisor such as systemd start it again")
+        }
+        "--entrypoint" => {
+            Some("there is no image and so no entry point: the program stands behind the flags")
+        }
+        "--pull" | "--platform" => Some("there are no images: --rootfs names a directory"),
+        "--gpus" => Some("give the devices with --device"),
+        _ => None,
+    }
+}

@@ -1,0 +1,378 @@
+//! The flags of `holm run`, and what they are as a request.
+//!
+//! [`command`] lists them by subject; [`request`] reads them. A flag's help is one line here, what its value
+//! may be is in `engine::flags`.
+
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+use engine::flags::env::{EnvEntry, parse_env_file};
+use engine::flags::mount::Mount;
+use engine::flags::tmpfs::Tmpfs;
+use engine::flags::volume::Volume;
+use engine::flags::{Problem, Value, parse_all, parse_bool, parse_flag};
+use engine::prepare::BundleRequest;
+use engine::request::{Changes, Conflict, Limits, Rootfs, RunFlags, RunRequest, Streams};
+use report::{BoxedExplain, Explain, Hint, Kind};
+
+use super::flags::{many, one, signed, switch};
+
+/// What `holm run` was asked for.
+#[derive(Debug)]
+pub enum Request {
+    /// `--rootfs DIR`
+    Rootfs(Box<RunRequest>),
+    /// `--bundle DIR`
+    Bundle(BundleRequest),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  holm run --rootfs / -it -- bash
+      a shell of this machine in a container; what it changes is gone afterwards
+  holm run --rootfs / --memory 256m --cpus 0.5 --pids-limit 100 -- make -j4
+      with limits
+  holm run --rootfs / -v .:/src -w /src --network none -- cargo test
+      in the current directory, without a network
+  holm run --rootfs /srv/debian --keep-changes /srv/changes -u www-data -- ./serve
+      another root directory, as one of its users, with the changes kept
+  holm run --rootfs / --show-plan -- true
+      every step of the launch with its reason
+  holm run --bundle /srv/bundle
+      an OCI bundle
+
+Exit status: that of the program; 128+N when signal N ended it; 127 when the program is not there, 126 when it
+cannot be executed, 125 when anything else went wrong before.";
+
+/// The definition.
+pub fn command() -> Command {
+    Command::new("run")
+        .about("Run a program in a container of its own")
+        .override_usage(
+            "holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
+        )
+        .after_help(EXAMPLES)
+        .args_override_self(true)
+        .next_help_heading("Root")
+        .args([
+            one(
+                "rootfs",
+                "DIR",
+                "Use this directory as root; changes go to a layer in memory and are gone at the end",
+            ),
+            one("bundle", "DIR", "Run the OCI bundle in this directory"),
+            one("keep-changes", "DIR", "Keep the changes to the root in this directory"),
+            switch("rootfs-write", "Let the container change the root directory itself"),
+            switch("read-only", "Make the root read-only; /tmp, /run and /dev stay writable"),
+        ])
+        .next_help_heading("Program")
+        .args([
+            many("env", "NAME[=VALUE]", "Set a variable; without a value take the caller's").short('e'),
+            many("env-file", "FILE", "Set the variables in a file of NAME=VALUE lines"),
+            one("workdir", "DIR", "Start the program in this directory of the container").short('w'),
+            one("user", "USER[:GROUP]", "Run as this user, by name or number").short('u'),
+            many("group-add", "GROUP", "Add a supplementary group"),
+            switch("tty", "Give the program a terminal of its own").short('t'),
+            switch("interactive", "Connect the standard input").short('i'),
+            one("detach-keys", "KEYS", "The keys that leave the terminal [default: ctrl-p,ctrl-q]"),
+            switch("init", "Run the program under an init that reaps processes and passes signals on"),
+            one("stop-signal", "SIGNAL", "The signal that asks the program to end; kept as an annotation"),
+            many("ulimit", "NAME=SOFT[:HARD]", "Limit a resource of each process"),
+            signed(
+                "oom-score-adj",
+                "NUMBER",
+                "Be killed earlier (up to 1000) or later (down to -1000) when memory is short",
+            ),
+        ])
+        .next_help_heading("Identity")
+        .args([
+            one("name", "NAME", "Name the container"),
+            one("hostname", "NAME", "Set the host name inside").short('h'),
+            many("label", "KEY=VALUE", "Attach a label").short('l'),
+            many("annotation", "KEY=VALUE", "Attach an annotation of the OCI configuration"),
+            switch("rm", "Accepted for habit's sake: nothing of the container is kept at its end"),
+        ])
+        .next_help_heading("Files")
+        .args([
+            many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
+                .short('v'),
+            many("mount", "FIELDS", "The same in long form: type=bind|tmpfs,source=…,target=…,…"),
+            many("tmpfs", "DST[:OPTIONS]", "Mount a file system in memory"),
+            one("shm-size", "SIZE", "The size of /dev/shm [default: 64m]"),
+            many("device", "HOST[:DST][:rwm]", "Let the container use a device"),
+        ])
+        .next_help_heading("Namespaces")
+        .args([
+            one("network", "MODE", "none (default: only loopback), host or ns:PATH").visible_alias("net"),
+            one(
+                "userns",
+                "MODE",
+                "auto (default: ids of its own), host, keep-id, ns:PATH or CONTAINER:HOST:SIZE[,…]",
+            ),
+            one("pid", "MODE", "private (default), host or ns:PATH"),
+            one("ipc", "MODE", "private (default), host, none or ns:PATH"),
+            one("uts", "MODE", "private (default), host or ns:PATH"),
+            one("cgroupns", "MODE", "private (default), host or ns:PATH"),
+            many("time-offset", "[CLOCK=]TIME", "Shift the monotonic and boot-time clocks")
+                .allow_hyphen_values(true),
+            many("sysctl", "KEY=VALUE", "Set a kernel parameter of the container's namespaces"),
+        ])
+        .next_help_heading("Security")
+        .args([
+            many("cap-add", "CAP", "Add a capability, or ALL"),
+            many("cap-drop", "CAP", "Drop a capability, or ALL"),
+            switch("privileged", "Give the container all of the host's powers and devices"),
+            many(
+                "security-opt",
+                "OPTION",
+                "seccomp=…, no-new-privileges, label=…, apparmor=…, systempaths=unconfined, mask=…, unmask=…",
+            ),
+        ])
+        .next_help_heading("Limits")
+        .args([
+            one("memory", "SIZE", "The most memory").short('m'),
+            signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
+            one("memory-reservation", "SIZE", "Memory that is taken back last"),
+            one("cpus", "NUMBER", "Processor time, in processors: 1.5"),
+            one("cpu-shares", "NUMBER", "The share of processor time when it is short; 1024 is usual")
+                .short('c'),
+            one("cpu-weight", "NUMBER", "The same on the scale of cgroup v2; 100 is usual"),
+            one("cpuset-cpus", "LIST", "The processors to run on: 0-3,8"),
+            one("cpuset-mems", "LIST", "The memory nodes to use"),
+            signed("pids-limit", "NUMBER", "The most processes; -1 for no limit"),
+            one("blkio-weight", "NUMBER", "The share of disk time, 10 to 1000"),
+            many("blkio-weight-device", "DEVICE:WEIGHT", "The same for one device"),
+            many("device-read-bps", "DEVICE:RATE", "The most bytes read in a second"),
+            many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
+            many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
+            many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
+        ])
+        .next_help_heading("Other")
+        .args([
+            switch("show-plan", "Print every step of the launch with its reason instead of running it"),
+            Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help"),
+        ])
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("command")
+                .value_name("PROGRAM")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .help("The program and its arguments"),
+        )
+}
+
+/// Whether `--show-plan` was given.
+///
+/// # Errors
+/// A value that is neither true nor false.
+pub fn show_plan(matches: &ArgMatches) -> Result<bool, BoxedExplain> {
+    on(matches, "show-plan", "--show-plan")
+}
+
+/// Reads the flags.
+///
+/// # Errors
+/// The first flag that is wrong, or does not fit the others.
+pub fn request(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
+    let directory = |name| matches.get_one::<String>(name).map(PathBuf::from);
+    match (directory("rootfs"), directory("bundle")) {
+        (Some(_), Some(_)) => refuse("`--rootfs` and `--bundle` contradict each other", "give one of them"),
+        (None, None) => refuse(
+            "no root directory: neither `--rootfs` nor `--bundle` is given",
+            "holm run --rootfs / -- PROGRAM runs a program of this machine",
+        ),
+        (None, Some(directory)) => bundle(matches, directory).map(Request::Bundle),
+        (Some(directory), None) => {
+            let request = rootfs(matches, directory)?.check().map_err(boxed)?;
+            Ok(Request::Rootfs(Box::new(request)))
+        }
+    }
+}
+
+/// A bundle's configuration decides everything but these flags.
+fn bundle(matches: &ArgMatches, directory: PathBuf) -> Result<BundleRequest, BoxedExplain> {
+    const ALLOWED: [&str; 7] = ["bundle", "name", "interactive", "detach-keys", "rm", "init", "show-plan"];
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    if given("command") {
+        return refuse(
+            "`--bundle` and a program contradict each other",
+            "the bundle's config.json names the program",
+        );
+    }
+    if let Some(other) = matches.ids().find(|id| given(id.as_str()) && !ALLOWED.contains(&id.as_str())) {
+        return refuse(
+            format!("`--bundle` and `--{other}` contradict each other"),
+            "the bundle's config.json decides that",
+        );
+    }
+    Ok(BundleRequest {
+        directory,
+        name: optional(matches, "name", "--name")?,
+        streams: streams(matches)?,
+        init: on(matches, "init", "--init")?,
+    })
+}
+
+fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExplain> {
+    let changes =
+        match (matches.get_one::<String>("keep-changes"), on(matches, "rootfs-write", "--rootfs-write")?) {
+            (Some(_), true) => {
+                return refuse(
+                    "`--keep-changes` and `--rootfs-write` contradict each other",
+                    "give one of them",
+                );
+            }
+            (Some(kept), false) => Changes::Keep(kept.into()),
+            (None, true) => Changes::WriteThrough,
+            (None, false) => Changes::Discard,
+        };
+    // Every value is read in the end: `--rm=nonsense` is wrong although nothing depends on it.
+    on(matches, "rm", "--rm")?;
+    Ok(RunFlags {
+        name: optional(matches, "name", "--name")?,
+        rootfs: Rootfs { directory, changes },
+        args: texts(matches, "command"),
+        streams: streams(matches)?,
+        env: env(matches)?,
+        workdir: optional(matches, "workdir", "--workdir")?,
+        user: optional(matches, "user", "--user")?,
+        group_add: several(matches, "group-add", "--group-add")?,
+        hostname: optional(matches, "hostname", "--hostname")?,
+        init: on(matches, "init", "--init")?,
+        stop_signal: optional(matches, "stop-signal", "--stop-signal")?,
+        mounts: mounts(matches)?,
+        read_only: on(matches, "read-only", "--read-only")?,
+        shm_size: optional(matches, "shm-size", "--shm-size")?,
+        cap_add: several(matches, "cap-add", "--cap-add")?,
+        cap_drop: several(matches, "cap-drop", "--cap-drop")?,
+        privileged: on(matches, "privileged", "--privileged")?,
+        security_opt: several(matches, "security-opt", "--security-opt")?,
+        devices: several(matches, "device", "--device")?,
+        ulimits: several(matches, "ulimit", "--ulimit")?,
+        sysctls: several(matches, "sysctl", "--sysctl")?,
+        oom_score_adj: optional(matches, "oom-score-adj", "--oom-score-adj")?,
+        limits: limits(matches)?,
+        pid: optional(matches, "pid", "--pid")?.unwrap_or_default(),
+        ipc: optional(matches, "ipc", "--ipc")?.unwrap_or_default(),
+        uts: optional(matches, "uts", "--uts")?.unwrap_or_default(),
+        cgroupns: optional(matches, "cgroupns", "--cgroupns")?.unwrap_or_default(),
+        network: optional(matches, "network", "--network")?.unwrap_or_default(),
+        userns: optional(matches, "userns", "--userns")?.unwrap_or_default(),
+        time_offsets: several(matches, "time-offset", "--time-offset")?,
+        labels: several(matches, "label", "--label")?,
+        annotations: several(matches, "annotation", "--annotation")?,
+    })
+}
+
+fn limits(matches: &ArgMatches) -> Result<Limits, BoxedExplain> {
+    Ok(Limits {
+        memory: optional(matches, "memory", "--memory")?,
+        memory_swap: optional(matches, "memory-swap", "--memory-swap")?,
+        memory_reservation: optional(matches, "memory-reservation", "--memory-reservation")?,
+        cpus: optional(matches, "cpus", "--cpus")?,
+        cpu_shares: optional(matches, "cpu-shares", "--cpu-shares")?,
+        cpu_weight: optional(matches, "cpu-weight", "--cpu-weight")?,
+        cpuset_cpus: optional(matches, "cpuset-cpus", "--cpuset-cpus")?,
+        cpuset_mems: optional(matches, "cpuset-mems", "--cpuset-mems")?,
+        pids: optional(matches, "pids-limit", "--pids-limit")?,
+        blkio_weight: optional(matches, "blkio-weight", "--blkio-weight")?,
+        blkio_weight_device: several(matches, "blkio-weight-device", "--blkio-weight-device")?,
+        device_read_bps: several(matches, "device-read-bps", "--device-read-bps")?,
+        device_write_bps: several(matches, "device-write-bps", "--device-write-bps")?,
+        device_read_iops: several(matches, "device-read-iops", "--device-read-iops")?,
+        device_write_iops: several(matches, "device-write-iops", "--device-write-iops")?,
+    })
+}
+
+fn streams(matches: &ArgMatches) -> Result<Streams, BoxedExplain> {
+    Ok(Streams {
+        tty: on(matches, "tty", "--tty")?,
+        interactive: on(matches, "interactive", "--interactive")?,
+        detach_keys: optional(matches, "detach-keys", "--detach-keys")?.unwrap_or_default(),
+    })
+}
+
+/// The files first: a variable given by itself is the more deliberate one.
+fn env(matches: &ArgMatches) -> Result<Vec<EnvEntry>, BoxedExplain> {
+    let mut entries = Vec::new();
+    for file in texts(matches, "env-file") {
+        let wrong = |line, problem| boxed(BadEnvFile { file: file.clone(), line, problem });
+        let text = engine::host::read_limited(file.as_ref(), 16 << 20)
+            .map_err(|error| wrong(0, Problem::from(sys_words(&error))))?;
+        entries.extend(parse_env_file(&text).map_err(|(line, problem)| wrong(line, problem))?);
+    }
+    entries.extend(several(matches, "env", "--env")?);
+    Ok(entries)
+}
+
+fn sys_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// An `--env-file` that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("--env-file {file}{}: {problem}", if *line > 0 { format!(", line {line}") } else { String::new() })]
+struct BadEnvFile {
+    file: String,
+    line: usize,
+    problem: Problem,
+}
+
+impl Explain for BadEnvFile {
+    fn kind(&self) -> Kind {
+        Kind::InvalidInput
+    }
+    fn hint(&self) -> Option<Hint> {
+        Some(Hint::new("expected lines of the form NAME=VALUE; those that begin with # are skipped"))
+    }
+}
+
+/// `--volume`, `--mount` and `--tmpfs`, in the order they were given.
+fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
+    let mut list: Vec<(usize, Mount)> = Vec::new();
+    let places = |id| matches.indices_of(id).into_iter().flatten();
+    let volumes: Vec<Volume> = several(matches, "volume", "--volume")?;
+    list.extend(places("volume").zip(volumes.into_iter().map(|volume| Mount::Bind(volume.0))));
+    let mounts: Vec<Mount> = several(matches, "mount", "--mount")?;
+    list.extend(places("mount").zip(mounts));
+    let tmpfs: Vec<Tmpfs> = several(matches, "tmpfs", "--tmpfs")?;
+    list.extend(places("tmpfs").zip(tmpfs.into_iter().map(Mount::Tmpfs)));
+    list.sort_by_key(|(place, _)| *place);
+    Ok(list.into_iter().map(|(_, mount)| mount).collect())
+}
+
+fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
+    matches.get_many::<String>(id).into_iter().flatten().cloned().collect()
+}
+
+fn optional<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Option<T>, BoxedExplain> {
+    matches.get_one::<String>(id).map(|text| parse_flag(flag, text)).transpose().map_err(boxed)
+}
+
+fn several<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Vec<T>, BoxedExplain> {
+    parse_all(flag, &texts(matches, id)).map_err(boxed)
+}
+
+fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedExplain> {
+    let Some(text) = matches.get_one::<String>(id) else { return Ok(false) };
+    match parse_bool(text) {
+        Ok(on) => Ok(on),
+        Err(problem) => {
+            refuse(format!("{flag} `{text}`: {problem}"), "leave the value out, or give true or false")
+        }
+    }
+}
+
+fn refuse<T>(problem: impl Into<String>, advice: &'static str) -> Result<T, BoxedExplain> {
+    Err(boxed(Conflict { problem: problem.into(), advice }))
+}
+
+fn boxed(error: impl Explain + Send + Sync + 'static) -> BoxedExplain {
+    Box::new(error)
+}

@@ -1,0 +1,6 @@
+//! A file for each subcommand.
+
+pub mod completions;
+pub mod doctor;
+pub mod run;
+pub mod version;
