@@ -157,7 +157,7 @@ fn name_of(entry: &Entry) -> &str {
 /// Where the container's cgroup goes: below the host's root for root, below one's own where that was
 /// delegated (systemd does so for users on v2), and nowhere else.
 fn place(id: &str, facts: &HostFacts) -> Result<Place, BoxedExplain> {
-    let path = CgroupPath::parse(&format!("holm/{id}")).map_err(boxed)?;
+    let path = CgroupPath::parse(&format!("holm-{id}")).map_err(boxed)?;
     if facts.uid == 0 {
         return Ok(Place::Mount(path));
     }
