@@ -44,7 +44,7 @@ pub fn play(image: Image, control: Fd) -> ! {
 }
 
 /// Tells the engine where and why the program ended, and ends the process.
-fn end(control: Fd, step: u32, op: u32, errno: Errno) -> ! {
+pub fn end(control: Fd, step: u32, op: u32, errno: Errno) -> ! {
     let failed = Message::Failed { step, op, errno };
     let _ = raw::write(control, &failed.to_bytes());
     raw::exit(FAILED)

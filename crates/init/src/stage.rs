@@ -53,7 +53,7 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     };
     match Image::map(Fd(file as i32), offset, len) {
         Ok(image) => player::play(image, Fd(control as i32)),
-        Err(_) => exit(NOT_FOR_PEOPLE),
+        Err(errno) => player::end(Fd(control as i32), 0, 0, errno),
     }
 }
 

@@ -7,6 +7,7 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -45,7 +46,7 @@ pub struct Spawn<'a> {
     /// A static executable; best in a sealed memfd.
     pub file: BorrowedFd<'a>,
     /// Its one argument, `argv[0]`.
-    pub name: &'a std::ffi::CStr,
+    pub name: CString,
     /// Descriptors that stay open in it, at the numbers they have here. All others are closed by close-on-exec.
     pub keep: &'a [BorrowedFd<'a>],
     /// New namespaces: `CLONE_NEW*`.
@@ -103,6 +104,8 @@ struct Trampoline {
     ambient: bool,
     keep: Vec<Fd>,
     arguments: [usize; 2],
+    /// What the first argument points to.
+    _name: CString,
 }
 
 /// `struct clone_args` of clone3(2), up to `cgroup`.
@@ -129,7 +132,7 @@ struct CloneArgs {
 ///
 /// # Kernel
 /// Linux 5.3; new namespaces need `CAP_SYS_ADMIN`, or `CLONE_NEWUSER` among them.
-pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SyscallError> {
+pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
     const CLONE_VM: u64 = 0x100;
     const CLONE_PIDFD: u64 = 0x1000;
     const CLONE_CHILD_CLEARTID: u64 = 0x0020_0000;
@@ -144,6 +147,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Spawned, SyscallError> {
         ambient: spawn.namespaces & CLONE_NEWUSER != 0,
         keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
         arguments: [spawn.name.as_ptr() as usize, 0],
+        _name: spawn.name,
     });
     let mut pidfd = -1i32;
     let mut args = CloneArgs {

@@ -42,8 +42,8 @@ impl Stage {
         let mut keep = Vec::with_capacity(inherited.len() + 2);
         keep.extend([theirs.as_fd(), file.as_fd()]);
         keep.extend_from_slice(inherited);
-        let spawn = Spawn { file: file.as_fd(), name: &name, keep: &keep, namespaces, cgroup };
-        let spawned = clone::spawn(&spawn)?;
+        let spawn = Spawn { file: file.as_fd(), name, keep: &keep, namespaces, cgroup };
+        let spawned = clone::spawn(spawn)?;
         push_away(spawned.pid);
         Ok((ours, Self { spawned }))
     }

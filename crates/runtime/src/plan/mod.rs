@@ -235,8 +235,8 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let join = cgroup::create_after_spawn(plan, &cgroup);
 
     namespaces::enter(plan, &namespaces, &joined)?;
-    let root = root::attach(plan, root)?;
-    let mut tree = mounts::mount_all(plan, root, &sources, &namespaces)?;
+    let (root, scratch) = root::attach(plan, root)?;
+    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
     devices::make(plan, &mut tree, &namespaces)?;
     mounts::files(plan, &tree)?;
     cgroup::join(plan, &namespaces, join);

@@ -13,6 +13,7 @@ use super::{Act, Builder, CloneTree, PlanError, Ticket};
 /// The root with what is mounted in it so far.
 pub(crate) struct Tree {
     pub(crate) root: Slot,
+    pub(crate) scratch: Scratch,
     /// A procfs of the container's own.
     pub(crate) proc: Option<Slot>,
     /// A fresh tmpfs at /dev.
@@ -23,6 +24,45 @@ pub(crate) struct Tree {
     pub(crate) dev_is_bound: bool,
     /// Mounts that are made read-only when everything in them is made.
     pub(crate) readonly_at_last: Vec<(Slot, String)>,
+}
+
+/// Mounts that parts are copied from. A copy of a detached mount takes Linux 6.15, so they are attached: over the old root and
+/// below the new one, with which they go away at pivot_root.
+pub(crate) struct Scratch {
+    /// For the container's own files.
+    files: Option<Slot>,
+    /// An empty directory, read-only.
+    pub(crate) empty: Option<Slot>,
+}
+
+/// Before the root is attached: what comes after it would lie over it.
+pub(crate) fn scratch(plan: &mut Builder<'_>) -> Scratch {
+    let launch = plan.launch;
+    let locked = raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
+    let mut one = |what: &str, why, data: &[(&str, &str)], attributes| {
+        plan.stage(what, why);
+        let out = plan.ops.slot();
+        let data: Vec<_> =
+            data.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        filesystem(plan, "tmpfs", &data, attributes, out);
+        let name = plan.ops.text("/");
+        plan.push(Op::MoveMount { from: out, to: Slot::CWD, name });
+        out
+    };
+    let files = (!launch.files.is_empty()).then(|| {
+        one(
+            "make room in memory for the container's own files",
+            "the root's files stay as they are",
+            &[("mode", "0755")],
+            locked,
+        )
+    });
+    let masks = !launch.spec.linux.masked_paths.is_empty();
+    let empty = masks.then(|| {
+        let data = [("mode", "0555"), ("nr_inodes", "1")];
+        one("make an empty directory in memory", "it hides others", &data, locked | raw::MOUNT_ATTR_RDONLY)
+    });
+    Scratch { files, empty }
 }
 
 /// A bind mount's source that the engine has prepared.
@@ -109,11 +149,19 @@ fn may_be_mapped(plan: &Builder<'_>, namespaces: &Namespaces, mount: &Mount) -> 
 pub(crate) fn mount_all(
     plan: &mut Builder<'_>,
     root: Slot,
+    scratch: Scratch,
     sources: &[Source],
     namespaces: &Namespaces,
 ) -> Result<Tree, PlanError> {
-    let mut tree =
-        Tree { root, proc: None, dev: None, devpts: None, dev_is_bound: false, readonly_at_last: Vec::new() };
+    let mut tree = Tree {
+        root,
+        scratch,
+        proc: None,
+        dev: None,
+        devpts: None,
+        dev_is_bound: false,
+        readonly_at_last: Vec::new(),
+    };
     let launch = plan.launch;
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
         let options = options(mount)?;
@@ -400,17 +448,7 @@ pub(crate) fn set_attributes(plan: &mut Builder<'_>, mount: Slot, set: u64, recu
 /// Files with a content of the caller's making: written to a tmpfs, each mounted over its place.
 pub(crate) fn files(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError> {
     let launch = plan.launch;
-    if launch.files.is_empty() {
-        return Ok(());
-    }
-    plan.stage("write the container's own files", "to memory; the root's files stay as they are");
-    let all = plan.ops.slot();
-    let mode = [("mode".to_owned(), Some("0755".to_owned()))];
-    let attributes = raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
-    filesystem(plan, "tmpfs", &mode, attributes, all);
-    // A copy of a detached mount takes Linux 6.15; over `/` this one goes away with the old root.
-    let over = plan.ops.text("/");
-    plan.push(Op::MoveMount { from: all, to: Slot::CWD, name: over });
+    let Some(all) = tree.scratch.files else { return Ok(()) };
     for (index, file) in launch.files.iter().enumerate() {
         plan.stage(
             format!("mount a file on {}", file.destination.display()),

@@ -92,15 +92,7 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
             "they tell about the host, or change it",
         );
         let null = null(plan, tree);
-        let empty = plan.ops.slot();
-        let data =
-            [("mode".to_owned(), Some("0555".to_owned())), ("nr_inodes".to_owned(), Some("1".to_owned()))];
-        let attributes =
-            raw::MOUNT_ATTR_RDONLY | raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
-        mounts::filesystem(plan, "tmpfs", &data, attributes, empty);
-        // A copy of a detached mount takes Linux 6.15; over `/` this one goes away with the old root.
-        let name = plan.ops.text("/");
-        plan.push(Op::MoveMount { from: empty, to: Slot::CWD, name });
+        let empty = tree.scratch.empty.unwrap_or(Slot::NONE);
         for path in &linux.masked_paths {
             let path = plan.ops.text(path);
             plan.push(Op::Mask { root: tree.root, path, null, empty });

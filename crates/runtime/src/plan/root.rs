@@ -6,7 +6,7 @@ use init::ops::{Op, Slot};
 use spec::Propagation;
 use sys::raw;
 
-use super::mounts::Tree;
+use super::mounts::{self, Scratch, Tree};
 use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
 use crate::inputs::{Root, Upper};
@@ -128,7 +128,7 @@ fn mapped(idmap: Option<Produced>) -> &'static str {
 }
 
 /// Cuts the stage's mounts off from the host's, and attaches the root.
-pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<Slot, PlanError> {
+pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot, Scratch), PlanError> {
     let propagation = plan.launch.spec.linux.rootfs_propagation;
     plan.stage("cut the mounts off from the host's", "what is mounted here must not show there");
     let flags = propagation.map_or(raw::MS_SLAVE, Propagation::flag);
@@ -138,6 +138,7 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<Slot,
         plan.push(Op::PropagateAll { flags: raw::MS_PRIVATE });
     }
     plan.push(Op::SetUmask { mask: 0 });
+    let scratch = mounts::scratch(plan);
     let root = match prepared {
         Prepared::Inherited(slot) => slot,
         Prepared::Passed(ticket, slot) => {
@@ -149,7 +150,7 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<Slot,
     plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
     let name = plan.ops.text("/");
     plan.push(Op::MoveMount { from: root, to: Slot::CWD, name });
-    Ok(root)
+    Ok((root, scratch))
 }
 
 fn by_stage(plan: &mut Builder<'_>) -> Slot {
