@@ -18,6 +18,8 @@ fn facts() -> Facts {
         hosts: "127.0.0.1 localhost host\n".to_owned(),
         resolv_conf: "# by hand\nnameserver 127.0.0.53\nnameserver 192.0.2.1\n".to_owned(),
         kernel: (6, 18),
+        device_rules: true,
+        ipc_mounts: vec!["/dev/mqueue", "/dev/shm"],
         caller_capabilities: CapabilitySet::ALL,
         ..Facts::default()
     }
