@@ -212,6 +212,8 @@ fn signalled(flags: &[&str], script: &str, signal: rustix::process::Signal) -> (
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
+    // A shell handles signals until it has become the program.
+    std::thread::sleep(Duration::from_millis(200));
     let start = Instant::now();
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), signal).unwrap();
     (child.wait().unwrap().code(), start.elapsed())
@@ -366,6 +368,7 @@ fn an_ordinary_user_has_containers_too() {
             "run",
             "--rootfs",
             "/",
+            "--rootfs-write",
             "--",
             "sh",
             "-c",

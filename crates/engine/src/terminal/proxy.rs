@@ -3,6 +3,8 @@
 //! The first process of a pid namespace is shielded from signals it does not handle (pid_namespaces(7)): Ctrl-C
 //! on `sleep` would do nothing. [`reaction`] ends it then, as the signal would have ended any other process.
 
+use std::time::Duration;
+
 use spec::Signal;
 
 /// Signals that somebody sends to us and means the container: all that end or inform a program. Those that the
@@ -54,10 +56,20 @@ impl SignalState {
     /// Looks at a process.
     pub fn read(pid: u32) -> Self {
         let file = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        // Before and after, because a wait may begin or end in between.
-        let before = file("syscall");
-        let status = file("status");
-        Self::parse(&status, &[&before, &file("syscall")])
+        let mut tries = 0;
+        loop {
+            // Before and after, because a wait may begin or end in between.
+            let before = file("syscall");
+            let status = file("status");
+            let after = file("syscall");
+            // In the middle of execve nobody may look; it is over soon.
+            tries += 1;
+            if (before.is_empty() || after.is_empty()) && !status.is_empty() && tries < 20 {
+                std::thread::sleep(Duration::from_millis(1));
+                continue;
+            }
+            return Self::parse(&status, &[&before, &after]);
+        }
     }
 
     /// Reads the text of `/proc/PID/status`, and those of `/proc/PID/syscall`. Lines of the former that are missing mean
