@@ -27,7 +27,7 @@ pub struct Session<'a> {
     pub console: Option<OwnedFd>,
     /// What [`Wiring::restore`](super::Wiring::restore) returned.
     pub channels: Vec<Channel>,
-    /// Signals caught since before the launch, of [`caught`].
+    /// Signals caught since before the launch, of [`Session::caught`].
     pub signals: &'a Signals,
     /// What was asked for.
     pub streams: &'a Streams,
