@@ -220,10 +220,14 @@ impl Player {
                 raw::close(file).and(outcome)
             }
 
-            Op::PivotRoot { root } => {
+            Op::PivotRoot { root, above } => {
                 raw::fchdir(self.fd(root)?)?;
                 raw::pivot_root_here()?;
                 // The old root now lies over the new one, and "." is the old one (pivot_root(2), "pivot_root(".", ".")").
+                // umount2(2) takes the topmost mount, so what lies on the old root goes before it.
+                for _ in 0..above {
+                    raw::detach_mount(c".")?;
+                }
                 raw::detach_mount(c".")
             }
             Op::ChangeDirectory { path } => self.change_directory(path),
