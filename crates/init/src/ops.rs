@@ -213,8 +213,8 @@ ops! {
     WriteBelow = 25 "write" { root: Slot, path: Text, bytes: Blob }
     /// Writes to a file in this process's own directory of a procfs.
     WriteOwn = 26 "write" { proc: Slot, name: Text, bytes: Blob }
-    /// Makes a directory the root and lets go of the old root.
-    PivotRoot = 27 "pivot_root" { root: Slot }
+    /// Makes a directory the root and lets go of the old root, with the `above` mounts that lie on it.
+    PivotRoot = 27 "pivot_root" { root: Slot, above: u32 }
     /// Changes to a directory of the new root and makes sure that it is in there.
     ChangeDirectory = 28 "chdir" { path: Text }
     /// Sets the host name.

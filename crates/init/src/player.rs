@@ -220,11 +220,19 @@ impl Player {
                 raw::close(file).and(outcome)
             }
 
-            Op::PivotRoot { root } => {
+            Op::PivotRoot { root, above } => {
                 raw::fchdir(self.fd(root)?)?;
                 raw::pivot_root_here()?;
                 // The old root now lies over the new one, and "." is the old one (pivot_root(2), "pivot_root(".", ".")").
-                raw::detach_mount(c".")
+                // umount2(2) takes the topmost mount, so what lies on the old root goes before it.
+                for _ in 0..above {
+                    raw::detach_mount(c".")?;
+                }
+                raw::detach_mount(c".")?;
+                // Whatever the program says: nothing of the host may lie over the root. `/..` is the topmost mount there; kernels
+                // before 5.8 do not tell which it is.
+                let (root, topmost) = (raw::status(self.fd(root)?, c"")?, raw::status(Fd::CWD, c"/..")?);
+                if root.mount_id == topmost.mount_id { Ok(()) } else { Err(Errno::BUSY) }
             }
             Op::ChangeDirectory { path } => self.change_directory(path),
 

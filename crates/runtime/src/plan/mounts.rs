@@ -35,6 +35,8 @@ pub(crate) struct Scratch {
     files: Option<Slot>,
     /// An empty directory, read-only.
     pub(crate) empty: Option<Slot>,
+    /// How many mounts lie over the old root.
+    pub(crate) above: u32,
 }
 
 /// Before the root is attached: what comes after it would lie over it.
@@ -64,7 +66,8 @@ pub(crate) fn scratch(plan: &mut Builder<'_>) -> Scratch {
         let data = [("mode", "0555"), ("nr_inodes", "1")];
         one("make an empty directory in memory", "it hides others", &data, locked | raw::MOUNT_ATTR_RDONLY)
     });
-    Scratch { files, empty }
+    let above = u32::from(files.is_some()) + u32::from(empty.is_some());
+    Scratch { files, empty, above }
 }
 
 /// A bind mount's source that the engine has prepared.

@@ -144,7 +144,7 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
         plan.push(Op::PropagateAll { flags: raw::MS_PRIVATE });
     }
     plan.push(Op::SetUmask { mask: 0 });
-    let scratch = mounts::scratch(plan);
+    let mut scratch = mounts::scratch(plan);
     let root = match prepared {
         Prepared::Inherited(slot) => slot,
         Prepared::Passed(ticket, slot) => {
@@ -153,9 +153,11 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
         }
         Prepared::Later | Prepared::ByStage => {
             if let Root::Assembled { from, entries, size_bytes } = plan.launch.root.clone() {
+                // The layers lie over the old root as well.
+                scratch.above += 1;
                 return Ok((assembled(plan, &from, &entries, size_bytes), scratch));
             }
-            by_stage(plan)
+            by_stage(plan, &mut scratch)
         }
     };
     plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
@@ -164,7 +166,7 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
     Ok((root, scratch))
 }
 
-fn by_stage(plan: &mut Builder<'_>) -> Slot {
+fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
     match plan.launch.root.clone() {
         Root::Directory { path } => {
             plan.stage(
@@ -183,6 +185,7 @@ fn by_stage(plan: &mut Builder<'_>) -> Slot {
                 Upper::Tmpfs { size_bytes } => {
                     plan.stage("make a layer in memory", "changes go there and away with the container");
                     memory_layer(plan, size_bytes, layers);
+                    scratch.above += 1;
                 }
                 Upper::Directory(dir) => {
                     plan.stage(format!("open the layer in {}", dir.display()), "changes are kept there");
@@ -309,7 +312,7 @@ pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError
     if plan.launch.spec.root.readonly {
         set_readonly(plan, tree.root);
     }
-    plan.push(Op::PivotRoot { root: tree.root });
+    plan.push(Op::PivotRoot { root: tree.root, above: tree.scratch.above });
     match plan.launch.spec.linux.rootfs_propagation {
         None | Some(Propagation::Private | Propagation::Rprivate) => {}
         Some(propagation) => {
