@@ -33,6 +33,10 @@ fn compile(out: &Path, name: &str, kind: &str, source: &Path, needs: &[&str]) {
     }
     if kind == "bin" {
         rustc.args(["-C", "lto=fat", "-C", "strip=symbols"]);
+        if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|env| env == "musl") {
+            // The toolchain's own start files would come along.
+            rustc.args(["-C", "link-self-contained=no"]);
+        }
         for argument in ["-nostartfiles", "-nostdlib", "-static"] {
             rustc.arg("-C").arg(format!("link-arg={argument}"));
         }

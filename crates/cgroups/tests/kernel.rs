@@ -463,6 +463,36 @@ fn throttles_arrive_for_a_block_device() {
 }
 
 #[test]
+fn what_is_written_to_a_disk_is_counted() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(layout) = host("io") else { return };
+    // On v1 the throttling layer counts, and since Linux 6.10 only on devices that have a throttle.
+    let number = std::fs::metadata(std::env::temp_dir()).unwrap().dev();
+    let device = DeviceNumber { major: rustix::fs::major(number), minor: rustix::fs::minor(number) };
+    let plan = {
+        let mut limits = Limits::default();
+        limits.io.throttles = vec![Throttle { device, rate: Rate::WriteBytes, per_second: 1024 * MIB }];
+        planned("io", &layout, &limits)
+    };
+    let group = match plan.map(|plan| Cgroup::create(&plan)) {
+        Ok(Ok(group)) => Own(group),
+        other => return skipped("io", &format!("temporary files are not on a whole disk: {other:?}")),
+    };
+    let file = std::env::temp_dir().join(format!("holm-test-{}-disk", std::process::id()));
+    let script = format!("dd if=/dev/zero of={} bs=64k count=16 oflag=direct 2>/dev/null", file.display());
+    let written = group.run(&script).0.wait().unwrap().success();
+    let _ = std::fs::remove_file(&file);
+    if !written {
+        return skipped("io", "temporary files are not on a disk");
+    }
+    wait_until(|| {
+        group.io_stats().unwrap().iter().map(|(_, it)| it.written_bytes).sum::<u64>() >= 16 * 65536
+    });
+    let (_, stats) = group.io_stats().unwrap()[0];
+    assert!(stats.writes >= 1 && stats.writes <= 64, "{stats:?}");
+}
+
+#[test]
 fn huge_pages_have_a_limit() {
     let Some(layout) = host("hugetlb") else { return };
     let Some(hierarchy) = layout.serving(Controller::Hugetlb) else {

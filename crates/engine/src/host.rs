@@ -85,7 +85,8 @@ pub fn look(
 
     let mapped = ids::parse_id_map(&read("/proc/self/uid_map"));
     let outside = idmap_outside(caller, &mapped);
-    let no_idmapped_root = outside.clone().or_else(|| no_idmap(&root, kernel, request));
+    let no_idmapped_root =
+        outside.clone().or_else(|| no_idmap(&root, kernel, request)).or_else(|| no_idmapped_layer(request));
     let id_facts = read_id_facts(caller, mapped, no_idmapped_root.clone());
     let mut claim = None;
     let mut no_own_ids = None;
@@ -115,11 +116,13 @@ pub fn look(
         resolv_conf: read("/etc/resolv.conf"),
         id: id.to_owned(),
         caller_capabilities: caller.capabilities,
+        ipc_mounts: ["/dev/mqueue", "/dev/shm"].into_iter().filter(|path| Path::new(path).is_dir()).collect(),
         apparmor: read("/sys/module/apparmor/parameters/enabled").starts_with('Y'),
         selinux: Path::new("/sys/fs/selinux/enforce").exists(),
         cpu_on_v2: cpu_is_on_v2(&host.cgroups),
         kernel,
         thermal_throttle: thermal_throttle(),
+        device_rules: caller.uid == 0,
         devices: device_nodes(request)?,
         block_devices: block_devices(request),
         sources: sources(request, kernel, outside.as_deref())?,
@@ -173,6 +176,13 @@ fn unusable(flag: &str, path: &Path, errno: impl Into<sys::Errno>) -> BoxedExpla
         advice: advice.to_owned(),
         kind: sys::kind_of(errno),
     })
+}
+
+/// Why a layer that is kept cannot be id-mapped: overlayfs makes its work directory as the user who mounts it, and that user has no id in
+/// the mapping of a container's own range (EOVERFLOW).
+fn no_idmapped_layer(request: &RunRequest) -> Option<String> {
+    let kept = matches!(request.rootfs.changes, Changes::Keep(_));
+    kept.then(|| "an overlay whose changes are kept cannot be id-mapped".to_owned())
 }
 
 /// Why nobody here could mount with other owners, whatever the file system.

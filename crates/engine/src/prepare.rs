@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
 use report::{BoxedExplain, Explain, Hint, Kind};
-use runtime::{ContainerId, HostFacts, Launch, Root, Stdio, Upper};
+use runtime::{ContainerId, Entry, HostFacts, Launch, Root, Stdio, Upper};
 use spec::{LoadError, Spec};
 
 use crate::flags::name::ContainerName;
@@ -62,6 +62,7 @@ pub fn from_request(
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
+        Root::Assembled { .. } => {}
         Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;
@@ -70,6 +71,7 @@ pub fn from_request(
             }
         }
     }
+    let root = assemble(root, &facts);
     let mut details = Vec::new();
     details.extend(found.no_own_ids.map(|reason| format!("ids inside are ids of the host: {reason}")));
     if let rules::Ids::Maps(maps) = &found.facts.ids
@@ -105,10 +107,57 @@ pub fn from_request(
     })
 }
 
+/// The root of the host as an ordinary user can have it: an overlay over it as a whole is refused in a user namespace, because of what
+/// is mounted in it. What nothing is mounted in is laid below a layer entry by entry; the rest is an empty directory.
+fn assemble(root: Root, facts: &HostFacts) -> Root {
+    let (lower, size_bytes) = match root {
+        Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } } if !facts.is_privileged() => {
+            (lower, size_bytes)
+        }
+        other => return other,
+    };
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    let below =
+        |path: &std::path::Path| points.iter().any(|point| std::path::Path::new(point).starts_with(path));
+    let has_mounts = |path: &std::path::Path| {
+        points
+            .iter()
+            .any(|point| *point != path.to_string_lossy() && std::path::Path::new(point).starts_with(path))
+    };
+    let Ok(listing) = std::fs::read_dir(&lower) else {
+        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
+    };
+    if !has_mounts(&lower) {
+        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
+    }
+    let mut entries = Vec::new();
+    for entry in listing.flatten() {
+        let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
+        if kind.is_symlink() {
+            if let Ok(target) = std::fs::read_link(entry.path()) {
+                entries.push(Entry::Link(name, target));
+            }
+        } else if kind.is_dir() && (below(&entry.path()) || std::fs::read_dir(entry.path()).is_err()) {
+            entries.push(Entry::Empty(name));
+        } else if kind.is_dir() {
+            entries.push(Entry::Layered(name));
+        }
+    }
+    entries.sort_by(|left, right| name_of(left).cmp(name_of(right)));
+    Root::Assembled { from: lower, entries, size_bytes }
+}
+
+fn name_of(entry: &Entry) -> &str {
+    match entry {
+        Entry::Layered(name) | Entry::Empty(name) | Entry::Link(name, _) => name,
+    }
+}
+
 /// Where the container's cgroup goes: below the host's root for root, below one's own where that was
 /// delegated (systemd does so for users on v2), and nowhere else.
 fn place(id: &str, facts: &HostFacts) -> Result<Place, BoxedExplain> {
-    let path = CgroupPath::parse(&format!("holm/{id}")).map_err(boxed)?;
+    let path = CgroupPath::parse(&format!("holm-{id}")).map_err(boxed)?;
     if facts.uid == 0 {
         return Ok(Place::Mount(path));
     }

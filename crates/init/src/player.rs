@@ -228,7 +228,11 @@ impl Player {
                 for _ in 0..above {
                     raw::detach_mount(c".")?;
                 }
-                raw::detach_mount(c".")
+                raw::detach_mount(c".")?;
+                // Whatever the program says: nothing of the host may lie over the root. `/..` is the topmost mount there; kernels
+                // before 5.8 do not tell which it is.
+                let (root, topmost) = (raw::status(self.fd(root)?, c"")?, raw::status(Fd::CWD, c"/..")?);
+                if root.mount_id == topmost.mount_id { Ok(()) } else { Err(Errno::BUSY) }
             }
             Op::ChangeDirectory { path } => self.change_directory(path),
 

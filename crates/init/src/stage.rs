@@ -41,11 +41,11 @@ core::arch::global_asm!(
 /// `stack` is what execve(2) leaves there: the number of arguments, and their addresses.
 unsafe extern "C" fn main(stack: *const usize) -> ! {
     // SAFETY: the kernel put the count there.
-    if unsafe { *stack } != 1 {
+    if unsafe { *stack } != 2 {
         exit(NOT_FOR_PEOPLE);
     }
-    // SAFETY: the kernel put the address of the first argument behind the count, and the argument is terminated.
-    let argument = unsafe { CStr::from_ptr(*stack.add(1) as *const c_char) };
+    // SAFETY: the kernel put the addresses of name and argument behind the count, and the argument is terminated.
+    let argument = unsafe { CStr::from_ptr(*stack.add(2) as *const c_char) };
     let mut numbers = argument.to_bytes().split(|byte| *byte == b',').map(number);
     let mut next = || numbers.next().flatten();
     let (Some(control), Some(file), Some(offset), Some(len)) = (next(), next(), next(), next()) else {

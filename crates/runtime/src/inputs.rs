@@ -54,6 +54,28 @@ pub enum Root {
         /// Where changes go.
         upper: Upper,
     },
+    /// A new directory in memory with entries of another one, each below a layer in memory of its own. For ordinary users and the
+    /// root of the host: an overlay over a directory with mounts in it is refused in a user namespace, where those are locked
+    /// (mount_namespaces(7)).
+    Assembled {
+        /// The directory that the entries are from, absolute.
+        from: PathBuf,
+        /// What is in the new directory.
+        entries: Vec<Entry>,
+        /// The most bytes of all layers together.
+        size_bytes: Option<u64>,
+    },
+}
+
+/// An entry of an assembled root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A directory with its content, below a layer of its own. Nothing may be mounted in it.
+    Layered(String),
+    /// An empty directory.
+    Empty(String),
+    /// A symlink and its target.
+    Link(String, PathBuf),
 }
 
 /// Where the changes to an overlay go.

@@ -15,5 +15,5 @@ pub mod state;
 
 pub use act::{Cause, Exit, LaunchError, Running, launch};
 pub use facts::HostFacts;
-pub use inputs::{ContainerId, File, Launch, Root, Stdio, Upper};
+pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

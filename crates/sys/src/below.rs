@@ -1,7 +1,7 @@
 //! Following a path below a root directory, whatever is in it: a symlink or `..` cannot lead out.
 //!
 //! [`open`] follows, [`ensure`] also makes what is missing. Where the kernel has openat2(2) it does the work
-//! (`RESOLVE_IN_ROOT`); elsewhere, and where something has to be made, [`Walk`] goes component by component over
+//! (`RESOLVE_IN_ROOT`); elsewhere, and where something has to be made, `Walk` goes component by component over
 //! descriptors. Neither allocates. The result is always a descriptor: nothing is looked up twice.
 
 use core::ffi::CStr;

@@ -7,7 +7,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -45,8 +45,10 @@ pub const NAMESPACES: u64 = CLONE_NEWNS
 pub struct Spawn<'a> {
     /// A static executable; best in a sealed memfd.
     pub file: BorrowedFd<'a>,
-    /// Its one argument, `argv[0]`.
-    pub name: CString,
+    /// Its name, `argv[0]`.
+    pub name: &'static CStr,
+    /// Its one argument, `argv[1]`.
+    pub argument: CString,
     /// Descriptors that stay open in it, at the numbers they have here. All others are closed by close-on-exec.
     pub keep: &'a [BorrowedFd<'a>],
     /// New namespaces: `CLONE_NEW*`.
@@ -103,9 +105,9 @@ struct Trampoline {
     file: Fd,
     ambient: bool,
     keep: Vec<Fd>,
-    arguments: [usize; 2],
-    /// What the first argument points to.
-    _name: CString,
+    arguments: [usize; 3],
+    /// What the argument points to.
+    _argument: CString,
 }
 
 /// `struct clone_args` of clone3(2), up to `cgroup`.
@@ -146,8 +148,8 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
         file: Fd(spawn.file.as_raw_fd()),
         ambient: spawn.namespaces & CLONE_NEWUSER != 0,
         keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
-        arguments: [spawn.name.as_ptr() as usize, 0],
-        _name: spawn.name,
+        arguments: [spawn.name.as_ptr() as usize, spawn.argument.as_ptr() as usize, 0],
+        _argument: spawn.argument,
     });
     let mut pidfd = -1i32;
     let mut args = CloneArgs {
@@ -243,9 +245,9 @@ extern "C" fn child(trampoline: *mut Trampoline) -> ! {
         Err(errno) => errno,
         Ok(()) => {
             let (file, arguments) = (trampoline.file, trampoline.arguments.as_ptr());
-            let empty_environment = &raw const trampoline.arguments[1];
+            let empty_environment = &raw const trampoline.arguments[2];
             let name = c"".as_ptr();
-            // SAFETY: the argument table is a terminated string's address and 0; the environment table is that 0.
+            // SAFETY: the argument table is the addresses of two terminated strings and 0; the environment table is that 0.
             let outcome = unsafe {
                 syscall!(nr::EXECVEAT, file.0, name, arguments, empty_environment, raw::AT_EMPTY_PATH)
             };

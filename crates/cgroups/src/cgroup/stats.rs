@@ -184,7 +184,8 @@ impl Cgroup {
         }))
     }
 
-    /// Block devices.
+    /// Block devices. On v1 the throttling layer counts, since Linux 6.10 only on devices that have a throttle
+    /// somewhere: an empty list does not mean that nothing was read.
     ///
     /// # Errors
     /// When a file that is there cannot be read.

@@ -54,6 +54,9 @@ pub(super) fn nodes(_request: &RunRequest, facts: &Facts) -> Vec<Device> {
 
 /// Everything is denied first; making a node is always allowed, because using it is what is checked.
 pub(super) fn rules(request: &RunRequest, facts: &Facts) -> Vec<DeviceRule> {
+    if !facts.device_rules {
+        return Vec::new();
+    }
     if request.privileged {
         return vec![DeviceRule { allow: true, access: "rwm".to_owned(), ..DeviceRule::default() }];
     }

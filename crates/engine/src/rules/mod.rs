@@ -46,6 +46,8 @@ pub struct Facts {
     pub id: String,
     /// The capabilities that the caller can pass on without a user namespace.
     pub caller_capabilities: CapabilitySet,
+    /// What of /dev/mqueue and /dev/shm the host has.
+    pub ipc_mounts: Vec<&'static str>,
     /// Whether AppArmor is active.
     pub apparmor: bool,
     /// Whether SELinux is active.
@@ -56,6 +58,9 @@ pub struct Facts {
     pub kernel: (u32, u32),
     /// Directories below /sys/devices/system/cpu that tell about throttling: a side channel, hidden as docker does.
     pub thermal_throttle: Vec<String>,
+    /// Whether a cgroup of the container's own can say which devices may be used. Without one the user namespace does: nobody
+    /// can make nodes in it, and the nodes of the host belong to others.
+    pub device_rules: bool,
     /// The nodes that `--device` names, in its order; a directory has several.
     pub devices: Vec<devices::Node>,
     /// The numbers of the block devices that limits name.

@@ -59,14 +59,17 @@ fn usual(request: &RunRequest, facts: &Facts) -> Vec<Mount> {
             mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "relatime", access])
         }
     });
-    list.push(match in_userns && request.ipc.source != Source::Private {
-        true => bound("/dev/mqueue", &["bind", "nosuid", "noexec", "nodev"]),
-        false => mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-    });
+    // What the host does not have cannot be shared, and that is no reason to fail.
+    let on_host = |path| facts.ipc_mounts.contains(&path);
+    if !in_userns || request.ipc.source == Source::Private {
+        list.push(mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
+    } else if on_host("/dev/mqueue") {
+        list.push(bound("/dev/mqueue", &["bind", "nosuid", "noexec", "nodev"]));
+    }
     if request.ipc.shared_memory {
         let size = format!("size={}", request.shm_size.map_or(64 << 20, |size| size.get()));
         list.push(match request.ipc.source {
-            Source::Host => bound("/dev/shm", &["bind", "nosuid", "noexec", "nodev"]),
+            Source::Host if on_host("/dev/shm") => bound("/dev/shm", &["bind", "nosuid", "noexec", "nodev"]),
             _ => mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size]),
         });
     }

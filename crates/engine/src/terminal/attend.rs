@@ -27,7 +27,7 @@ pub struct Session<'a> {
     pub console: Option<OwnedFd>,
     /// What [`Wiring::restore`](super::Wiring::restore) returned.
     pub channels: Vec<Channel>,
-    /// Signals caught since before the launch, of [`caught`].
+    /// Signals caught since before the launch, of [`Session::caught`].
     pub signals: &'a Signals,
     /// What was asked for.
     pub streams: &'a Streams,
@@ -191,8 +191,7 @@ fn drain(channels: &mut Vec<Channel>) {
 
 fn forward(pidfd: BorrowedFd<'_>, pid: u32, number: i32) -> Result<Option<Signal>, SyscallError> {
     let Some(signal) = u32::try_from(number).ok().and_then(Signal::from_number) else { return Ok(None) };
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let (send, killed_for) = match reaction(signal, &SignalState::parse(&status)) {
+    let (send, killed_for) = match reaction(signal, &SignalState::read(pid)) {
         Reaction::Forward => (number, None),
         Reaction::Kill => (9, Some(signal)),
     };

@@ -54,6 +54,7 @@ pub fn command() -> Command {
         )
         .after_help(EXAMPLES)
         .args_override_self(true)
+        .term_width(0)
         .next_help_heading("Root")
         .args([
             one(

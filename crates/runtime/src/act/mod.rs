@@ -62,7 +62,9 @@ impl Made {
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Undoes from the end, goes on after a failure, and returns every failure.
-pub(crate) fn undo(made: Vec<Made>) -> Vec<Cause> {
+pub(crate) fn undo(mut made: Vec<Made>) -> Vec<Cause> {
+    // A cgroup goes only once its process is gone, also where the process was there first.
+    made.sort_by_key(|made| matches!(made, Made::Stage(_)));
     made.into_iter().rev().filter_map(|made| made.undo().err()).collect()
 }
 
@@ -211,8 +213,9 @@ impl Performing<'_> {
         let fds: Vec<_> = fds.iter().map(|fd| self.fd(*fd).as_fd()).collect();
         match channel::send(control, &Message::Turn { number: turn }.to_bytes(), &fds) {
             Ok(()) => Ok(()),
-            // It is gone, and said why before it went.
-            Err(SyscallError { errno: sys::Errno::PIPE, .. }) => match self.receive() {
+            // It is gone, and said why before it went; a reset is that with something sent before still unread.
+            Err(SyscallError { errno: sys::Errno::PIPE | sys::Errno::CONNRESET, .. }) => match self.receive()
+            {
                 Err(failure) => Err(failure),
                 Ok(_) => Err(Cause::StageSilent.into()),
             },

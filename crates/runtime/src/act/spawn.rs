@@ -38,11 +38,12 @@ impl Stage {
         let padding = vec![0; offset - STAGE.len()];
         let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;
         let argument = format!("{},{},{offset},{}", theirs.as_raw_fd(), file.as_raw_fd(), program.len());
-        let name = CString::new(argument).unwrap_or_default();
+        let argument = CString::new(argument).unwrap_or_default();
         let mut keep = Vec::with_capacity(inherited.len() + 2);
         keep.extend([theirs.as_fd(), file.as_fd()]);
         keep.extend_from_slice(inherited);
-        let spawn = Spawn { file: file.as_fd(), name, keep: &keep, namespaces, cgroup };
+        let spawn =
+            Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
         let spawned = clone::spawn(spawn)?;
         push_away(spawned.pid);
         Ok((ours, Self { spawned }))

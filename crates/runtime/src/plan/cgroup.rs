@@ -26,7 +26,12 @@ impl Group {
 }
 
 pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Group, PlanError> {
-    let limits = limits::of(&plan.launch.spec.linux.resources)?;
+    let mut limits = limits::of(&plan.launch.spec.linux.resources)?;
+    if !plan.facts.is_privileged() {
+        // Device rules take CAP_BPF or a v1 hierarchy of root's. Without them nothing is lost: in a user namespace no device can be
+        // made, and those mounted are opened by the rights of their files.
+        limits.devices = None;
+    }
     let wanted = Wanted { place: &plan.launch.cgroup, limits: &limits, which: Which::All };
     let all = cgroups::plan(&plan.facts.cgroups, &wanted).map_err(PlanError::Limit)?;
     for note in &all.notes {

@@ -1,7 +1,7 @@
 //! From what is wanted to what is done: one list of steps, each with its actor.
 //!
-//! [`plan`] is pure. It goes through the subjects in the order of a container's life and adds steps to a [`Builder`]; from the one
-//! list follow both sides of a launch: the engine's [`Act`]s and the stage's program. Where a step of the stage needs what the
+//! [`plan`] is pure. It goes through the subjects in the order of a container's life and adds steps to a `Builder`; from the one
+//! list follow both sides of a launch: the engine's acts and the stage's program. Where a step of the stage needs what the
 //! engine made, the builder puts a turn between them, so a wait without its answer cannot be written. A [`Plan`] prints
 //! as text, one step a line with its reason.
 

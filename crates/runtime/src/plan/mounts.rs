@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use init::ops::{Op, Slot};
 use spec::Mount;
 use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
-use sys::raw;
+use sys::{Errno, raw};
 
 use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, PlanError, Ticket};
@@ -22,6 +22,8 @@ pub(crate) struct Tree {
     pub(crate) devpts: Option<Slot>,
     /// Whether something of the host's lies at /dev.
     pub(crate) dev_is_bound: bool,
+    /// Whether something was mounted over or bound into /dev or above it since it was made.
+    dev_is_covered: bool,
     /// Mounts that are made read-only when everything in them is made.
     pub(crate) readonly_at_last: Vec<(Slot, String)>,
 }
@@ -163,6 +165,7 @@ pub(crate) fn mount_all(
         dev: None,
         devpts: None,
         dev_is_bound: false,
+        dev_is_covered: false,
         readonly_at_last: Vec::new(),
     };
     let launch = plan.launch;
@@ -217,9 +220,12 @@ fn bind(
             copy
         }
     };
-    if normal(&mount.destination) == Path::new("/dev") {
+    let destination = normal(&mount.destination);
+    if destination == Path::new("/dev") {
         tree.dev_is_bound = true;
     }
+    // What a bind mount brings in may hold links; a directory that was there would be covered.
+    tree.dev_is_covered |= destination.starts_with("/dev") || Path::new("/dev").starts_with(&destination);
     let place = plan.ops.slot();
     let path = plan.ops.text(&mount.destination);
     plan.push(Op::EnsureSame { root: tree.root, path, like: copy, out: place });
@@ -426,12 +432,29 @@ pub(crate) fn filesystem(
 
 /// Attaches a mount of a directory to a place below the root, which is made if it is missing.
 pub(crate) fn attach(plan: &mut Builder<'_>, tree: &Tree, mount: Slot, destination: &str) {
+    if let Some((dev, name)) = directly_in_fresh_dev(tree, destination) {
+        // Nothing is in there but what was made here, so there is nothing to follow.
+        let name = plan.ops.text(name);
+        plan.push(Op::Tolerate { errno: Errno::EXIST.raw() as u32, skip: 0 });
+        plan.push(Op::MakeDirectory { dir: dev, name, mode: 0o755 });
+        plan.push(Op::MoveMount { from: mount, to: dev, name });
+        return;
+    }
     let place = plan.ops.slot();
     let path = plan.ops.text(destination);
     plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out: place });
     let empty = plan.ops.text("");
     plan.push(Op::MoveMount { from: mount, to: place, name: empty });
     plan.ops.close(place);
+}
+
+/// The fresh /dev and the name in it, if that is where the destination is.
+fn directly_in_fresh_dev(tree: &Tree, destination: &str) -> Option<(Slot, String)> {
+    let dev = tree.dev.filter(|_| !tree.dev_is_covered)?;
+    let path = normal(destination);
+    let name = path.strip_prefix("/dev").ok()?.to_str()?;
+    let plain = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+    plain.then(|| (dev, name.to_owned()))
 }
 
 /// Gives a mount attributes; one that is not attached yet needs mount_setattr(2).

@@ -121,29 +121,34 @@ fn null(plan: &mut Builder<'_>, tree: &Tree) -> Slot {
 }
 
 fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
-    let (place, copy) = (plan.ops.slot(), plan.ops.slot());
+    let copy = plan.ops.slot();
     let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
+    // Names directly in procfs are the kernel's: they are no links, and there is nothing to follow.
+    let kernels_own = in_proc.filter(|name| !name.is_empty() && !name.contains('/') && *name != "..");
+    if let (Some(proc), Some(name), true) = (tree.proc, kernels_own, plan.facts.calls.mount_setattr) {
+        let name = plan.ops.text(name);
+        // Where it does not exist there is nothing to protect.
+        plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 3 });
+        let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
+        plan.push(Op::OpenTree { dir: proc, name, flags, out: copy });
+        set_readonly(plan, copy);
+        plan.push(Op::MoveMount { from: copy, to: proc, name });
+        plan.ops.close(copy);
+        return;
+    }
+    let place = plan.ops.slot();
     let (root, name) = match (tree.proc, in_proc) {
         (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
         _ => (tree.root, path),
     };
     let name = plan.ops.text(name);
     let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE | raw::AT_EMPTY_PATH;
-    // Seven operations belong to one path; where it does not exist there is nothing to protect.
     plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 5 });
     plan.push(Op::OpenBelow { root, path: name, flags: raw::O_PATH, no_links: false, out: place });
     let empty = plan.ops.text("");
     plan.push(Op::OpenTree { dir: place, name: empty, flags, out: copy });
     if plan.facts.calls.mount_setattr {
-        let set = raw::MOUNT_ATTR_RDONLY;
-        plan.push(Op::MountAttr {
-            mount: copy,
-            recursive: true,
-            set,
-            clear: 0,
-            propagation: 0,
-            userns: Slot::NONE,
-        });
+        set_readonly(plan, copy);
         plan.push(Op::MoveMount { from: copy, to: place, name: empty });
     } else {
         plan.push(Op::MoveMount { from: copy, to: place, name: empty });
@@ -152,4 +157,9 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     }
     plan.ops.close(place);
     plan.ops.close(copy);
+}
+
+fn set_readonly(plan: &mut Builder<'_>, mount: Slot) {
+    let set = raw::MOUNT_ATTR_RDONLY;
+    plan.push(Op::MountAttr { mount, recursive: true, set, clear: 0, propagation: 0, userns: Slot::NONE });
 }

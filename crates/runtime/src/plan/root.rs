@@ -9,7 +9,7 @@ use sys::raw;
 use super::mounts::{self, Scratch, Tree};
 use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
-use crate::inputs::{Root, Upper};
+use crate::inputs::{Entry, Root, Upper};
 
 /// Where the stage finds the detached root.
 pub(crate) enum Prepared {
@@ -46,6 +46,7 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         && match plan.launch.root {
             Root::Directory { .. } => plan.facts.calls.mount_setattr,
             Root::Overlay { .. } => plan.facts.calls.clone_detached,
+            Root::Assembled { .. } => false,
         };
     match (by_engine, idmap) {
         (false, true) => Err(PlanError::unsupported(
@@ -92,6 +93,11 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
         Root::Directory { path } => {
             let what = format!("take {} as root{}", path.display(), mapped(idmap));
             plan.produce(what, PRIVATE, Act::CloneTree(tree(&path, true, idmap)))
+        }
+        Root::Assembled { from, .. } => {
+            // Never asked of the engine; a copy of the whole directory is the nearest to it.
+            let what = format!("take {} as root{}", from.display(), mapped(idmap));
+            plan.produce(what, PRIVATE, Act::CloneTree(tree(&from, true, idmap)))
         }
         Root::Overlay { lower, upper } => {
             let what = format!("take {} as lower layer{}", lower.display(), mapped(idmap));
@@ -145,7 +151,14 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
             plan.need(ticket);
             slot
         }
-        Prepared::Later | Prepared::ByStage => by_stage(plan, &mut scratch),
+        Prepared::Later | Prepared::ByStage => {
+            if let Root::Assembled { from, entries, size_bytes } = plan.launch.root.clone() {
+                // The layers lie over the old root as well.
+                scratch.above += 1;
+                return Ok((assembled(plan, &from, &entries, size_bytes), scratch));
+            }
+            by_stage(plan, &mut scratch)
+        }
     };
     plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
     let name = plan.ops.text("/");
@@ -182,9 +195,60 @@ fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
                 }
             }
             plan.stage(format!("lay it over {}", lower.display()), "the lower layer stays as it is");
-            overlay(plan, &lower, layers)
+            let root = overlay(plan, &lower, layers, "upper", "work");
+            plan.ops.close(layers);
+            root
+        }
+        // Attached piece by piece, by `assembled`.
+        Root::Assembled { .. } => plan.ops.slot(),
+    }
+}
+
+/// A root in memory, attached, with its entries.
+fn assembled(plan: &mut Builder<'_>, from: &Path, entries: &[Entry], size_bytes: Option<u64>) -> Slot {
+    plan.stage("make layers in memory", "changes go there and away with the container");
+    let layers = plan.ops.slot();
+    memory_layer(plan, size_bytes, layers);
+    plan.stage("make a root in memory, and attach it", "over the old one, until pivot_root");
+    let root = plan.ops.slot();
+    let mode = [("mode".to_owned(), Some("0755".to_owned()))];
+    mounts::filesystem(plan, "tmpfs", &mode, 0, root);
+    let over = plan.ops.text("/");
+    plan.push(Op::MoveMount { from: root, to: Slot::CWD, name: over });
+    let mut made = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Empty(name) => {
+                let name = plan.ops.text(name);
+                plan.push(Op::MakeDirectory { dir: root, name, mode: 0o755 });
+            }
+            Entry::Link(name, target) => {
+                let (name, target) =
+                    (plan.ops.text(name), plan.ops.text(target.as_os_str().as_encoded_bytes()));
+                plan.push(Op::MakeLink { target, dir: root, name });
+            }
+            Entry::Layered(name) => made.push(name),
         }
     }
+    for name in made {
+        let lower = from.join(name);
+        plan.stage(
+            format!("lay a layer over {}", lower.display()),
+            "the directory of the host stays as it is",
+        );
+        let (upper, work) = (format!("upper.{name}"), format!("work.{name}"));
+        for directory in [&upper, &work] {
+            let directory = plan.ops.text(directory);
+            plan.push(Op::MakeDirectory { dir: layers, name: directory, mode: 0o755 });
+        }
+        let copy = overlay(plan, &lower, layers, &upper, &work);
+        let name = plan.ops.text(name);
+        plan.push(Op::MakeDirectory { dir: root, name, mode: 0o755 });
+        plan.push(Op::MoveMount { from: copy, to: root, name });
+        plan.ops.close(copy);
+    }
+    plan.ops.close(layers);
+    root
 }
 
 fn memory_layer(plan: &mut Builder<'_>, size_bytes: Option<u64>, out: Slot) {
@@ -208,14 +272,13 @@ fn memory_layer(plan: &mut Builder<'_>, size_bytes: Option<u64>, out: Slot) {
     }
 }
 
-fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot) -> Slot {
+fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot, upper: &str, work: &str) -> Slot {
     let (below, context, root) = (plan.ops.slot(), plan.ops.slot(), plan.ops.slot());
     let name = plan.ops.text(lower.as_os_str().as_encoded_bytes());
     plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_PATH | raw::O_DIRECTORY, out: below });
     let fstype = plan.ops.text("overlay");
     plan.push(Op::FsOpen { fstype, out: context });
-    for (key, dir, name) in
-        [("lowerdir", below, ""), ("upperdir", layers, "upper"), ("workdir", layers, "work")]
+    for (key, dir, name) in [("lowerdir", below, ""), ("upperdir", layers, upper), ("workdir", layers, work)]
     {
         let (key, name) = (plan.ops.text(key), plan.ops.text(name));
         plan.push(Op::FsPath { context, key, dir, below: name });
@@ -228,7 +291,6 @@ fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot) -> Slot {
     plan.push(Op::FsMount { context, attributes: 0, out: root });
     plan.ops.reuse(context);
     plan.ops.close(below);
-    plan.ops.close(layers);
     root
 }
 
