@@ -1,13 +1,13 @@
 //! `cargo xtask check`: what review relies on, in one command.
 
 use crate::workspace::{cargo, shown, which};
-use crate::{Outcome, tidy};
+use crate::{Outcome, generate, tidy};
 use clap::{ArgMatches, Command};
 use std::process::{self, ExitCode};
 
 pub(crate) fn command() -> Command {
     Command::new("check")
-        .about("Formatting, lints, tidy, documentation and licences; runs all, then names what failed")
+        .about("Formatting, lints, tidy, generated pages, documentation and licences; runs all, then names what failed")
 }
 
 pub(crate) fn run(_: &ArgMatches) -> Outcome {
@@ -29,6 +29,12 @@ pub(crate) fn run(_: &ArgMatches) -> Outcome {
     complaints.iter().for_each(|complaint| println!("{complaint}"));
     if !complaints.is_empty() {
         failed.push("tidy");
+    }
+    println!("== generated pages");
+    let stale = generate::stale()?;
+    stale.iter().for_each(|complaint| println!("{complaint}"));
+    if !stale.is_empty() {
+        failed.push("generated pages");
     }
     if !licences()? {
         failed.push("licences");

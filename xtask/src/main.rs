@@ -6,6 +6,7 @@
 
 mod bench;
 mod check;
+mod generate;
 mod test;
 mod tidy;
 mod workspace;
@@ -22,6 +23,7 @@ type Entry = (fn() -> Command, fn(&ArgMatches) -> Outcome);
 const COMMANDS: &[Entry] = &[
     (check::command, check::run),
     (tidy::command, tidy::run),
+    (generate::command, generate::run),
     (test::command, test::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
