@@ -43,8 +43,9 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         .with_hint("use --userns=host, or a root whose files belong to the container's ids"));
     }
     let by_engine = plan.facts.is_privileged()
+        && plan.facts.calls.mount_setattr
         && match plan.launch.root {
-            Root::Directory { .. } => plan.facts.calls.mount_setattr,
+            Root::Directory { .. } => true,
             Root::Overlay { .. } => plan.facts.calls.clone_detached,
             Root::Assembled { .. } => false,
         };
