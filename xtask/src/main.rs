@@ -6,6 +6,8 @@
 
 mod bench;
 mod check;
+mod facts;
+mod plan;
 mod test;
 mod tidy;
 mod workspace;
@@ -23,6 +25,8 @@ const COMMANDS: &[Entry] = &[
     (check::command, check::run),
     (tidy::command, tidy::run),
     (test::command, test::run),
+    (facts::command, facts::run),
+    (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
 ];
