@@ -144,6 +144,11 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
         plan.push(Op::PropagateAll { flags: raw::MS_PRIVATE });
     }
     plan.push(Op::SetUmask { mask: 0 });
+    // A copy of `/` has what lies over it as well, so it is made before anything does.
+    let taken = match (&prepared, plan.launch.root.clone()) {
+        (Prepared::ByStage, Root::Directory { path }) => Some(take(plan, &path)),
+        _ => None,
+    };
     let mut scratch = mounts::scratch(plan);
     let root = match prepared {
         Prepared::Inherited(slot) => slot,
@@ -157,7 +162,7 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
                 scratch.above += 1;
                 return Ok((assembled(plan, &from, &entries, size_bytes), scratch));
             }
-            by_stage(plan, &mut scratch)
+            taken.unwrap_or_else(|| by_stage(plan, &mut scratch))
         }
     };
     plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
@@ -166,19 +171,18 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
     Ok((root, scratch))
 }
 
+fn take(plan: &mut Builder<'_>, path: &Path) -> Slot {
+    plan.stage(format!("take {} as root", path.display()), "a detached copy: nothing follows its path again");
+    let root = plan.ops.slot();
+    let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
+    let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
+    plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: root });
+    root
+}
+
 fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
     match plan.launch.root.clone() {
-        Root::Directory { path } => {
-            plan.stage(
-                format!("take {} as root", path.display()),
-                "a detached copy: nothing follows its path again",
-            );
-            let root = plan.ops.slot();
-            let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
-            let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
-            plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: root });
-            root
-        }
+        Root::Directory { path } => take(plan, &path),
         Root::Overlay { lower, upper } => {
             let layers = plan.ops.slot();
             match upper {
