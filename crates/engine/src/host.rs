@@ -87,6 +87,10 @@ pub fn look(
     let outside = idmap_outside(caller, &mapped);
     let no_idmapped_root =
         outside.clone().or_else(|| no_idmap(&root, kernel, request)).or_else(|| no_idmapped_layer(request));
+    let no_idmapped_root = no_idmapped_root.or_else(|| {
+        (!host.calls.mount_setattr)
+            .then(|| "this kernel has no mount_setattr(2), or a filter hides it".to_owned())
+    });
     let id_facts = read_id_facts(caller, mapped, no_idmapped_root.clone());
     let mut claim = None;
     let mut no_own_ids = None;

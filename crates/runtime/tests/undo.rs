@@ -212,6 +212,12 @@ fn whichever_step_of_the_first_configuration_fails_nothing_is_left() {
 #[test]
 fn whichever_step_with_a_user_namespace_and_an_overlay_fails_nothing_is_left() {
     alone("whichever_step_with_a_user_namespace_and_an_overlay_fails_nothing_is_left", |bundle| {
+        if !runtime::HostFacts::read().is_ok_and(|facts| facts.calls.mount_setattr) {
+            eprintln!(
+                "SKIPPED whichever_step_with_a_user_namespace_and_an_overlay_fails_nothing_is_left: no mount_setattr(2)"
+            );
+            return;
+        }
         let mut launch = bundle.launch(Stdio::Inherit, |spec| {
             let map = spec::IdMapping { container_id: 0, host_id: 100_000, size: 65_536 };
             spec.linux.uid_mappings = vec![map.clone()];

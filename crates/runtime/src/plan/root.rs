@@ -43,8 +43,9 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         .with_hint("use --userns=host, or a root whose files belong to the container's ids"));
     }
     let by_engine = plan.facts.is_privileged()
+        && plan.facts.calls.mount_setattr
         && match plan.launch.root {
-            Root::Directory { .. } => plan.facts.calls.mount_setattr,
+            Root::Directory { .. } => true,
             Root::Overlay { .. } => plan.facts.calls.clone_detached,
             Root::Assembled { .. } => false,
         };
@@ -144,9 +145,9 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
         plan.push(Op::PropagateAll { flags: raw::MS_PRIVATE });
     }
     plan.push(Op::SetUmask { mask: 0 });
-    // A copy of `/` has what lies over it as well, so it is made before anything does.
-    let taken = match (&prepared, plan.launch.root.clone()) {
-        (Prepared::ByStage, Root::Directory { path }) => Some(take(plan, &path)),
+    // A copy takes along what lies over its root: it comes before the mounts that are put there.
+    let copied = match (&prepared, &plan.launch.root) {
+        (Prepared::ByStage, Root::Directory { path }) => Some(copy(plan, &path.clone())),
         _ => None,
     };
     let mut scratch = mounts::scratch(plan);
@@ -162,7 +163,10 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
                 scratch.above += 1;
                 return Ok((assembled(plan, &from, &entries, size_bytes), scratch));
             }
-            taken.unwrap_or_else(|| by_stage(plan, &mut scratch))
+            match copied {
+                Some(root) => root,
+                None => by_stage(plan, &mut scratch),
+            }
         }
     };
     plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
@@ -171,7 +175,8 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
     Ok((root, scratch))
 }
 
-fn take(plan: &mut Builder<'_>, path: &Path) -> Slot {
+/// A detached copy of a directory's mount and of all below it.
+fn copy(plan: &mut Builder<'_>, path: &Path) -> Slot {
     plan.stage(format!("take {} as root", path.display()), "a detached copy: nothing follows its path again");
     let root = plan.ops.slot();
     let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
@@ -182,7 +187,7 @@ fn take(plan: &mut Builder<'_>, path: &Path) -> Slot {
 
 fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
     match plan.launch.root.clone() {
-        Root::Directory { path } => take(plan, &path),
+        Root::Directory { path } => copy(plan, &path),
         Root::Overlay { lower, upper } => {
             let layers = plan.ops.slot();
             match upper {
