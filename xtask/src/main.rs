@@ -6,7 +6,9 @@
 
 mod bench;
 mod check;
+mod facts;
 mod generate;
+mod plan;
 mod test;
 mod tidy;
 mod workspace;
@@ -25,6 +27,8 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (generate::command, generate::run),
     (test::command, test::run),
+    (facts::command, facts::run),
+    (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
 ];
