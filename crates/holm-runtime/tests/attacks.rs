@@ -56,6 +56,10 @@ fn stays_inside(bundle: &Bundle, attack: &str) -> Ran {
     let canary = Canary::beside(bundle);
     let ran = bundle.run();
     assert!(!canary.touched(), "{attack}: {ran:?}: {:#?}", everything(&canary.dir));
+    let mut older = bundle.config.clone();
+    // What all of them read.
+    older["ociVersion"] = json!("1.0.2");
+    std::fs::write(bundle.dir.join("config.json"), older.to_string()).expect("config.json");
     for peer in ["runc", "crun"] {
         let mut command = Command::new(peer);
         command.arg("--root").arg(bundle.dir.join(peer)).args(["run", "--bundle"]).arg(&bundle.dir);
