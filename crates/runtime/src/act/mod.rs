@@ -174,7 +174,9 @@ impl Performing<'_> {
                 let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
                 self.fds.push(overlay);
             }
-            Act::Spawn { namespaces, into_cgroup } => self.spawn(*namespaces, *into_cgroup)?,
+            Act::Spawn { namespaces, into_cgroup, pid_namespace } => {
+                self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
+            }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
@@ -184,7 +186,13 @@ impl Performing<'_> {
         Ok(())
     }
 
-    fn spawn(&mut self, namespaces: u64, into_cgroup: bool) -> Result<(), Failure> {
+    fn spawn(
+        &mut self,
+        namespaces: u64,
+        into_cgroup: bool,
+        pid_namespace: Option<Produced>,
+    ) -> Result<(), Failure> {
+        let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = self.made.iter().find_map(|made| match made {
             Made::Cgroup { cgroup, .. } if into_cgroup => Some(cgroup),
@@ -194,8 +202,13 @@ impl Performing<'_> {
             Some(cgroup) => cgroup.joining().map_err(Cause::Cgroup)?.clone_into,
             None => None,
         };
-        let (control, stage) =
-            Stage::start(self.plan, namespaces, &inherited, directory.as_ref().map(AsFd::as_fd))?;
+        let (control, stage) = Stage::start(
+            self.plan,
+            namespaces,
+            pid_namespace,
+            &inherited,
+            directory.as_ref().map(AsFd::as_fd),
+        )?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
         }

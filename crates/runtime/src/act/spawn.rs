@@ -28,6 +28,7 @@ impl Stage {
     pub(crate) fn start(
         plan: &Plan,
         namespaces: u64,
+        pid_namespace: Option<BorrowedFd<'_>>,
         inherited: &[BorrowedFd<'_>],
         cgroup: Option<BorrowedFd<'_>>,
     ) -> Result<(OwnedFd, Self), Failure> {
@@ -44,7 +45,10 @@ impl Stage {
         keep.extend_from_slice(inherited);
         let spawn =
             Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
-        let spawned = clone::spawn(spawn)?;
+        let spawned = match pid_namespace {
+            None => clone::spawn(spawn)?,
+            Some(namespace) => born_in(namespace, || clone::spawn(spawn))?,
+        };
         push_away(spawned.pid);
         Ok((ours, Self { spawned }))
     }
@@ -89,6 +93,22 @@ impl Stage {
 fn page_size() -> usize {
     let size = rustix::param::page_size();
     if size.is_power_of_two() && size <= PAGE { size } else { PAGE }
+}
+
+/// Starts a process in an existing pid namespace: this process's children are born there until it says otherwise (pid_namespaces(7)).
+fn born_in<T>(
+    namespace: BorrowedFd<'_>,
+    start: impl FnOnce() -> Result<T, SyscallError>,
+) -> Result<T, SyscallError> {
+    let enter = |fd: BorrowedFd<'_>| {
+        sys::raw::setns(sys::raw::Fd::from(&fd), clone::CLONE_NEWPID)
+            .map_err(|errno| SyscallError::new("setns", "pid namespace", errno))
+    };
+    let own = super::trees::open_namespace(std::path::Path::new("/proc/self/ns/pid"))?;
+    enter(namespace)?;
+    let outcome = start();
+    enter(own.as_fd())?;
+    outcome
 }
 
 /// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work

@@ -82,7 +82,7 @@ pub(crate) enum Act {
     /// An overlay. Yields a detached mount of it.
     Overlay(Overlay),
     /// Starts the stage.
-    Spawn { namespaces: u64, into_cgroup: bool },
+    Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
     /// Opens the stage's user namespace. Yields it.
@@ -227,7 +227,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let cgroup = cgroup::decide(plan)?;
     cgroup::create_before_spawn(plan, &cgroup);
     let root = root::before_spawn(plan, &namespaces)?;
-    let joined = namespaces::open_joined(plan, &namespaces);
+    let joined = namespaces::open_joined(plan, &mut namespaces);
     namespaces::spawn(plan, &mut namespaces, &cgroup);
     namespaces::map_ids(plan, &mut namespaces)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;

@@ -52,6 +52,8 @@ pub(crate) struct Namespaces {
     mapped: Option<Ticket>,
     /// The new user namespace, for mounts that take its mapping.
     pub(crate) user_fd: Option<Produced>,
+    /// The pid namespace to join.
+    pid_fd: Option<Produced>,
 }
 
 impl Namespaces {
@@ -136,16 +138,22 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
         foreign_ids,
         mapped: None,
         user_fd: None,
+        pid_fd: None,
     })
 }
 
 /// Opens the namespaces to join while the host's paths still mean what the caller meant.
-pub(crate) fn open_joined(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Vec<(NamespaceType, Slot)> {
+pub(crate) fn open_joined(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -> Vec<(NamespaceType, Slot)> {
     let mut slots = Vec::with_capacity(namespaces.joined.len());
-    for (kind, path) in &namespaces.joined {
-        let act = Act::OpenNamespace { path: path.into() };
+    for (kind, path) in namespaces.joined.clone() {
+        let act = Act::OpenNamespace { path: path.clone().into() };
         let fd = plan.produce(format!("open the {kind} namespace {path}"), "it is joined, not made", act);
-        slots.push((*kind, plan.inherit(fd)));
+        if kind == NamespaceType::Pid {
+            // setns(2) moves only later children there: the stage has to be born in it.
+            namespaces.pid_fd = Some(fd);
+        } else {
+            slots.push((kind, plan.inherit(fd)));
+        }
     }
     slots
 }
@@ -160,7 +168,11 @@ pub(crate) fn spawn(plan: &mut Builder<'_>, namespaces: &mut Namespaces, cgroup:
         [] => "start the stage".to_owned(),
         names => format!("start the stage in new namespaces: {}", names.join(" ")),
     };
-    let act = Act::Spawn { namespaces: namespaces.at_birth, into_cgroup: cgroup.clone_into() };
+    let act = Act::Spawn {
+        namespaces: namespaces.at_birth,
+        into_cgroup: cgroup.clone_into(),
+        pid_namespace: namespaces.pid_fd,
+    };
     plan.engine(what, "from a sealed copy, so that no file of the host is ever mapped in the container", act);
 }
 
