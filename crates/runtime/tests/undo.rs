@@ -214,7 +214,7 @@ fn whichever_step_with_a_user_namespace_and_an_overlay_fails_nothing_is_left() {
     alone("whichever_step_with_a_user_namespace_and_an_overlay_fails_nothing_is_left", |bundle| {
         let mut launch = bundle.launch(Stdio::Inherit, |spec| {
             let map = spec::IdMapping { container_id: 0, host_id: 100_000, size: 65_536 };
-            spec.linux.uid_mappings = vec![map.clone()];
+            spec.linux.uid_mappings = vec![map];
             spec.linux.gid_mappings = vec![map];
             spec.linux
                 .namespaces
