@@ -126,6 +126,11 @@ impl StateRoot {
             outcome => outcome,
         };
         let dir = dir.map_err(|errno| failed("openat", errno.into()))?;
+        // A directory of somebody else's, as anybody can make one in /tmp, would let them forge records.
+        let owner = fstat(&dir).map_err(|errno| failed("fstat", errno.into()))?.st_uid;
+        if owner != rustix::process::geteuid().as_raw() {
+            return Err(failed("fstat: the directory is another user's", sys::Errno::PERM));
+        }
         Ok(Self { dir, path: path.to_owned() })
     }
 
@@ -263,5 +268,28 @@ impl RecordedGroup {
             mount: self.mount.clone(),
             path: self.path.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_another_user_holds_no_records() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!(
+                "SKIPPED a_directory_of_another_user_holds_no_records: only root can give a directory away"
+            );
+            return;
+        }
+        let path = std::env::temp_dir().join(format!("holm-state-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let own = StateRoot::open(&path).map(drop);
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        let others = StateRoot::open(&path).map(drop);
+        std::fs::remove_dir(&path).unwrap();
+        assert!(own.is_ok());
+        assert_eq!(others.unwrap_err().kind(), Kind::PermissionDenied);
     }
 }
