@@ -179,6 +179,13 @@ fn capabilities_are_exactly_the_configured_ones() {
 
 #[test]
 fn no_new_privileges_and_the_filter_are_on_only_when_configured() {
+    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if own.lines().any(|line| line == "Seccomp:\t2") {
+        eprintln!(
+            "SKIPPED no_new_privileges_and_the_filter_are_on_only_when_configured: a filter hides system calls"
+        );
+        return;
+    }
     let Some(mut bundle) = Bundle::new("no_new_privileges") else { return };
     for wanted in [true, false] {
         bundle.config["process"]["args"] = json!(["/bin/cat", "/proc/self/status"]);
