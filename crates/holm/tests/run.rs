@@ -393,6 +393,17 @@ fn an_ordinary_user_has_containers_too() {
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n 0 65534 1\nlo\n", "{output:?}");
     }
+    let output = Command::new(&holm)
+        .args(["run", "--rootfs", "/", "--keep-changes", ".", "--", "true"])
+        .env("XDG_RUNTIME_DIR", &scratch.0)
+        .uid(65_534)
+        .gid(65_534)
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("--keep-changes: / has other mounts in it"), "{said}");
 }
 
 #[test]
@@ -450,6 +461,34 @@ fn a_volume_is_given_to_the_user_of_the_container_on_request() {
         let on_disk = std::fs::metadata(directory.join("file")).unwrap().uid();
         assert_eq!(on_disk, std::fs::metadata(&directory).unwrap().uid());
     }
+}
+
+#[test]
+fn kept_changes_do_not_cost_the_container_its_own_ids() {
+    let test = "kept_changes_do_not_cost_the_container_its_own_ids";
+    if !root(test) || filtered(test) {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new("kept");
+    let kept = scratch.0.join("layer");
+    std::fs::create_dir(&kept).unwrap();
+    let flags = ["--keep-changes", kept.to_str().unwrap()];
+    let maps = prints(
+        &flags,
+        "cat /proc/self/uid_map; echo one > /usr/one; touch /etc/passwd; chown 12:13 /usr/one",
+    );
+    assert!(!maps.contains("4294967295"), "{maps}");
+    let copied = std::fs::metadata(kept.join("upper/etc/passwd")).unwrap();
+    let own = std::fs::metadata(kept.join("upper/usr/one")).unwrap();
+    // On the disk are the container's numbers, whichever range the next one gets.
+    assert_eq!(((copied.uid(), copied.gid()), (own.uid(), own.gid())), ((0, 0), (12, 13)));
+    let again = prints(
+        &flags,
+        "cat /usr/one; stat -c %u:%g /usr/one /etc/passwd; rm /usr/one; ls -d /usr/one 2>&1 | wc -l",
+    );
+    assert_eq!(again, "one\n12:13\n0:0\n1\n");
+    assert_eq!(prints(&[&flags[..], &["--userns", "host"]].concat(), "stat -c %u:%g /etc/passwd"), "0:0\n");
 }
 
 #[test]
