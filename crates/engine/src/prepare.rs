@@ -10,9 +10,11 @@ use report::{BoxedExplain, Explain, Hint, Kind};
 use runtime::{ContainerId, Entry, HostFacts, Launch, Root, Stdio, Upper};
 use spec::{LoadError, Spec};
 
+use crate::flags::mount::Mount as Asked;
 use crate::flags::name::ContainerName;
 use crate::host::{self, Caller, boxed};
 use crate::id_pool::Claim;
+use crate::owners::Gift;
 use crate::request::{RunRequest, Streams};
 use crate::rules;
 
@@ -31,6 +33,8 @@ pub struct Prepared {
     pub details: Vec<String>,
     /// The claim on the container's ids; dropping it gives them back.
     pub claim: Option<Claim>,
+    /// Files that change hands before the container starts.
+    pub gifts: Vec<Gift>,
 }
 
 /// `holm run --bundle DIR`: the configuration decides everything but these.
@@ -83,6 +87,7 @@ pub fn from_request(
         );
     }
     let cgroup = place(id, &facts)?;
+    let gifts = gifts(request, &configured.spec);
     Ok(Prepared {
         launch: Launch {
             id: ContainerId::parse(id).map_err(boxed)?,
@@ -104,6 +109,7 @@ pub fn from_request(
         remarks: configured.remarks,
         details,
         claim: found.claim,
+        gifts,
     })
 }
 
@@ -152,6 +158,30 @@ fn name_of(entry: &Entry) -> &str {
     match entry {
         Entry::Layered(name) | Entry::Empty(name) | Entry::Link(name, _) => name,
     }
+}
+
+/// The volumes with the option `U`, and who their owner is on the host: the container's user, as the mount translates it.
+fn gifts(request: &RunRequest, spec: &Spec) -> Vec<Gift> {
+    let user = &spec.process.user;
+    let asked = request.mounts.iter().filter_map(|mount| match mount {
+        Asked::Bind(bind) if bind.options.chown => Some(bind),
+        _ => None,
+    });
+    let gift = |bind: &crate::flags::volume::Bind| {
+        let destination = bind.destination.as_path();
+        let mount =
+            spec.mounts.iter().find(|mount| std::path::Path::new(&mount.destination) == destination)?;
+        let on_host = |maps: &[spec::IdMapping], id| match maps.is_empty() || !mount.uid_mappings.is_empty() {
+            true => Some(id),
+            false => spec::id_map::to_host(maps, id),
+        };
+        Some(Gift {
+            path: PathBuf::from(&mount.source),
+            uid: on_host(&spec.linux.uid_mappings, user.uid)?,
+            gid: on_host(&spec.linux.gid_mappings, user.gid)?,
+        })
+    };
+    asked.filter_map(gift).collect()
 }
 
 /// Where the container's cgroup goes: below the host's root for root, below one's own where that was
@@ -256,6 +286,7 @@ pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<
         remarks: Vec::new(),
         details: Vec::new(),
         claim: None,
+        gifts: Vec::new(),
     })
 }
 
