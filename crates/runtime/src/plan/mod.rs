@@ -85,12 +85,16 @@ pub(crate) enum Act {
     Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
+    /// Makes a user namespace with these mappings, for mounts alone. Yields it.
+    MakeUserNamespace(IdMaps),
     /// Opens the stage's user namespace. Yields it.
     OpenUserNamespace,
     /// Lets the stage go on, with descriptors.
     Tell { turn: u32, fds: Vec<Produced> },
     /// Waits for the stage, which passes the terminal's other end.
     ReceiveTerminal { turn: u32 },
+    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
+    PassListener { turn: u32, socket: PathBuf },
     /// Waits until the stage has become the program.
     AwaitExec,
 }
@@ -104,6 +108,8 @@ pub(crate) struct CloneTree {
     pub(crate) propagation: u64,
     /// The user namespace whose mapping it takes.
     pub(crate) idmap: Option<Produced>,
+    /// Whether the mounts below take it too.
+    pub(crate) map_below: bool,
 }
 
 /// An overlay from descriptors.

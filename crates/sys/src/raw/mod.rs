@@ -9,6 +9,7 @@
 mod arch;
 mod fs;
 mod image;
+mod landlock;
 mod memfd;
 mod mount;
 mod process;
@@ -18,6 +19,7 @@ mod terminal;
 pub use arch::nr;
 pub use fs::*;
 pub use image::Image;
+pub use landlock::*;
 pub use memfd::*;
 pub use mount::*;
 pub use process::*;

@@ -1,0 +1,1 @@
+//! config.md, "Mounts" and "Linux mount options".
