@@ -7,12 +7,13 @@
 mod error;
 mod ids;
 mod listener;
+mod resctrl;
 mod running;
 mod spawn;
 mod trees;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cgroups::Cgroup;
@@ -39,6 +40,8 @@ pub(crate) enum Made {
         /// Whether processes may be in it that did not end with the container's first.
         kill: bool,
     },
+    /// Its groups of resctrl.
+    Resctrl(Vec<PathBuf>),
     /// Its first process.
     Stage(Stage),
 }
@@ -55,6 +58,7 @@ impl Made {
                 cgroup.remove_made_parents();
                 removed.and(killed).map_err(Cause::Cgroup)
             }
+            Self::Resctrl(made) => resctrl::remove(&made).map_err(Cause::Call),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -164,6 +168,19 @@ impl Performing<'_> {
                     let files = cgroup.join_files().map_err(Cause::Cgroup)?;
                     self.fds.extend(files);
                 }
+            }
+            Act::DelegateCgroup { uid, gid } => {
+                for made in &self.made {
+                    if let Made::Cgroup { cgroup, .. } = made {
+                        cgroup.delegate(*uid, *gid).map_err(Cause::Cgroup)?;
+                    }
+                }
+            }
+            Act::EnterResctrl(group) => {
+                let mut made = Vec::new();
+                let outcome = resctrl::enter(group, self.pid(), &mut made);
+                self.made.push(Made::Resctrl(made));
+                outcome?;
             }
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),

@@ -5,7 +5,7 @@ use spec::CapabilitySet;
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Act, Builder, PlanError, filter};
+use super::{Act, Builder, PlanError, filter, landlock};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -19,6 +19,7 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     let process = &launch.spec.process;
     let user = &process.user;
 
+    let landlock = landlock::collect(plan)?;
     settings(plan)?;
     limits(plan)?;
 
@@ -56,9 +57,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         Some(section) => Some(filter::compile(section)?),
         None => None,
     };
-    // Without no_new_privs a filter takes CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
+    // Without no_new_privs a filter and Landlock rules take CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
     // bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
-    let to_load = if filter.is_some() && !process.no_new_privileges { SYS_ADMIN } else { 0 };
+    let to_load =
+        if (filter.is_some() || landlock.is_some()) && !process.no_new_privileges { SYS_ADMIN } else { 0 };
     plan.stage("take the capabilities of the specification", "and no other");
     plan.push(Op::SetCapabilities {
         effective: sets.effective.0 & sets.permitted.0 | to_load,
@@ -80,6 +82,7 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
+    landlock::restrict(plan, landlock);
     if let Some(filter) = filter {
         let count = filter.instructions().len();
         plan.stage(

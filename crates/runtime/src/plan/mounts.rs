@@ -363,7 +363,8 @@ fn fresh(
         keys.set &= !superblock::RDONLY;
     }
     data.extend(superblock::fsconfig_keys(keys.set, keys.clear).map(|key| (key.to_owned(), None)));
-    if !kernels_own && fstype != "tmpfs" && !mount.source.is_empty() {
+    // Among the kernel's own only tmpfs shows it, to df(1).
+    if !kernels_own && !mount.source.is_empty() {
         data.push(("source".to_owned(), Some(mount.source.clone())));
     }
     let label = &plan.launch.spec.linux.mount_label;
