@@ -9,6 +9,7 @@ mod check;
 mod facts;
 mod generate;
 mod plan;
+mod suites;
 mod test;
 mod tidy;
 mod workspace;
@@ -31,6 +32,8 @@ const COMMANDS: &[Entry] = &[
     (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
+    (suites::command, suites::run),
+    (suites::room::command, suites::room::run),
 ];
 
 fn main() -> ExitCode {
