@@ -165,8 +165,8 @@ fn tap_line(line: &str) -> Option<(Verdict, String)> {
 
 /// `3 / 12 : name : ok`.
 fn contest_line(line: &str) -> Option<(Verdict, String)> {
-    if line.starts_with("not ok 0 ") {
-        return Some((Verdict::Failed, line["not ok 0 ".len()..].to_owned()));
+    if let Some(reason) = line.strip_prefix("not ok 0 ") {
+        return Some((Verdict::Failed, reason.to_owned()));
     }
     let (number, rest) = line.split_once(" / ")?;
     number.trim().parse::<u32>().ok()?;
