@@ -104,8 +104,12 @@ fn contest(
 ) -> Result<Plan, Box<dyn Error>> {
     let (program, inner) = (source.join("contest"), source.join("runtimetest"));
     present(&inner)?;
+    let bundle = source.join("tests/contest/contest/bundle.tar.gz");
+    // Even to list it wants its bundle, at the top of a git work tree or, if it is in none, here.
     let listed = std::process::Command::new(&program)
         .arg("list")
+        .current_dir(bundle.parent().expect("it is below the sources"))
+        .env("GIT_CEILING_DIRECTORIES", source.join("tests/contest"))
         .output()
         .map_err(|error| format!("{}: {error}", program.display()))?;
     let groups = String::from_utf8_lossy(&listed.stdout).into_owned();
@@ -123,9 +127,7 @@ fn contest(
         Kind::Crun => "crun",
         Kind::Youki => "youki",
     };
-    let bundle = source.join("tests/contest/contest/bundle.tar.gz");
     Ok(Plan {
-        // It looks for its bundle at the top of a git work tree.
         prepare: vec![
             vec!["git".to_owned(), "init".to_owned(), "-q".to_owned(), ".".to_owned()],
             vec!["cp".to_owned(), text(&bundle), ".".to_owned()],
