@@ -6,6 +6,7 @@
 
 mod bench;
 mod check;
+mod engines;
 mod facts;
 mod generate;
 mod plan;
@@ -34,6 +35,8 @@ const COMMANDS: &[Entry] = &[
     (bench::room::command, bench::room::run),
     (suites::command, suites::run),
     (suites::room::command, suites::room::run),
+    (engines::command, engines::run),
+    (engines::inside, engines::run_inside),
 ];
 
 fn main() -> ExitCode {

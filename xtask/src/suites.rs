@@ -4,8 +4,8 @@
 //! runs, [`results`] reads what it printed. Suites run side by side, each in a room of its own. Their sources are not
 //! part of this repository: a directory has them, with their helper programs built (docs/design/conformance.md).
 
-mod catalogue;
-mod results;
+pub(crate) mod catalogue;
+pub(crate) mod results;
 pub(crate) mod room;
 
 use crate::Outcome;

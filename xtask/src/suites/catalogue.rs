@@ -27,7 +27,7 @@ impl Kind {
 
 /// A suite of other people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Suite {
+pub(crate) enum Suite {
     /// runc's integration tests, in bats.
     Runc,
     /// youki's `contest`.
@@ -36,9 +36,12 @@ pub(super) enum Suite {
     Crun,
     /// The validation programs of opencontainers/runtime-tools.
     Validation,
+    /// Our own checks of engines (`cargo xtask engines`); not one of those that `suites` runs.
+    Engines,
 }
 
 impl Suite {
+    /// Those that `suites` runs.
     pub(super) const ALL: [Self; 4] = [Self::Runc, Self::Contest, Self::Crun, Self::Validation];
 
     pub(super) const fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Suite {
             Self::Contest => "contest",
             Self::Crun => "crun",
             Self::Validation => "validation",
+            Self::Engines => "engines",
         }
     }
 
@@ -69,6 +73,7 @@ impl Suite {
             Self::Contest => contest(&sources.join("youki"), runtime, kind, job)?,
             Self::Crun => crun(&sources.join("crun"), runtime, kind, job)?,
             Self::Validation => validation(&sources.join("runtime-tools"), runtime, job)?,
+            Self::Engines => return Err("`cargo xtask engines` runs them".into()),
         })
     }
 }

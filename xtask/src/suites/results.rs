@@ -24,7 +24,7 @@ impl Verdict {
 
 /// The outcome of every test, by `SUITE FILE: TEST`.
 #[derive(Debug, Default)]
-pub(super) struct Results(BTreeMap<String, Verdict>);
+pub(crate) struct Results(BTreeMap<String, Verdict>);
 
 /// How results differ from a baseline.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ pub(super) struct Difference {
 
 impl Results {
     /// Takes the output of one file of a suite into account.
-    pub(super) fn read(&mut self, suite: Suite, file: &str, output: &str) {
+    pub(crate) fn read(&mut self, suite: Suite, file: &str, output: &str) {
         let mut seen = 0;
         for line in output.lines() {
             let line = line.trim_end();
             let found = match suite {
                 Suite::Contest => contest_line(line),
-                Suite::Runc | Suite::Crun | Suite::Validation => tap_line(line),
+                Suite::Runc | Suite::Crun | Suite::Validation | Suite::Engines => tap_line(line),
             };
             let Some((verdict, name)) = found else { continue };
             seen += 1;
@@ -81,10 +81,14 @@ impl Results {
         Self(text.lines().filter_map(read).collect())
     }
 
+    pub(crate) fn all_passed(&self) -> bool {
+        self.0.values().all(|verdict| *verdict == Verdict::Passed)
+    }
+
     /// A line a suite.
-    pub(super) fn counts(&self) -> String {
+    pub(crate) fn counts(&self) -> String {
         let mut text = String::new();
-        for suite in Suite::ALL {
+        for suite in Suite::ALL.into_iter().chain([Suite::Engines]) {
             let of = |wanted: Verdict| {
                 self.0
                     .iter()

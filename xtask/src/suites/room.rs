@@ -24,32 +24,32 @@ use std::time::{Duration, Instant};
 
 /// Everything that is started for one suite.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     /// Where the jobs are started; made if it is not there.
-    pub(super) directory: PathBuf,
-    pub(super) environment: Vec<(String, String)>,
+    pub(crate) directory: PathBuf,
+    pub(crate) environment: Vec<(String, String)>,
     /// Executable files to write first.
-    pub(super) scripts: Vec<(PathBuf, String)>,
+    pub(crate) scripts: Vec<(PathBuf, String)>,
     /// Commands to run in `directory` before the jobs.
-    pub(super) prepare: Vec<Vec<String>>,
+    pub(crate) prepare: Vec<Vec<String>>,
     /// A program that starts each job.
-    pub(super) wrapper: Option<PathBuf>,
-    pub(super) jobs: Vec<Job>,
+    pub(crate) wrapper: Option<PathBuf>,
+    pub(crate) jobs: Vec<Job>,
 }
 
 /// One file, group or program of a suite.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Job {
-    pub(super) name: String,
+pub(crate) struct Job {
+    pub(crate) name: String,
     /// It is ended after this time.
-    pub(super) seconds: u64,
-    pub(super) argv: Vec<String>,
+    pub(crate) seconds: u64,
+    pub(crate) argv: Vec<String>,
     /// Gets both of its output streams.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
 }
 
 /// Carries out a plan in a room of its own.
-pub(super) fn carry_out(hierarchies: &Hierarchies, plan: &Plan) -> Result<(), Box<dyn Error>> {
+pub(crate) fn carry_out(hierarchies: &Hierarchies, plan: &Plan) -> Result<(), Box<dyn Error>> {
     let label = plan.jobs.first().map_or("none", |job| job.name.as_str());
     let groups = Groups::make(hierarchies, &format!("suite-{label}"))?;
     let mut child = process::Command::new(std::env::current_exe()?)
