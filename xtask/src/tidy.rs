@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("holm-spec", 1),
     ("holm-init", 2),
     ("holm-cgroups", 2),
+    ("holm-namespaces", 2),
     ("holm-seccomp", 2),
     ("holm-images", 2),
     ("holm-core", 3),

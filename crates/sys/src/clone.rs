@@ -40,6 +40,22 @@ pub const NAMESPACES: u64 = CLONE_NEWNS
     | CLONE_NEWNET
     | CLONE_NEWTIME;
 
+/// The names of the kinds among `flags`, for errors: `net pid`.
+pub(crate) fn names_of(flags: u64) -> String {
+    let kinds = [
+        (CLONE_NEWUSER, "user"),
+        (CLONE_NEWPID, "pid"),
+        (CLONE_NEWNS, "mnt"),
+        (CLONE_NEWNET, "net"),
+        (CLONE_NEWIPC, "ipc"),
+        (CLONE_NEWUTS, "uts"),
+        (CLONE_NEWCGROUP, "cgroup"),
+        (CLONE_NEWTIME, "time"),
+    ];
+    let names: Vec<_> = kinds.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect();
+    names.join(" ")
+}
+
 /// A process to start.
 #[derive(Debug)]
 pub struct Spawn<'a> {

@@ -22,7 +22,11 @@ pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;
 #[cfg(feature = "std")]
+pub mod ns;
+#[cfg(feature = "std")]
 mod owned;
+#[cfg(feature = "std")]
+pub mod perf;
 #[cfg(feature = "std")]
 pub mod resolve;
 
