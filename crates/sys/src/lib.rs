@@ -20,6 +20,8 @@ pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;
 #[cfg(feature = "std")]
+pub mod netlink;
+#[cfg(feature = "std")]
 mod owned;
 #[cfg(feature = "std")]
 pub mod resolve;
@@ -32,6 +34,8 @@ pub mod probe;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;
+#[cfg(feature = "std")]
+pub mod tun;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]
