@@ -22,6 +22,8 @@ pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;
 #[cfg(feature = "std")]
+pub mod netlink;
+#[cfg(feature = "std")]
 pub mod ns;
 #[cfg(feature = "std")]
 mod owned;
@@ -38,6 +40,8 @@ pub mod probe;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;
+#[cfg(feature = "std")]
+pub mod tun;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]
