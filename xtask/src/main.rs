@@ -6,9 +6,11 @@
 
 mod bench;
 mod check;
+mod engines;
 mod facts;
 mod generate;
 mod plan;
+mod suites;
 mod test;
 mod tidy;
 mod vm;
@@ -33,6 +35,10 @@ const COMMANDS: &[Entry] = &[
     (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
+    (suites::command, suites::run),
+    (suites::room::command, suites::room::run),
+    (engines::command, engines::run),
+    (engines::inside, engines::run_inside),
 ];
 
 fn main() -> ExitCode {
