@@ -16,8 +16,7 @@ pub(super) const BUSYBOX: &str = "/bin/busybox";
 /// What the kernel needs to see a disk of qemu's; nothing of it where it is built in.
 const DISK_MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
 /// What the lanes with systemd have installed.
-const PACKAGES: &str =
-    "systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,uidmap,util-linux,procps,iproute2,jq,runc,crun";
+const PACKAGES: &str = "systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,uidmap,util-linux,procps,iproute2,jq,runc,crun";
 
 /// Both disks mounted, and on to the root disk's `/sbin/init`.
 pub(super) fn initramfs(kernel: &Kernel) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -84,7 +83,9 @@ pub(super) fn root(directory: &Path, lane: &Lane) -> Result<PathBuf, Box<dyn Err
 fn plain(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let tree = directory.join("plain");
     let _ = fs::remove_dir_all(&tree);
-    for part in ["bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "run", "var", "root", "etc", "lib"] {
+    for part in [
+        "bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "run", "var", "root", "etc", "lib",
+    ] {
         fs::create_dir_all(tree.join(part))?;
     }
     fs::set_permissions(tree.join("tmp"), fs::Permissions::from_mode(0o1777))?;

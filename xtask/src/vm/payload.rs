@@ -32,17 +32,30 @@ pub(super) struct Program {
 /// Builds the workspace's programs and tests.
 pub(super) fn build(only: &[String]) -> Result<Vec<Program>, Box<dyn Error>> {
     let output = cargo()
-        .args(["test", "--no-run", "--workspace", "--lib", "--bins", "--tests", "--message-format", "json-render-diagnostics"])
+        .args([
+            "test",
+            "--no-run",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {
         return Err("the tests do not build".into());
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    let built = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|it| program(&it));
+    let built = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|it| program(&it));
     let wanted = |it: &Program| {
         let named = only.is_empty() || only.contains(&it.package);
-        let here = !HOST_ONLY.contains(&it.package.as_str()) && !HOST_ONLY_PROGRAMS.contains(&it.name.as_str());
+        let here =
+            !HOST_ONLY.contains(&it.package.as_str()) && !HOST_ONLY_PROGRAMS.contains(&it.name.as_str());
         !it.is_test || (named && here)
     };
     Ok(built.filter(|it| it.package != "xtask" && wanted(it)).collect())
@@ -96,7 +109,12 @@ pub(super) fn lay_out(
         let runs = lane.packages.is_empty() || lane.packages.contains(&program.package.as_str());
         if program.is_test && runs {
             let (directory, file) = (program.directory.display(), program.file.display());
-            list.push_str(&format!("{}/{} {directory} {file} {}\n", program.package, program.name, filter.unwrap_or("")));
+            list.push_str(&format!(
+                "{}/{} {directory} {file} {}\n",
+                program.package,
+                program.name,
+                filter.unwrap_or("")
+            ));
         }
     }
     fs::write(guest.join("list"), list)?;
