@@ -61,6 +61,14 @@ pub enum Cause {
         /// What it said.
         said: String,
     },
+    /// A network device could not be moved.
+    #[error("{device}: {error}")]
+    Network {
+        /// Its name on the host.
+        device: String,
+        /// What the kernel said.
+        error: netlink::Error,
+    },
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -182,6 +190,7 @@ impl Explain for Cause {
                 _ => Kind::CommandNotExecutable,
             },
             Self::Stage { errno, .. } => kind_of(*errno),
+            Self::Network { error, .. } => error.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
             Self::Injected => Kind::Internal,

@@ -7,6 +7,7 @@
 mod error;
 mod ids;
 mod listener;
+mod net_devices;
 mod resctrl;
 mod running;
 mod spawn;
@@ -176,6 +177,13 @@ impl Performing<'_> {
                     }
                 }
             }
+            Act::MoveNetDevices { turn, devices } => match self.receive()? {
+                Some((number, _)) if number == *turn => {
+                    let namespace = ids::open_network_namespace(self.pid())?;
+                    net_devices::move_all(devices, &namespace)?;
+                }
+                _ => return Err(self.ended()),
+            },
             Act::EnterResctrl(group) => {
                 let mut made = Vec::new();
                 let outcome = resctrl::enter(group, self.pid(), &mut made);
@@ -193,8 +201,8 @@ impl Performing<'_> {
                 let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
                 self.fds.push(overlay);
             }
-            Act::Spawn { namespaces, into_cgroup, pid_namespace } => {
-                self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
+            Act::Spawn { namespaces, into_cgroup, pid_namespace, joined } => {
+                self.spawn(*namespaces, *into_cgroup, *pid_namespace, joined)?;
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
             Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
@@ -212,7 +220,9 @@ impl Performing<'_> {
         namespaces: u64,
         into_cgroup: bool,
         pid_namespace: Option<Produced>,
+        joined: &[(Produced, u64)],
     ) -> Result<(), Failure> {
+        let joined: Vec<_> = joined.iter().map(|(fd, kind)| (self.fd(*fd).as_fd(), *kind)).collect();
         let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = self.made.iter().find_map(|made| match made {
@@ -227,6 +237,7 @@ impl Performing<'_> {
             self.plan,
             namespaces,
             pid_namespace,
+            &joined,
             &inherited,
             directory.as_ref().map(AsFd::as_fd),
         )?;

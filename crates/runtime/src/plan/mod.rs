@@ -13,6 +13,7 @@ mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod protect;
 mod resctrl;
 mod root;
@@ -30,6 +31,7 @@ use crate::inputs::Launch;
 
 pub use self::error::PlanError;
 pub use self::namespaces::Source;
+pub(crate) use self::net_devices::NetDevice;
 pub(crate) use self::resctrl::ResctrlGroup;
 
 mod error;
@@ -78,6 +80,8 @@ pub(crate) enum Act {
     OpenJoinFiles { count: usize },
     /// Gives the cgroup to a user, by ids of the host.
     DelegateCgroup { uid: u32, gid: u32 },
+    /// Waits until the stage is in its network namespace, and moves devices there.
+    MoveNetDevices { turn: u32, devices: Vec<NetDevice> },
     /// Puts the stage into a group of resctrl, which is made if need be.
     EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
@@ -89,7 +93,13 @@ pub(crate) enum Act {
     /// An overlay. Yields a detached mount of it.
     Overlay(Overlay),
     /// Starts the stage.
-    Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
+    Spawn {
+        namespaces: u64,
+        into_cgroup: bool,
+        pid_namespace: Option<Produced>,
+        /// Namespaces that it is born in, with their kinds.
+        joined: Vec<(Produced, u64)>,
+    },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
     /// Makes a user namespace with these mappings, for mounts alone. Yields it.
@@ -254,6 +264,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let join = cgroup::create_after_spawn(plan, &cgroup);
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    let net_devices = net_devices::take(plan)?;
     let (root, scratch) = root::attach(plan, root)?;
     let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
     devices::make(plan, &mut tree, &namespaces)?;
@@ -267,7 +278,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     root::enter(plan, &tree)?;
     namespaces::names(plan);
     terminal::attach(plan, terminal);
-    if let Some(ticket) = resctrl {
+    for ticket in [resctrl, net_devices].into_iter().flatten() {
         plan.need(ticket);
     }
     identity::become_user(plan, &namespaces)?;
