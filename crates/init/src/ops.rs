@@ -290,6 +290,9 @@ ops! {
     FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
     /// Makes a file with this content; it must not be there yet.
     MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
+    /// Goes on in a new process whose parent is this one's, passes its handle to the engine, and ends this one. The new process is
+    /// in the pid namespace joined before; this one never was.
+    Rebirth = 65 "clone" {}
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod enter;
 pub mod facts;
 pub mod inputs;
 pub mod plan;
@@ -13,7 +14,8 @@ pub mod plan;
 mod act;
 pub mod state;
 
-pub use act::{Cause, Exit, LaunchError, Running, launch};
+pub use act::{Cause, Entered, Exit, LaunchError, Running, enter, launch};
+pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

@@ -4,13 +4,14 @@
 //! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
 //! [`Running`], which undoes it when the container has ended.
 
+mod enter;
 mod error;
 mod ids;
 mod running;
 mod spawn;
 mod trees;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use cgroups::Cgroup;
@@ -21,9 +22,11 @@ use crate::inputs::Launch;
 use crate::plan::{Act, Plan, Produced};
 use crate::state::{Claim, StateRoot};
 
+pub use enter::{Entered, enter};
+use error::Doing;
 pub use error::{Cause, LaunchError};
 pub use running::{Exit, Running};
-use spawn::Stage;
+use spawn::{Processors, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -76,20 +79,18 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
     let mut performing = Performing {
         launch,
         plan,
-        state,
+        state: Some(state),
+        target: None,
         made: Vec::with_capacity(4),
         fds: Vec::with_capacity(8),
         control: None,
         terminal: None,
+        born: None,
     };
     for (step, act) in plan.acts() {
-        let failure = match performing.perform(act) {
-            Ok(()) if plan.fails_after(*step) => Failure::Here(Cause::Injected),
-            Ok(()) => continue,
-            Err(failure) => failure,
-        };
+        let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
         let left = undo(std::mem::take(&mut performing.made));
-        return Err(LaunchError::new(launch, plan, *step, failure, left));
+        return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
     }
     let Performing { made, terminal, .. } = performing;
     Ok(Running::new(launch, made, terminal))
@@ -116,13 +117,18 @@ fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
 struct Performing<'a> {
     launch: &'a Launch,
     plan: &'a Plan,
-    state: &'a StateRoot,
+    /// Where the container's record goes; none for a container that is entered.
+    state: Option<&'a StateRoot>,
+    /// The first process of the container that is entered.
+    target: Option<BorrowedFd<'a>>,
     made: Vec<Made>,
     /// What acts yielded, in order.
     fds: Vec<OwnedFd>,
     /// The socket to the stage.
     control: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    /// The process that the stage went on in.
+    born: Option<enter::Born>,
 }
 
 impl Performing<'_> {
@@ -141,12 +147,20 @@ impl Performing<'_> {
         self.stage().map_or(0, Stage::pid)
     }
 
+    /// Performs an act, after which a test may have asked for a failure.
+    fn perform_or_fail(&mut self, step: u32, act: &Act) -> Result<(), Failure> {
+        self.perform(act)?;
+        if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
+    }
+
     fn perform(&mut self, act: &Act) -> Result<(), Failure> {
         match act {
             Act::Record => {
                 let groups = self.plan.cgroups();
-                let claim = self.state.claim(self.launch, &groups).map_err(Cause::Record)?;
-                self.made.push(Made::Record(claim));
+                if let Some(state) = self.state {
+                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                    self.made.push(Made::Record(claim));
+                }
             }
             Act::CreateCgroup(plan) => {
                 let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;
@@ -174,6 +188,10 @@ impl Performing<'_> {
                 let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
                 self.fds.push(overlay);
             }
+            Act::TakeContainer => self.take_container()?,
+            Act::OpenGroups(ways) => self.open_groups(ways)?,
+            Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
+            Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
             Act::Spawn { namespaces, into_cgroup, pid_namespace } => {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
             }
@@ -208,6 +226,7 @@ impl Performing<'_> {
             pid_namespace,
             &inherited,
             directory.as_ref().map(AsFd::as_fd),
+            Processors::Same,
         )?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
@@ -237,24 +256,24 @@ impl Performing<'_> {
     }
 
     /// The stage's next turn with its descriptors; none when the socket has ended.
-    fn receive(&self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+    fn receive(&mut self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
         let mut bytes = [0; message::LEN];
-        let control = self.control()?;
-        let (len, fds) = loop {
-            match channel::receive(control, &mut bytes) {
-                Err(SyscallError { errno: sys::Errno::INTR, .. }) => {}
+        loop {
+            let (len, fds) = match channel::receive(self.control()?, &mut bytes) {
+                Err(SyscallError { errno: sys::Errno::INTR, .. }) => continue,
                 // What was sent before the other side went away unread by it: the answer is still to come.
-                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => {}
-                outcome => break outcome?,
+                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => continue,
+                outcome => outcome?,
+            };
+            if len == 0 {
+                return Ok(None);
             }
-        };
-        if len == 0 {
-            return Ok(None);
-        }
-        match bytes.get(..len).and_then(Message::from_bytes) {
-            Some(Message::Turn { number }) => Ok(Some((number, fds))),
-            Some(Message::Failed { step, op, errno }) => Err(Failure::Stage { step, op, errno }),
-            None => Err(Cause::StageSilent.into()),
+            match bytes.get(..len).and_then(Message::from_bytes) {
+                Some(Message::Turn { number }) => return Ok(Some((number, fds))),
+                Some(Message::Born { pid }) => self.note_birth(pid, fds),
+                Some(Message::Failed { step, op, errno }) => return Err(Failure::Stage { step, op, errno }),
+                None => return Err(Cause::StageSilent.into()),
+            }
         }
     }
 

@@ -271,6 +271,23 @@ pub fn fork() -> Result<i32, Errno> {
     unsafe { syscall!(nr::CLONE, SIGCHLD) }.map(|pid| pid as i32)
 }
 
+/// A copy of this process whose parent is this process's parent (clone(2), `CLONE_PARENT`, `CLONE_PIDFD` of Linux 5.2): none in the
+/// copy; here its process id, as seen here, and its handle, which is close-on-exec.
+///
+/// It is born in the pid namespace that setns(2) or unshare(2) have set for children, which this process itself is not in.
+pub fn fork_sibling() -> Result<Option<(i32, Fd)>, Errno> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    const SIGCHLD: usize = 17;
+    let mut pidfd = -1i32;
+    // SAFETY: no memory is shared and no stack is given, so the copy goes on where this process is; the kernel writes one
+    // integer here.
+    let pid = unsafe {
+        syscall!(nr::CLONE, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, 0usize, &raw mut pidfd, 0usize, 0usize)?
+    };
+    Ok(if pid == 0 { None } else { Some((pid as i32, Fd(pidfd))) })
+}
+
 /// wait4(2) for a child (-1: any): its process id and wait status; with `WNOHANG` in `options` 0 when none is ready.
 pub fn wait4(pid: i32, options: u32) -> Result<(i32, i32), Errno> {
     let mut status = 0i32;
