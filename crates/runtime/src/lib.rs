@@ -9,6 +9,7 @@
 pub mod enter;
 pub mod facts;
 pub mod inputs;
+pub mod passwd;
 pub mod plan;
 
 mod act;

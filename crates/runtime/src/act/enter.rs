@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cgroups::Version;
 use init::message::{self, Message};
+use init::ops::Op;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, fstatfs, openat};
 use rustix::net::{Shutdown, shutdown};
@@ -143,13 +144,8 @@ impl Performing<'_> {
     }
 
     pub(super) fn open_namespace_of(&mut self, pid: i32, kind: NamespaceType) -> Result<(), Failure> {
-        let file = match kind {
-            NamespaceType::Mount => "mnt",
-            NamespaceType::Network => "net",
-            other => other.name(),
-        };
         let proc = mount::private_procfs()?;
-        let path = format!("{pid}/ns/{file}");
+        let path = format!("{pid}/ns/{}", kind.proc_name());
         let fd = openat(&proc, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| SyscallError::new("openat", format!("/proc/{path}"), errno))?;
         if let Some(target) = self.target {
@@ -181,6 +177,11 @@ impl Performing<'_> {
             Some(Made::Stage(stage)) => stage,
             _ => return Err(super::Cause::StageSilent.into()),
         };
+        let is_birth = |(_, op): &(u32, Op)| matches!(op, Op::Rebirth {});
+        if self.born.is_none() && self.plan.program().ops().iter().any(is_birth) {
+            self.made.push(Made::Stage(stage));
+            return Err(super::Cause::StageSilent.into());
+        }
         let process = match self.born.take() {
             Some(born) => {
                 stage.wait()?;

@@ -29,6 +29,7 @@ use crate::inputs::Launch;
 
 pub use self::enter::enter;
 pub use self::error::PlanError;
+pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
 
 mod error;

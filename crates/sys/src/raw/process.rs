@@ -234,13 +234,17 @@ pub fn seccomp_set_filter(flags: u64, filter: &[u8]) -> Result<usize, Errno> {
 
 /// Gives signals 1 to 64 their default dispositions, ignored ones too (rt_sigaction(2)).
 pub fn reset_signal_handlers() {
+    // SIGKILL and SIGSTOP refuse, which is as well.
+    (1..=64).for_each(reset_signal_handler);
+}
+
+/// Gives a signal its default disposition (rt_sigaction(2)). A caller that ignores SIGCHLD, which is inherited, would have the kernel
+/// throw the status of children away (wait(2)).
+pub fn reset_signal_handler(signal: u32) {
     // `struct kernel_sigaction`: handler (0 is `SIG_DFL`), flags, restorer, mask.
     let default = [0u64; 4];
-    for signal in 1..=64usize {
-        // SIGKILL and SIGSTOP refuse, which is as well.
-        // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
-        let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
-    }
+    // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
+    let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
 }
 
 /// Sets the mask of blocked signals of this thread, bit n-1 for signal n, and returns the mask before (rt_sigprocmask(2)).
