@@ -20,6 +20,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Everything that is started for one suite.
@@ -64,8 +65,9 @@ pub(crate) struct Job {
 
 /// Carries out a plan in a room of its own.
 pub(crate) fn carry_out(hierarchies: &Hierarchies, plan: &Plan) -> Result<(), Box<dyn Error>> {
-    let label = plan.jobs.first().map_or("none", |job| job.name.as_str());
-    let groups = Groups::make(hierarchies, &format!("suite-{label}"))?;
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let groups = Groups::make(hierarchies, &format!("suite-{number}"))?;
     let mut child = process::Command::new(std::env::current_exe()?)
         .arg("suites-room")
         .args(groups.0.iter().map(|group| format!("--enter={}", group.display())))
