@@ -13,6 +13,7 @@ mod plan;
 mod suites;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use clap::{ArgMatches, Command};
@@ -29,6 +30,7 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (generate::command, generate::run),
     (test::command, test::run),
+    (vm::command, vm::run),
     (facts::command, facts::run),
     (plan::command, plan::run),
     (bench::command, bench::run),

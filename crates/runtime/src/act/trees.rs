@@ -30,7 +30,7 @@ pub(crate) fn clone(tree: &CloneTree, userns: Option<BorrowedFd<'_>>) -> Result<
     let copy = mount::clone_tree(&tree.path, tree.recursive)?;
     let subject = tree.path.display().to_string();
     if let Some(userns) = userns {
-        mount::map_ids(copy.as_fd(), &userns, &subject)?;
+        mount::map_ids(copy.as_fd(), tree.map_below, &userns, &subject)?;
     }
     if tree.propagation != 0 {
         let attr = MountAttr { propagation: tree.propagation, ..MountAttr::default() };
