@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use cgroups::error::{Refused, Why};
-use cgroups::{Cgroup, CgroupPath, Layout, private};
+use cgroups::{Cgroup, CgroupPath, ControllerSet, Layout, private};
 use clap::ArgMatches;
 use report::BoxedExplain;
 
@@ -49,7 +49,16 @@ pub fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
 /// The host's hierarchies, and those that only this command has mounted.
 struct Host {
     layout: Layout,
-    _mounts: Vec<OwnedFd>,
+    mounts: Vec<(ControllerSet, OwnedFd)>,
+}
+
+/// A hierarchy mounted here that has no groups any more goes with this command.
+impl Drop for Host {
+    fn drop(&mut self) {
+        for (controllers, _mount) in &self.mounts {
+            private::wait_for_release(&self.layout, *controllers);
+        }
+    }
 }
 
 impl Host {
@@ -61,9 +70,9 @@ impl Host {
                 let why = "name controllers, such as net_cls,perf_event; /proc/cgroups lists them";
                 Refused::value(format!("--mount `{}`", list.escape_debug()), why)
             })?;
-            mounts.push(private::mount(&mut layout, controllers)?);
+            mounts.push((controllers, private::mount(&mut layout, controllers)?));
         }
-        Ok(Self { layout, _mounts: mounts })
+        Ok(Self { layout, mounts })
     }
 
     /// The same with only the hierarchies in which this caller may change the group.
