@@ -33,6 +33,12 @@ impl Context {
             .map_err(|errno| self.failed(&format!("{key}={value}"), errno))
     }
 
+    /// Sets a parameter that has no value.
+    pub fn flag(&self, key: &str) -> Result<(), SyscallError> {
+        let name = c_string("fsconfig", key.as_bytes())?;
+        raw::fsconfig_flag(Fd::from(&self.fd), &name).map_err(|errno| self.failed(key, errno))
+    }
+
     /// Sets a parameter that is a descriptor.
     pub fn set_fd(&self, key: &str, value: BorrowedFd<'_>) -> Result<(), SyscallError> {
         let name = c_string("fsconfig", key.as_bytes())?;

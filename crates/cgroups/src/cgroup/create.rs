@@ -154,7 +154,7 @@ fn inherit_cpuset(dir: &Dir) -> Result<(), Error> {
 }
 
 /// Hands the controllers down from `base` to the new group's parent, where they are not there yet.
-fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
+pub(super) fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
     let has = |dir: &Dir| {
         let text = dir.read("cgroup.controllers");
         text.map(|text| ControllerSet::parse(&text))
