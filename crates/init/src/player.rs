@@ -317,6 +317,7 @@ impl Player {
                 self.tolerated = Some((Errno::from_raw(errno as i32), skip));
                 Ok(())
             }
+            Op::Stamp { at } => self.image.set_word(at.into(), raw::monotonic_ns()).ok_or(Errno::FAULT),
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }
     }

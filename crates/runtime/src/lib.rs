@@ -13,7 +13,7 @@ pub mod plan;
 mod act;
 pub mod state;
 
-pub use act::{Cause, Exit, LaunchError, Running, launch};
+pub use act::{Cause, Exit, LaunchError, Running, Stamp, launch};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

@@ -6,6 +6,7 @@
 
 mod error;
 mod ids;
+mod profile;
 mod running;
 mod spawn;
 mod trees;
@@ -22,6 +23,8 @@ use crate::plan::{Act, Plan, Produced};
 use crate::state::{Claim, StateRoot};
 
 pub use error::{Cause, LaunchError};
+use profile::Profile;
+pub use profile::Stamp;
 pub use running::{Exit, Running};
 use spawn::Stage;
 
@@ -81,8 +84,16 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         fds: Vec::with_capacity(8),
         control: None,
         terminal: None,
+        profile: None,
     };
+    match Profile::of(plan) {
+        Ok(profile) => performing.profile = profile,
+        Err(error) => return Err(LaunchError::new(launch, plan, 0, error.into(), Vec::new())),
+    }
     for (step, act) in plan.acts() {
+        if let Some(profile) = &mut performing.profile {
+            profile.begin(*step);
+        }
         let failure = match performing.perform(act) {
             Ok(()) if plan.fails_after(*step) => Failure::Here(Cause::Injected),
             Ok(()) => continue,
@@ -91,8 +102,9 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         let left = undo(std::mem::take(&mut performing.made));
         return Err(LaunchError::new(launch, plan, *step, failure, left));
     }
-    let Performing { made, terminal, .. } = performing;
-    Ok(Running::new(launch, made, terminal))
+    let Performing { made, terminal, profile, .. } = performing;
+    let stamps = profile.map_or_else(Vec::new, |profile| profile.finish(plan));
+    Ok(Running::new(launch, made, terminal, stamps))
 }
 
 /// Where a launch failed.
@@ -123,6 +135,7 @@ struct Performing<'a> {
     /// The socket to the stage.
     control: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    profile: Option<Profile>,
 }
 
 impl Performing<'_> {
@@ -193,7 +206,8 @@ impl Performing<'_> {
         pid_namespace: Option<Produced>,
     ) -> Result<(), Failure> {
         let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
-        let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        let mut inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        inherited.extend(self.profile.as_ref().map(Profile::file));
         let cgroup = self.made.iter().find_map(|made| match made {
             Made::Cgroup { cgroup, .. } if into_cgroup => Some(cgroup),
             _ => None,

@@ -143,6 +143,8 @@ pub struct Plan {
     features: Features,
     notes: Vec<String>,
     fails_after: Option<u32>,
+    /// The steps of the stage that note when they begin, in order; none in a plan without a profile.
+    stamped: Option<Vec<u32>>,
 }
 
 impl Plan {
@@ -183,6 +185,17 @@ impl Plan {
             None => {}
         }
         self
+    }
+
+    /// The same plan, whose steps note when they begin: [`crate::Running::stamps`] has them then.
+    #[must_use]
+    pub fn stamped(mut self) -> Self {
+        self.stamped = Some(self.program.stamp_steps());
+        self
+    }
+
+    pub(crate) fn stamps(&self) -> Option<&[u32]> {
+        self.stamped.as_deref()
     }
 
     pub(crate) fn fails_after(&self, step: u32) -> bool {
@@ -388,6 +401,7 @@ impl<'a> Builder<'a> {
             features,
             notes: self.notes,
             fails_after: None,
+            stamped: None,
         })
     }
 }

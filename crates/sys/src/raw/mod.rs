@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod arch;
+mod clock;
 mod fs;
 mod image;
 mod memfd;
@@ -16,6 +17,7 @@ mod socket;
 mod terminal;
 
 pub use arch::nr;
+pub use clock::*;
 pub use fs::*;
 pub use image::Image;
 pub use memfd::*;
