@@ -33,6 +33,12 @@ impl Context {
             .map_err(|errno| self.failed(&format!("{key}={value}"), errno))
     }
 
+    /// Sets a parameter without a value.
+    pub fn set_flag(&self, key: &str) -> Result<(), SyscallError> {
+        let name = c_string("fsconfig", key.as_bytes())?;
+        raw::fsconfig_flag(Fd::from(&self.fd), &name).map_err(|errno| self.failed(key, errno))
+    }
+
     /// Sets a parameter that is a descriptor.
     pub fn set_fd(&self, key: &str, value: BorrowedFd<'_>) -> Result<(), SyscallError> {
         let name = c_string("fsconfig", key.as_bytes())?;
@@ -60,6 +66,16 @@ pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, SyscallError>
     let flags = raw::OPEN_TREE_CLONE | if recursive { raw::AT_RECURSIVE } else { 0 };
     owned(raw::open_tree(Fd::CWD, &name, flags))
         .map_err(|errno| SyscallError::new("open_tree", path.display().to_string(), errno))
+}
+
+/// Attaches a detached mount at a name below a directory, and follows no link there.
+///
+/// # Errors
+/// `EINVAL` when the directory is in a detached mount itself, before Linux 6.15.
+pub fn attach(mount: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &str) -> Result<(), SyscallError> {
+    let text = c_string("move_mount", name.as_bytes())?;
+    raw::move_mount(Fd::from(&mount), Fd::from(&to), &text)
+        .map_err(|errno| SyscallError::new("move_mount", name, errno))
 }
 
 /// Changes attributes of a mount (mount_setattr(2), Linux 5.12). `subject` names it in an error.

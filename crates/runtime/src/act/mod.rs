@@ -4,6 +4,7 @@
 //! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
 //! [`Running`], which undoes it when the container has ended.
 
+mod beside;
 mod error;
 mod ids;
 mod profile;
@@ -176,6 +177,15 @@ impl Performing<'_> {
                     self.fds.extend(files);
                 }
             }
+            Act::ConfineDevices(program) => {
+                let cgroup = self.made.iter().find_map(|made| match made {
+                    Made::Cgroup { cgroup, .. } => Some(cgroup),
+                    _ => None,
+                });
+                cgroup.map_or(Ok(()), |cgroup| cgroup.confine(program)).map_err(Cause::Cgroup)?;
+            }
+            Act::MakeDev(tree) => self.fds.push(beside::device_tree(tree)?),
+            Act::ViewCgroup(view) => self.fds.push(beside::cgroup_view(view)?),
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
             Act::CloneTree(tree) => {

@@ -38,8 +38,6 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
             *set = set.intersection(possible);
         }
     }
-    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
-    plan.push(Op::LimitBounding { keep: sets.bounding.0 });
     plan.stage(
         format!("become user {}:{}", user.uid, user.gid),
         "with exactly the groups of the specification",
@@ -70,11 +68,8 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         plan.push(Op::Prctl { option: raw::PR_SET_NO_NEW_PRIVS, argument: 1, second: 0 });
     }
 
-    plan.stage(
-        "leave nothing of the caller's behind",
-        "signals as in a fresh process, descriptors closed by execve",
-    );
-    plan.push(Op::ResetSignals {});
+    plan.stage("leave nothing of the caller's behind", "no signal blocked, descriptors closed by execve");
+    plan.push(Op::SetSignalMask { mask: 0 });
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
         plan.push(Op::Supervise {});
@@ -91,6 +86,22 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     }
     execute(plan);
     Ok(())
+}
+
+/// What can be done at any time: while the engine works the stage would only wait.
+pub(crate) fn early(plan: &mut Builder<'_>) {
+    let launch = plan.launch;
+    if !launch.keep_keyring {
+        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
+        let name = plan.ops.text(format!("_ses.{}", launch.id));
+        // A kernel without keyrings has none to leak.
+        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
+        plan.push(Op::JoinKeyring { name });
+    }
+    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
+    plan.push(Op::LimitBounding { keep: launch.spec.process.capabilities.sets().bounding.0 });
+    plan.stage("reset the signals", "as in a fresh process; they stay blocked until the end");
+    plan.push(Op::ResetSignals {});
 }
 
 fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
@@ -129,13 +140,6 @@ fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
             deadline_ns: scheduler.deadline,
             period_ns: scheduler.period,
         });
-    }
-    if !launch.keep_keyring {
-        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
-        let name = plan.ops.text(format!("_ses.{}", launch.id));
-        // A kernel without keyrings has none to leak.
-        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
-        plan.push(Op::JoinKeyring { name });
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! engine made, the builder puts a turn between them, so a wait without its answer cannot be written. A [`Plan`] prints
 //! as text, one step a line with its reason.
 
+mod beside;
 mod cgroup;
 mod devices;
 mod filter;
@@ -19,6 +20,7 @@ mod terminal;
 use std::fmt;
 use std::path::PathBuf;
 
+use cgroups::controller::devices::DeviceProgram;
 use init::ops::{Op, Slot};
 use init::program::{Features, Program, Writer};
 use spec::NamespaceType;
@@ -26,6 +28,8 @@ use spec::NamespaceType;
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
 
+pub(crate) use self::beside::{DeviceTree, Filesystem};
+pub(crate) use self::cgroup::CgroupView;
 pub use self::error::PlanError;
 pub use self::namespaces::Source;
 
@@ -71,6 +75,12 @@ pub(crate) enum Act {
     Record,
     /// Makes the cgroup.
     CreateCgroup(cgroups::Plan),
+    /// Puts the rules about devices on the v2 cgroup.
+    ConfineDevices(DeviceProgram),
+    /// Makes /dev. Yields it.
+    MakeDev(DeviceTree),
+    /// Makes what the container sees of its cgroup. Yields it.
+    ViewCgroup(CgroupView),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
     OpenJoinFiles { count: usize },
     /// Makes directories, each with those above it, where they are missing.
@@ -245,21 +255,23 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     namespaces::map_ids(plan, &mut namespaces)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
-    let join = cgroup::create_after_spawn(plan, &cgroup);
+    let beside = beside::make(plan, &cgroup, &namespaces)?;
+    let beside = beside.as_ref();
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    namespaces::names(plan);
+    identity::early(plan);
     let (root, scratch) = root::attach(plan, root)?;
-    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
+    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces, beside)?;
     devices::make(plan, &mut tree, &namespaces)?;
     mounts::files(plan, &tree)?;
-    cgroup::join(plan, &namespaces, join);
-    cgroup::mount(plan, &tree, &cgroup, &namespaces)?;
+    cgroup::join(plan, &namespaces, beside);
+    cgroup::mount(plan, &tree, &cgroup, &namespaces, beside)?;
     let terminal = terminal::open(plan, &tree)?;
     protect::sysctls(plan, &mut tree)?;
     protect::own_settings(plan, &mut tree)?;
     protect::paths(plan, &mut tree)?;
     root::enter(plan, &tree)?;
-    namespaces::names(plan);
     terminal::attach(plan, terminal);
     identity::become_user(plan, &namespaces)?;
     builder.finish()
