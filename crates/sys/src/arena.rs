@@ -121,17 +121,15 @@ unsafe impl GlobalAlloc for Arena {
 mod tests {
     use super::*;
 
-    fn arena() -> Box<Arena> {
-        Box::new(Arena::new())
-    }
-
     fn layout(size: usize, align: usize) -> Layout {
         Layout::from_size_align(size, align).unwrap()
     }
 
     #[test]
     fn allocations_are_aligned_and_do_not_overlap() {
-        let arena = arena();
+        // Not on the stack, which it would fill.
+        static ARENA: Arena = Arena::new();
+        let arena = &ARENA;
         let mut end = 0;
         for (size, align) in [(1, 1), (8, 8), (3, 1), (100, 64), (5, 2), (16, 4096)] {
             // SAFETY: the size is not 0.
@@ -143,7 +141,9 @@ mod tests {
 
     #[test]
     fn what_was_handed_out_last_grows_shrinks_and_goes_in_place() {
-        let arena = arena();
+        // Not on the stack, which it would fill.
+        static ARENA: Arena = Arena::new();
+        let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {
             let at = arena.alloc(layout(10, 1));
@@ -157,7 +157,9 @@ mod tests {
 
     #[test]
     fn what_cannot_grow_in_place_moves_with_its_content() {
-        let arena = arena();
+        // Not on the stack, which it would fill.
+        static ARENA: Arena = Arena::new();
+        let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {
             let at = arena.alloc(layout(4, 1));
@@ -173,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_the_region_does_not_hold_comes_from_the_system() {
-        let arena = arena();
+        // Not on the stack, which it would fill.
+        static ARENA: Arena = Arena::new();
+        let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {
             let large = arena.alloc(layout(SIZE + 1, 1));

@@ -14,6 +14,7 @@ mod memfd;
 mod mount;
 mod process;
 mod socket;
+mod statmount;
 mod terminal;
 
 pub use arch::nr;
@@ -24,6 +25,7 @@ pub use memfd::*;
 pub use mount::*;
 pub use process::*;
 pub use socket::*;
+pub use statmount::*;
 pub use terminal::*;
 
 use core::ffi::CStr;
