@@ -8,6 +8,7 @@ mod compatible;
 mod landlock;
 mod linux;
 mod mounts;
+mod net_devices;
 mod process;
 mod resources;
 mod seccomp;
