@@ -290,6 +290,9 @@ ops! {
     FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
     /// Makes a file with this content; it must not be there yet.
     MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
+    /// Goes on in a new process whose parent is this one's, passes its handle to the engine, and ends this one. The new process is
+    /// in the pid namespace joined before; this one never was.
+    Rebirth = 65 "clone" {}
     /// Tells the engine the number of the listener of a filter that was loaded just before, and waits for the turn. Only read(2) and
     /// write(2) are used, which a filter allows if any.
     PassListener = 80 "read" { listener: Slot, turn: u32 }

@@ -188,11 +188,7 @@ impl Player {
                 raw::symlinkat(self.text(target)?, self.fd(dir)?, self.text(name)?)
             }
             Op::Chown { dir, name, uid, gid } => raw::fchownat(self.fd(dir)?, self.text(name)?, uid, gid),
-            Op::CheckDevice { fd, major, minor } => {
-                let status = raw::status(self.fd(fd)?, c"")?;
-                let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
-                if is_it { Ok(()) } else { Err(Errno::NODEV) }
-            }
+            Op::CheckDevice { fd, major, minor } => is_device(self.fd(fd)?, major, minor),
             Op::CheckFilesystem { fd, magic } => {
                 if raw::filesystem_type(self.fd(fd)?)? == magic {
                     Ok(())
@@ -267,6 +263,8 @@ impl Player {
                 let flags = raw::O_RDWR | raw::O_NOCTTY | raw::O_CLOEXEC;
                 let opened = raw::openat(self.fd(devpts)?, c"ptmx", flags | raw::O_NOFOLLOW, 0)?;
                 self.set(master, opened)?;
+                // Somebody may have mounted another file there, whose answer to the next calls would be taken for a descriptor.
+                is_device(opened, 5, 2)?;
                 raw::unlock_pty(opened)?;
                 let other = raw::open_pty_peer(opened, flags)?;
                 self.set(peer, other)
@@ -310,6 +308,14 @@ impl Player {
                     raw::send_with_fds(self.control, &message, &[self.fd(fd)?])
                 }
             }
+            Op::Rebirth {} => match raw::fork_sibling()? {
+                None => Ok(()),
+                Some((pid, pidfd)) => {
+                    let message = Message::Born { pid }.to_bytes();
+                    let _ = raw::send_with_fds(self.control, &message, &[pidfd]);
+                    raw::exit(0)
+                }
+            },
             Op::Supervise {} => supervise::split(self.program.close_range),
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
@@ -422,6 +428,12 @@ impl Player {
             _ => Err(Errno::PROTO),
         }
     }
+}
+
+fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), Errno> {
+    let status = raw::status(fd, c"")?;
+    let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
+    if is_it { Ok(()) } else { Err(Errno::NODEV) }
 }
 
 fn links(refused: bool) -> Links {

@@ -56,8 +56,10 @@ pub(super) fn get(directory: &Path, suite: &str) -> Result<Kernel, Box<dyn Error
         output(Command::new(BUSYBOX).arg("depmod").arg("-b").arg(&unpacked).arg(&release))?;
         fs::write(unpacked.join("done"), "")?;
     }
-    let image = unpacked.join(format!("boot/vmlinuz-{release}"));
     let modules = unpacked.join("lib/modules").join(&release);
+    // Newer packages have the kernel beside its modules.
+    let images = [unpacked.join(format!("boot/vmlinuz-{release}")), modules.join("vmlinuz")];
+    let image = images.into_iter().find(|it| it.exists()).unwrap_or_default();
     match (image.exists(), modules.exists()) {
         (true, true) => Ok(Kernel { release, image, modules }),
         _ => Err(format!("{package} has not the files that were expected").into()),

@@ -4,6 +4,7 @@
 //! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
 //! [`Running`], which undoes it when the container has ended.
 
+mod enter;
 mod error;
 mod ids;
 mod listener;
@@ -13,7 +14,7 @@ mod running;
 mod spawn;
 mod trees;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,9 +26,11 @@ use crate::inputs::Launch;
 use crate::plan::{Act, Plan, Produced};
 use crate::state::{Claim, StateRoot};
 
+pub use enter::{Entered, enter};
+use error::Doing;
 pub use error::{Cause, LaunchError};
 pub use running::{Exit, Running};
-use spawn::Stage;
+use spawn::{Processors, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -83,20 +86,18 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
     let mut performing = Performing {
         launch,
         plan,
-        state,
+        state: Some(state),
+        target: None,
         made: Vec::with_capacity(4),
         fds: Vec::with_capacity(8),
         control: None,
         terminal: None,
+        born: None,
     };
     for (step, act) in plan.acts() {
-        let failure = match performing.perform(act) {
-            Ok(()) if plan.fails_after(*step) => Failure::Here(Cause::Injected),
-            Ok(()) => continue,
-            Err(failure) => failure,
-        };
+        let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
         let left = undo(std::mem::take(&mut performing.made));
-        return Err(LaunchError::new(launch, plan, *step, failure, left));
+        return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
     }
     let Performing { made, terminal, .. } = performing;
     Ok(Running::new(launch, made, terminal))
@@ -123,13 +124,18 @@ fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
 struct Performing<'a> {
     launch: &'a Launch,
     plan: &'a Plan,
-    state: &'a StateRoot,
+    /// Where the container's record goes; none for a container that is entered.
+    state: Option<&'a StateRoot>,
+    /// The first process of the container that is entered.
+    target: Option<BorrowedFd<'a>>,
     made: Vec<Made>,
     /// What acts yielded, in order.
     fds: Vec<OwnedFd>,
     /// The socket to the stage.
     control: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    /// The process that the stage went on in.
+    born: Option<enter::Born>,
 }
 
 impl Performing<'_> {
@@ -148,12 +154,20 @@ impl Performing<'_> {
         self.stage().map_or(0, Stage::pid)
     }
 
+    /// Performs an act, after which a test may have asked for a failure.
+    fn perform_or_fail(&mut self, step: u32, act: &Act) -> Result<(), Failure> {
+        self.perform(act)?;
+        if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
+    }
+
     fn perform(&mut self, act: &Act) -> Result<(), Failure> {
         match act {
             Act::Record => {
                 let groups = self.plan.cgroups();
-                let claim = self.state.claim(self.launch, &groups).map_err(Cause::Record)?;
-                self.made.push(Made::Record(claim));
+                if let Some(state) = self.state {
+                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                    self.made.push(Made::Record(claim));
+                }
             }
             Act::CreateCgroup(plan) => {
                 let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;
@@ -201,6 +215,10 @@ impl Performing<'_> {
                 let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
                 self.fds.push(overlay);
             }
+            Act::TakeContainer => self.take_container()?,
+            Act::OpenGroups(ways) => self.open_groups(ways)?,
+            Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
+            Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
             Act::Spawn { namespaces, into_cgroup, pid_namespace, joined } => {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace, joined)?;
             }
@@ -240,6 +258,7 @@ impl Performing<'_> {
             &joined,
             &inherited,
             directory.as_ref().map(AsFd::as_fd),
+            Processors::Same,
         )?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
@@ -269,33 +288,33 @@ impl Performing<'_> {
     }
 
     /// The stage's next turn with its descriptors; none when the socket has ended.
-    fn receive(&self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+    fn receive(&mut self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
         match self.receive_message()? {
             None => Ok(None),
             Some((Message::Turn { number }, fds)) => Ok(Some((number, fds))),
             Some((Message::Failed { step, op, errno }, _)) => Err(Failure::Stage { step, op, errno }),
-            Some((Message::Listener { .. }, _)) => Err(Cause::StageSilent.into()),
+            Some((Message::Listener { .. } | Message::Born { .. }, _)) => Err(Cause::StageSilent.into()),
         }
     }
 
-    /// The stage's next message with its descriptors; none when the socket has ended.
-    fn receive_message(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
+    /// The stage's next message with its descriptors; none when the socket has ended. A birth is taken note of.
+    fn receive_message(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
         let mut bytes = [0; message::LEN];
-        let control = self.control()?;
-        let (len, fds) = loop {
-            match channel::receive(control, &mut bytes) {
-                Err(SyscallError { errno: sys::Errno::INTR, .. }) => {}
+        loop {
+            let (len, fds) = match channel::receive(self.control()?, &mut bytes) {
+                Err(SyscallError { errno: sys::Errno::INTR, .. }) => continue,
                 // What was sent before the other side went away unread by it: the answer is still to come.
-                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => {}
-                outcome => break outcome?,
+                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => continue,
+                outcome => outcome?,
+            };
+            if len == 0 {
+                return Ok(None);
             }
-        };
-        if len == 0 {
-            return Ok(None);
-        }
-        match bytes.get(..len).and_then(Message::from_bytes) {
-            Some(message) => Ok(Some((message, fds))),
-            None => Err(Cause::StageSilent.into()),
+            match bytes.get(..len).and_then(Message::from_bytes) {
+                Some(Message::Born { pid }) => self.note_birth(pid, fds),
+                Some(message) => return Ok(Some((message, fds))),
+                None => return Err(Cause::StageSilent.into()),
+            }
         }
     }
 
@@ -315,9 +334,10 @@ impl Performing<'_> {
             Some((Message::Failed { step, op, errno }, _)) => return Err(Failure::Stage { step, op, errno }),
             _ => return Err(self.ended()),
         };
-        let stage = self.stage().ok_or(Cause::StageSilent)?;
-        let listener = listener::fetch(stage.pidfd(), fd)?;
-        listener::send(self.launch, stage.pid(), &listener, socket)?;
+        self.await_birth()?;
+        let (pid, process) = self.process().ok_or(Cause::StageSilent)?;
+        let listener = listener::fetch(process, fd)?;
+        listener::send(self.launch, pid, &listener, socket)?;
         self.tell(turn, &[])
     }
 

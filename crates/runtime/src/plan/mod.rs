@@ -7,6 +7,7 @@
 
 mod cgroup;
 mod devices;
+mod enter;
 mod filter;
 mod identity;
 mod landlock;
@@ -29,7 +30,9 @@ use spec::NamespaceType;
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
 
+pub use self::enter::enter;
 pub use self::error::PlanError;
+pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
 pub(crate) use self::net_devices::NetDevice;
 pub(crate) use self::resctrl::ResctrlGroup;
@@ -92,6 +95,14 @@ pub(crate) enum Act {
     CloneTree(CloneTree),
     /// An overlay. Yields a detached mount of it.
     Overlay(Overlay),
+    /// Takes hold of the container that is entered. Yields the pidfd of its first process.
+    TakeContainer,
+    /// Opens ways into cgroups: a directory for clone3(2), or a file to write `0` to. Yields one descriptor each.
+    OpenGroups(Vec<(cgroups::Version, PathBuf)>),
+    /// Opens a namespace of the container that is entered. Yields it.
+    OpenNamespaceOf { pid: i32, kind: NamespaceType },
+    /// Starts the stage outside of all of a container but its cgroup. `any_processor`: it may run where the caller may not.
+    SpawnOutside { cgroup: Option<Produced>, any_processor: bool },
     /// Starts the stage.
     Spawn {
         namespaces: u64,
@@ -136,6 +147,8 @@ pub(crate) struct Overlay {
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),
+    /// The kernel takes only mounts of a mount namespace as layers (before Linux 6.15).
+    pub(crate) attached: bool,
 }
 
 /// Where an overlay's changes go.

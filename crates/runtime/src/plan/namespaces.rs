@@ -101,7 +101,7 @@ impl Namespaces {
 
 /// The order in which namespaces are joined: the user namespace first, for the rights it gives over the others; mount
 /// last, because paths change meaning with it.
-const JOIN_ORDER: [NamespaceType; 8] = [
+pub(crate) const JOIN_ORDER: [NamespaceType; 8] = [
     NamespaceType::User,
     NamespaceType::Pid,
     NamespaceType::Network,
@@ -227,7 +227,7 @@ pub(crate) fn map_ids(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -> Re
     Ok(())
 }
 
-fn id_maps(plan: &Builder<'_>) -> IdMaps {
+pub(crate) fn id_maps(plan: &Builder<'_>) -> IdMaps {
     let linux = &plan.launch.spec.linux;
     let (uid, gid) = (linux.uid_mappings.clone(), linux.gid_mappings.clone());
     let privileged = plan.facts.capabilities & SET_IDS == SET_IDS;
@@ -285,7 +285,7 @@ pub(crate) fn enter(
 }
 
 /// Ids 0 of the user namespace, or the first that it has; then no more ambient capabilities than the program shall get.
-fn become_owner(plan: &mut Builder<'_>) {
+pub(crate) fn become_owner(plan: &mut Builder<'_>) {
     let linux = &plan.launch.spec.linux;
     let first = |maps: &[IdMapping]| {
         if maps.iter().any(|map| map.container_id == 0) {
