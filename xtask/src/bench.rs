@@ -8,7 +8,7 @@ mod bundle;
 mod life;
 mod programs;
 pub(crate) mod room;
-mod scenario;
+pub(crate) mod scenario;
 mod stats;
 mod table;
 

@@ -393,6 +393,102 @@ fn an_ordinary_user_has_containers_too() {
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n 0 65534 1\nlo\n", "{output:?}");
     }
+    let output = Command::new(&holm)
+        .args(["run", "--rootfs", "/", "--keep-changes", ".", "--", "true"])
+        .env("XDG_RUNTIME_DIR", &scratch.0)
+        .uid(65_534)
+        .gid(65_534)
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("--keep-changes: / has other mounts in it"), "{said}");
+}
+
+#[test]
+fn an_ordinary_user_has_the_ids_that_the_host_gives_them() {
+    let test = "an_ordinary_user_has_the_ids_that_the_host_gives_them";
+    if !root(test) || filtered(test) {
+        return;
+    }
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        eprintln!("SKIPPED {test}: the package uidmap is not installed");
+        return;
+    }
+    let scratch = Scratch::new("subuid");
+    std::os::unix::fs::chown(&scratch.0, Some(65_534), Some(65_534)).unwrap();
+    let holm = scratch.0.join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_holm"), &holm).unwrap();
+    let range = scratch.0.join("range");
+    std::fs::write(&range, "nobody:700000:65536\n").unwrap();
+    // The ranges are the host's; these are in a mount namespace of the test's own.
+    let script = r#"
+        [ -e /etc/subuid ] && [ -e /etc/subgid ] || exit 77
+        mount --bind "$1/range" /etc/subuid && mount --bind "$1/range" /etc/subgid || exit 76
+        cd / && XDG_RUNTIME_DIR=$1 exec setpriv --reuid 65534 --regid 65534 --clear-groups "$1/program" run --rootfs / --rootfs-write -- \
+            sh -c 'id -u; cat /proc/self/uid_map | tr -s " "'
+    "#;
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(&scratch.0)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    if output.status.code() == Some(77) {
+        eprintln!("SKIPPED {test}: there is no /etc/subuid to put another over");
+        return;
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n 0 65534 1\n 1 700000 65536\n", "{output:?}");
+}
+
+#[test]
+fn a_volume_is_given_to_the_user_of_the_container_on_request() {
+    if !root("a_volume_is_given_to_the_user_of_the_container_on_request") {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new("gift");
+    for (userns, uid) in [("host", 1234), ("auto", 1235)] {
+        let directory = scratch.0.join(userns);
+        std::fs::create_dir(&directory).unwrap();
+        let volume = format!("{}:/data:U", directory.display());
+        let user = format!("{uid}:{uid}");
+        let flags = ["--userns", userns, "--user", &user, "-v", &volume];
+        let output = run(&flags, "stat -c %u /data && echo mine > /data/file");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{uid}\n"), "{output:?}");
+        // An id-mapped mount keeps the container's numbers on the disk; where there is none, what is inside is what counts.
+        let on_disk = std::fs::metadata(directory.join("file")).unwrap().uid();
+        assert_eq!(on_disk, std::fs::metadata(&directory).unwrap().uid());
+    }
+}
+
+#[test]
+fn kept_changes_do_not_cost_the_container_its_own_ids() {
+    let test = "kept_changes_do_not_cost_the_container_its_own_ids";
+    if !root(test) || filtered(test) {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new("kept");
+    let kept = scratch.0.join("layer");
+    std::fs::create_dir(&kept).unwrap();
+    let flags = ["--keep-changes", kept.to_str().unwrap()];
+    let maps = prints(
+        &flags,
+        "cat /proc/self/uid_map; echo one > /usr/one; touch /etc/passwd; chown 12:13 /usr/one",
+    );
+    assert!(!maps.contains("4294967295"), "{maps}");
+    let copied = std::fs::metadata(kept.join("upper/etc/passwd")).unwrap();
+    let own = std::fs::metadata(kept.join("upper/usr/one")).unwrap();
+    // On the disk are the container's numbers, whichever range the next one gets.
+    assert_eq!(((copied.uid(), copied.gid()), (own.uid(), own.gid())), ((0, 0), (12, 13)));
+    let again = prints(
+        &flags,
+        "cat /usr/one; stat -c %u:%g /usr/one /etc/passwd; rm /usr/one; ls -d /usr/one 2>&1 | wc -l",
+    );
+    assert_eq!(again, "one\n12:13\n0:0\n1\n");
+    assert_eq!(prints(&[&flags[..], &["--userns", "host"]].concat(), "stat -c %u:%g /etc/passwd"), "0:0\n");
 }
 
 #[test]

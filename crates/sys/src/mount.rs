@@ -73,14 +73,19 @@ pub fn set_attributes(
         .map_err(|errno| SyscallError::new("mount_setattr", subject, errno))
 }
 
-/// Gives a detached mount the id mapping of a user namespace (`MOUNT_ATTR_IDMAP`, Linux 5.12).
+/// Gives a detached mount, and all below it if `recursive`, the id mapping of a user namespace (`MOUNT_ATTR_IDMAP`, Linux 5.12).
 ///
 /// # Errors
 /// `EINVAL` when the filesystem does not support it, or the mount has a mapping already.
-pub fn map_ids(mount: BorrowedFd<'_>, userns: &impl AsFd, subject: &str) -> Result<(), SyscallError> {
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    userns: &impl AsFd,
+    subject: &str,
+) -> Result<(), SyscallError> {
     let userns = Fd::from(&userns.as_fd()).0 as u64;
     let attr = MountAttr { set: raw::MOUNT_ATTR_IDMAP, userns, ..MountAttr::default() };
-    set_attributes(mount, false, &attr, subject)
+    set_attributes(mount, recursive, &attr, subject)
 }
 
 fn c_string(call: &'static str, bytes: &[u8]) -> Result<CString, SyscallError> {

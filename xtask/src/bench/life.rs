@@ -158,11 +158,18 @@ fn build(scratch: &Path, rootfs: &Path) -> Result<PathBuf, Box<dyn Error>> {
     programs::compile(&workspace::root().join("xtask/floor/enter.c"), &floor, &[])?;
     let source = scratch.join("pause.c");
     fs::write(&source, "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n")?;
-    must(process::Command::new("cc").args(["-O2", "-static", "-o"]).args([&rootfs.join("bin/pause"), &source]))?;
+    must(
+        process::Command::new("cc").args(["-O2", "-static", "-o"]).args([&rootfs.join("bin/pause"), &source]),
+    )?;
     Ok(floor)
 }
 
-fn launch(program: &Program, scenario: &Scenario, scratch: &Path, rootfs: &Path) -> Result<Launch, Box<dyn Error>> {
+fn launch(
+    program: &Program,
+    scenario: &Scenario,
+    scratch: &Path,
+    rootfs: &Path,
+) -> Result<Launch, Box<dyn Error>> {
     let directory = scratch.join("bundles").join(&program.name);
     fs::create_dir_all(&directory)?;
     let mut config = bundle::config(scenario, rootfs);
@@ -211,7 +218,9 @@ pub(super) fn measured(plan: &Plan, containers: u32) -> Measured {
         }
     }
     if containers > 0 {
-        results.extend(plan.launches.iter().map(|launch| (launch.name.clone(), list_of_many(plan, launch, containers))));
+        results.extend(
+            plan.launches.iter().map(|launch| (launch.name.clone(), list_of_many(plan, launch, containers))),
+        );
     }
     results
 }
@@ -277,7 +286,11 @@ fn list_of_many(plan: &Plan, launch: &Launch, containers: u32) -> Result<Series,
     if is_floor(launch) {
         return Err("has no such command".to_owned());
     }
-    let bundle = launch.config.as_deref().and_then(Path::parent).map_or(String::new(), |path| path.display().to_string());
+    let bundle = launch
+        .config
+        .as_deref()
+        .and_then(Path::parent)
+        .map_or(String::new(), |path| path.display().to_string());
     let run = |words: &[&str]| {
         let output = process::Command::new(&launch.argv[0])
             .args(&launch.argv[1..])

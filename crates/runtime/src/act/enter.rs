@@ -177,8 +177,7 @@ impl Performing<'_> {
             Some(Made::Stage(stage)) => stage,
             _ => return Err(super::Cause::StageSilent.into()),
         };
-        let is_birth = |(_, op): &(u32, Op)| matches!(op, Op::Rebirth {});
-        if self.born.is_none() && self.plan.program().ops().iter().any(is_birth) {
+        if self.born.is_none() && self.expects_birth() {
             self.made.push(Made::Stage(stage));
             return Err(super::Cause::StageSilent.into());
         }
@@ -234,6 +233,31 @@ impl Performing<'_> {
                 Err(SyscallError { errno: Errno::CONNRESET | Errno::INTR, .. }) => {}
                 Err(_) => return,
             }
+        }
+    }
+
+    fn expects_birth(&self) -> bool {
+        self.plan.program().ops().iter().any(|(_, op)| matches!(op, Op::Rebirth {}))
+    }
+
+    /// Waits for the news of the process that the stage goes on in, which may come later than what that process says.
+    pub(super) fn await_birth(&mut self) -> Result<(), Failure> {
+        let mut bytes = [0; message::LEN];
+        while self.expects_birth() && self.born.is_none() {
+            let (len, fds) = channel::receive(self.control()?, &mut bytes)?;
+            match bytes.get(..len).and_then(Message::from_bytes) {
+                Some(Message::Born { pid }) => self.note_birth(pid, fds),
+                _ => return Err(super::Cause::StageSilent.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The process that the program is played in: its number and its handle.
+    pub(super) fn process(&self) -> Option<(i32, BorrowedFd<'_>)> {
+        match &self.born {
+            Some(born) => Some((born.pid, born.pidfd.as_fd())),
+            None => self.stage().map(|stage| (stage.pid(), stage.pidfd())),
         }
     }
 

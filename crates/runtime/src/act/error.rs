@@ -229,6 +229,10 @@ impl Explain for Cause {
                      inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
+            Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(
+                "a namespace can be joined only with rights over it: one that the host's user namespace owns is closed to a \
+                 container with a user namespace of its own. Start this one with `--userns host`",
+            )),
             Self::Stage { call: "pivot_root", errno: Errno::INVAL, .. } => {
                 Some(Hint::new("the root of this system is an initramfs, which pivot_root(2) cannot leave"))
             }

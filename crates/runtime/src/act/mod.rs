@@ -7,11 +7,14 @@
 mod enter;
 mod error;
 mod ids;
+mod listener;
+mod resctrl;
 mod running;
 mod spawn;
 mod trees;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cgroups::Cgroup;
@@ -40,6 +43,8 @@ pub(crate) enum Made {
         /// Whether processes may be in it that did not end with the container's first.
         kill: bool,
     },
+    /// Its groups of resctrl.
+    Resctrl(Vec<PathBuf>),
     /// Its first process.
     Stage(Stage),
 }
@@ -56,6 +61,7 @@ impl Made {
                 cgroup.remove_made_parents();
                 removed.and(killed).map_err(Cause::Cgroup)
             }
+            Self::Resctrl(made) => resctrl::remove(&made).map_err(Cause::Call),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -177,6 +183,19 @@ impl Performing<'_> {
                     self.fds.extend(files);
                 }
             }
+            Act::DelegateCgroup { uid, gid } => {
+                for made in &self.made {
+                    if let Made::Cgroup { cgroup, .. } = made {
+                        cgroup.delegate(*uid, *gid).map_err(Cause::Cgroup)?;
+                    }
+                }
+            }
+            Act::EnterResctrl(group) => {
+                let mut made = Vec::new();
+                let outcome = resctrl::enter(group, self.pid(), &mut made);
+                self.made.push(Made::Resctrl(made));
+                outcome?;
+            }
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
             Act::CloneTree(tree) => {
@@ -196,9 +215,11 @@ impl Performing<'_> {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
+            Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
+            Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
         }
         Ok(())
@@ -257,6 +278,16 @@ impl Performing<'_> {
 
     /// The stage's next turn with its descriptors; none when the socket has ended.
     fn receive(&mut self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+        match self.receive_message()? {
+            None => Ok(None),
+            Some((Message::Turn { number }, fds)) => Ok(Some((number, fds))),
+            Some((Message::Failed { step, op, errno }, _)) => Err(Failure::Stage { step, op, errno }),
+            Some((Message::Listener { .. } | Message::Born { .. }, _)) => Err(Cause::StageSilent.into()),
+        }
+    }
+
+    /// The stage's next message with its descriptors; none when the socket has ended. A birth is taken note of.
+    fn receive_message(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
         let mut bytes = [0; message::LEN];
         loop {
             let (len, fds) = match channel::receive(self.control()?, &mut bytes) {
@@ -269,9 +300,8 @@ impl Performing<'_> {
                 return Ok(None);
             }
             match bytes.get(..len).and_then(Message::from_bytes) {
-                Some(Message::Turn { number }) => return Ok(Some((number, fds))),
                 Some(Message::Born { pid }) => self.note_birth(pid, fds),
-                Some(Message::Failed { step, op, errno }) => return Err(Failure::Stage { step, op, errno }),
+                Some(message) => return Ok(Some((message, fds))),
                 None => return Err(Cause::StageSilent.into()),
             }
         }
@@ -285,6 +315,19 @@ impl Performing<'_> {
             }
             _ => Err(self.ended()),
         }
+    }
+
+    fn pass_listener(&mut self, turn: u32, socket: &Path) -> Result<(), Failure> {
+        let fd = match self.receive_message()? {
+            Some((Message::Listener { number, fd }, _)) if number == turn => fd,
+            Some((Message::Failed { step, op, errno }, _)) => return Err(Failure::Stage { step, op, errno }),
+            _ => return Err(self.ended()),
+        };
+        self.await_birth()?;
+        let (pid, process) = self.process().ok_or(Cause::StageSilent)?;
+        let listener = listener::fetch(process, fd)?;
+        listener::send(self.launch, pid, &listener, socket)?;
+        self.tell(turn, &[])
     }
 
     fn await_exec(&mut self) -> Result<(), Failure> {

@@ -30,7 +30,7 @@ pub(crate) fn clone(tree: &CloneTree, userns: Option<BorrowedFd<'_>>) -> Result<
     let copy = mount::clone_tree(&tree.path, tree.recursive)?;
     let subject = tree.path.display().to_string();
     if let Some(userns) = userns {
-        mount::map_ids(copy.as_fd(), &userns, &subject)?;
+        mount::map_ids(copy.as_fd(), tree.map_below, &userns, &subject)?;
     }
     if tree.propagation != 0 {
         let attr = MountAttr { propagation: tree.propagation, ..MountAttr::default() };
@@ -57,7 +57,13 @@ pub(crate) fn overlay<'a>(
     context.set_fd("lowerdir+", lower)?;
     context.set_fd("upperdir", open_directory(layers, "upper")?.as_fd())?;
     context.set_fd("workdir", open_directory(layers, "work")?.as_fd())?;
-    context.mount(0)
+    match (&overlay.upper, overlay.owner) {
+        // overlayfs makes its work directory, and later its copies, as who mounts it: somebody whom the mapping of the layer knows.
+        (OverlayUpper::Directory(_), (uid, gid)) if (uid, gid) != (0, 0) => {
+            sys::fsids::with_filesystem_ids(uid, gid, || context.mount(0))?
+        }
+        _ => context.mount(0),
+    }
 }
 
 /// A tmpfs with an empty layer, whose topmost directory is as the lower layer's: overlayfs shows the upper one's mode and owner.

@@ -33,8 +33,6 @@ const PROCFS: u64 = 0x9fa0;
 pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     let mut builder = Builder::new(&enter.launch, facts);
     let plan = &mut builder;
-    refuse(plan)?;
-
     let why = "by its handle, which never comes to mean another process";
     let target = plan.produce("take hold of the container's first process", why, Act::TakeContainer);
     let groups = open_cgroups(plan, &enter.cgroups);
@@ -43,8 +41,9 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     spawn(plan, &groups);
 
     hide(plan);
-    let after = raise_limits(plan, enter);
+    let after = raise_limits(plan, enter)?;
     oom_score(plan);
+    labels(plan)?;
     let affinity = &plan.launch.spec.process.exec_cpu_affinity;
     run_on(plan, &affinity.initial, "before it counts for the container, as the specification asks")?;
     join_cgroups(plan, &groups);
@@ -54,6 +53,8 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
         identity::scheduling(plan);
     }
     join_namespaces(plan, &kinds, namespaces);
+    let foreign_ids = kinds.contains(&NamespaceType::User);
+    let credentials = Credentials::decide(plan, foreign_ids)?;
     identity::settings(plan)?;
     let terminal = open_terminal(plan);
     identity::working_directory(plan);
@@ -61,8 +62,6 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
 
     let new_user = |entry: &spec::Namespace| entry.kind == NamespaceType::User && entry.is_new();
     let new_user = plan.launch.spec.linux.namespaces.iter().any(new_user);
-    let foreign_ids = kinds.contains(&NamespaceType::User);
-    let credentials = Credentials::decide(plan, foreign_ids)?;
     credentials.bound(plan);
     let no_groups = new_user && namespaces::id_maps(plan).deny_setgroups;
     identity::ids(plan, no_groups)?;
@@ -74,7 +73,7 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     let born = kinds.contains(&NamespaceType::Pid);
     let early_filter = born && !late_scheduling && filter_allows_birth(&credentials, terminal.is_some());
     if early_filter {
-        credentials.load_filter(plan);
+        credentials.restrict(plan)?;
     }
     if born {
         plan.stage(
@@ -92,21 +91,10 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
         identity::scheduling(plan);
     }
     if !early_filter {
-        credentials.load_filter(plan);
+        credentials.restrict(plan)?;
     }
     identity::execute(plan);
     builder.finish()
-}
-
-fn refuse(plan: &Builder<'_>) -> Result<(), PlanError> {
-    let process = &plan.launch.spec.process;
-    if !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty() {
-        return Err(PlanError::unsupported(
-            "AppArmor profile or SELinux label",
-            "this version of holm applies neither",
-        ));
-    }
-    Ok(())
 }
 
 /// The kinds of namespaces in which the container differs from the host.
@@ -210,7 +198,7 @@ fn hide(plan: &mut Builder<'_>) {
 type ToSet = (u32, u64, u64);
 
 /// Raises the limits that are to be higher than the caller's, which takes rights in the host's user namespace; returns the others.
-fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Vec<ToSet> {
+fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Result<Vec<ToSet>, PlanError> {
     let facts = plan.facts;
     let (mut raised, mut others) = (Vec::new(), Vec::new());
     for (resource, (soft, hard)) in enter.target.limits.iter().enumerate() {
@@ -225,9 +213,12 @@ fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Vec<ToSet> {
         let ceiling = facts.hard_limits[resource];
         if hard > ceiling && !facts.can_raise_limits() {
             if let Some(limit) = asked {
-                let name = limit.resource;
-                plan.note(format!("{name} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE"));
+                return Err(PlanError::unsupported(
+                    format!("{} with a hard limit of {hard}", limit.resource),
+                    format!("this process's is {ceiling}, and raising it takes CAP_SYS_RESOURCE"),
+                ));
             }
+            // What the container's first process has is a wish nobody made.
             hard = ceiling;
             soft = soft.min(hard);
         }
@@ -238,7 +229,7 @@ fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Vec<ToSet> {
         plan.stage("raise the resource limits", "while the rights for it are there");
         set_limits(plan, &raised);
     }
-    others
+    Ok(others)
 }
 
 fn lower_limits(plan: &mut Builder<'_>, limits: &[ToSet]) {
@@ -267,11 +258,43 @@ fn oom_score(plan: &mut Builder<'_>) {
         format!("set the OOM score adjustment to {possible}"),
         "through the host's procfs, which the container has no hand in",
     );
+    write_own(plan, "oom_score_adj", &possible.to_string());
+}
+
+/// AppArmor's profile and SELinux's label of the program, which take effect with execve (apparmor(7), proc_pid_attr(5)).
+fn labels(plan: &mut Builder<'_>) -> Result<(), PlanError> {
+    let process = &plan.launch.spec.process;
+    let profile = &process.apparmor_profile;
+    if !profile.is_empty() {
+        if !plan.facts.on_demand.apparmor() {
+            let what = format!("process.apparmorProfile `{profile}`");
+            return Err(PlanError::unsupported(what, "AppArmor is not active on this host"));
+        }
+        plan.stage(format!("take the AppArmor profile {profile}"), "with execve");
+        // A directory of its own since Linux 5.8; before, and where that is not built in, LSMs share one file.
+        let name = if plan.facts.kernel >= (5, 8) { "attr/apparmor/exec" } else { "attr/exec" };
+        write_own(plan, name, &format!("exec {profile}"));
+    }
+    let label = &process.selinux_label;
+    if !label.is_empty() {
+        if !plan.facts.on_demand.selinux() {
+            let what = format!("process.selinuxLabel `{label}`");
+            return Err(PlanError::unsupported(what, "SELinux is not active on this host"));
+        }
+        plan.stage(format!("take the SELinux label {label}"), "with execve; keys made until then get it too");
+        write_own(plan, "attr/exec", label);
+        write_own(plan, "attr/keycreate", label);
+    }
+    Ok(())
+}
+
+/// Writes to a file of the stage's own in the host's procfs, which the container has no hand in.
+fn write_own(plan: &mut Builder<'_>, name: &str, text: &str) {
     let file = plan.ops.slot();
-    let name = plan.ops.text("/proc/self/oom_score_adj");
+    let name = plan.ops.text(format!("/proc/self/{name}"));
     plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_WRONLY, out: file });
     plan.push(Op::CheckFilesystem { fd: file, magic: PROCFS });
-    let bytes = plan.ops.blob(possible.to_string().as_bytes());
+    let bytes = plan.ops.blob(text.as_bytes());
     plan.push(Op::Write { to: file, bytes });
     plan.ops.close(file);
 }
@@ -390,6 +413,10 @@ fn filter_allows_birth(credentials: &Credentials, terminal: bool) -> bool {
     const CLONE_PIDFD: u64 = 0x1000;
     const SIGCHLD: u64 = 17;
     let (Some(filter), Some(arch)) = (&credentials.filter, Arch::native()) else { return true };
+    // Its listener is fetched from the process that stays.
+    if filter.needs_listener() {
+        return false;
+    }
     let mut calls = vec![
         ("clone", [CLONE_PARENT | CLONE_PIDFD | SIGCHLD, 0, 0, 0, 0, 0]),
         ("setsid", [0; 6]),

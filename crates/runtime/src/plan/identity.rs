@@ -5,7 +5,7 @@ use spec::{CapabilitySet, CapabilitySets};
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Builder, PlanError, filter};
+use super::{Act, Builder, PlanError, filter, landlock};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -17,11 +17,11 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
     let launch = plan.launch;
 
+    let credentials = Credentials::decide(plan, namespaces.foreign_ids)?;
     settings(plan)?;
     scheduling(plan);
-    limits(plan);
+    limits(plan)?;
     working_directory(plan);
-    let credentials = Credentials::decide(plan, namespaces.foreign_ids)?;
     credentials.bound(plan);
     let no_groups = namespaces.setgroups_denied(plan);
     ids(plan, no_groups)?;
@@ -36,20 +36,23 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
-    credentials.load_filter(plan);
+    credentials.restrict(plan)?;
     execute(plan);
     Ok(())
 }
 
-/// What the program may do: capabilities and its filter of system calls.
+/// What the program may do: capabilities, Landlock rules, and its filter of system calls.
 pub(crate) struct Credentials {
     sets: CapabilitySets,
+    landlock: Option<Slot>,
     pub(crate) filter: Option<seccomp::Filter>,
 }
 
 impl Credentials {
-    /// `foreign_ids`: in a user namespace other than this process's, where it has all capabilities.
+    /// `foreign_ids`: in a user namespace other than this process's, where it has all capabilities. The stage is in the container's root
+    /// by then.
     pub(crate) fn decide(plan: &mut Builder<'_>, foreign_ids: bool) -> Result<Self, PlanError> {
+        let landlock = landlock::collect(plan)?;
         let spec = &plan.launch.spec;
         let mut sets = spec.process.capabilities.sets();
         if !foreign_ids {
@@ -66,7 +69,7 @@ impl Credentials {
             Some(section) => Some(filter::compile(section)?),
             None => None,
         };
-        Ok(Self { sets, filter })
+        Ok(Self { sets, landlock, filter })
     }
 
     /// The bounding set.
@@ -78,9 +81,10 @@ impl Credentials {
     /// The other sets, and no_new_privs. `more` stays effective until execve takes it away.
     pub(crate) fn take(&self, plan: &mut Builder<'_>, more: u64) {
         let no_new_privileges = plan.launch.spec.process.no_new_privileges;
-        // Without no_new_privs a filter takes CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
-        // bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
-        let to_load = if self.filter.is_some() && !no_new_privileges { SYS_ADMIN } else { 0 };
+        // Without no_new_privs a filter and Landlock rules take CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets
+        // follows from the bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
+        let restricted = self.filter.is_some() || self.landlock.is_some();
+        let to_load = if restricted && !no_new_privileges { SYS_ADMIN } else { 0 };
         let sets = &self.sets;
         plan.stage("take the capabilities of the specification", "and no other");
         plan.push(Op::SetCapabilities {
@@ -94,15 +98,19 @@ impl Credentials {
         }
     }
 
-    pub(crate) fn load_filter(&self, plan: &mut Builder<'_>) {
-        let Some(filter) = &self.filter else { return };
+    /// Landlock rules and the filter begin to hold.
+    pub(crate) fn restrict(&self, plan: &mut Builder<'_>) -> Result<(), PlanError> {
+        landlock::restrict(plan, self.landlock);
+        let Some(filter) = &self.filter else { return Ok(()) };
         let count = filter.instructions().len();
         plan.stage(
             format!("load the system call filter of {count} instructions"),
             "last, so that it has to allow only execve",
         );
         let bytes = plan.ops.blob(&filter.to_bytes());
-        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener: Slot::NONE });
+        let listener = if filter.needs_listener() { plan.ops.slot() } else { Slot::NONE };
+        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener });
+        if listener != Slot::NONE { pass_listener(plan, listener) } else { Ok(()) }
     }
 }
 
@@ -135,6 +143,32 @@ pub(crate) fn leave_nothing(plan: &mut Builder<'_>) {
         "signals as in a fresh process, descriptors closed by execve",
     );
     plan.push(Op::ResetSignals {});
+}
+
+/// The stage has the listener only once the filter holds, so it names it with calls that every filter has to allow, and the engine
+/// fetches it.
+fn pass_listener(plan: &mut Builder<'_>, listener: Slot) -> Result<(), PlanError> {
+    const WHAT: &str = "seccomp action SCMP_ACT_NOTIFY";
+    let launch = plan.launch;
+    if plan.facts.kernel < (5, 6) {
+        return Err(PlanError::unsupported(WHAT, "it takes pidfd_getfd(2), which Linux has since 5.6"));
+    }
+    if launch.init {
+        return Err(PlanError::unsupported(
+            WHAT,
+            "the listener of a program that has a reaper cannot be fetched",
+        ));
+    }
+    let Some(section) = &launch.spec.linux.seccomp else { return Ok(()) };
+    let turn = plan.next_turn();
+    plan.push(Op::PassListener { listener, turn });
+    let act = Act::PassListener { turn, socket: section.listener_path.clone().into() };
+    plan.engine(
+        format!("pass the filter's listener to {}", section.listener_path),
+        "who listens there answers for the calls",
+        act,
+    );
+    Ok(())
 }
 
 /// What a process inherits from its parent and its session.
@@ -199,27 +233,25 @@ pub(crate) fn bits(numbers: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised: as high as it is then has to do, and is told.
-fn limits(plan: &mut Builder<'_>) {
+/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised, and the specification wants limits as they are or an error.
+fn limits(plan: &mut Builder<'_>) -> Result<(), PlanError> {
     let launch = plan.launch;
     if launch.spec.process.rlimits.is_empty() {
-        return;
+        return Ok(());
     }
     plan.stage("set the resource limits", "as the specification asks");
-    for limit in &launch.spec.process.rlimits {
+    for (at, limit) in launch.spec.process.rlimits.iter().enumerate() {
         let ceiling =
             plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
-        let (mut soft, mut hard) = (limit.soft, limit.hard);
-        if hard > ceiling && !plan.facts.can_raise_limits() {
-            plan.note(format!(
-                "{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE",
-                limit.resource
+        if limit.hard > ceiling && !plan.facts.can_raise_limits() {
+            return Err(PlanError::unsupported(
+                format!("process.rlimits[{at}]: {} with a hard limit of {}", limit.resource, limit.hard),
+                format!("this process's is {ceiling}, and raising it takes CAP_SYS_RESOURCE"),
             ));
-            hard = ceiling;
-            soft = soft.min(hard);
         }
-        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft, hard });
+        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft: limit.soft, hard: limit.hard });
     }
+    Ok(())
 }
 
 fn groups(plan: &mut Builder<'_>, none: bool) -> Result<(), PlanError> {

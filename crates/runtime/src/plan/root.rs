@@ -84,11 +84,17 @@ pub(crate) fn after_spawn(
 
 fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
     const PRIVATE: &str = "a detached copy: nothing follows its path again, no event leaves it";
+    // As a slave it gets what is mounted in the same place on the host from now on.
+    let propagation = match plan.launch.spec.linux.rootfs_propagation {
+        Some(Propagation::Slave | Propagation::Rslave) => raw::MS_SLAVE,
+        _ => raw::MS_PRIVATE,
+    };
     let tree = |path: &Path, recursive, idmap| CloneTree {
         path: path.to_owned(),
         recursive,
-        propagation: raw::MS_PRIVATE,
+        propagation,
         idmap,
+        map_below: false,
     };
     match plan.launch.root.clone() {
         Root::Directory { path } => {
@@ -138,7 +144,12 @@ fn mapped(idmap: Option<Produced>) -> &'static str {
 pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot, Scratch), PlanError> {
     let propagation = plan.launch.spec.linux.rootfs_propagation;
     plan.stage("cut the mounts off from the host's", "what is mounted here must not show there");
-    let flags = propagation.map_or(raw::MS_SLAVE, Propagation::flag);
+    // What is unbindable could not be copied: mounts become that at the end.
+    let flags = match propagation {
+        None | Some(Propagation::Slave | Propagation::Rslave) => raw::MS_SLAVE,
+        Some(Propagation::Shared | Propagation::Rshared) => raw::MS_SHARED,
+        Some(_) => raw::MS_PRIVATE,
+    };
     plan.push(Op::PropagateAll { flags: flags | raw::MS_REC });
     if flags == raw::MS_SHARED {
         // The root is attached over `/`, which must not tell its peers (pivot_root(2) refuses it too).
