@@ -6,7 +6,7 @@ one() {
     name=$1 directory=$2
     shift 2
     echo "@guest begin $name"
-    (cd "$directory" && timeout -s KILL "$limit" "$@")
+    (cd "$directory" && export CARGO_MANIFEST_DIR="$directory" && timeout -s KILL "$limit" "$@")
     echo "@guest end $name $?"
 }
 one smoke / sh /guest/smoke

@@ -104,7 +104,13 @@ fn in_guest(
     let payload = payload::lay_out(directory, lane, kernel, programs, filter)?;
     let initramfs = directory.join("initramfs");
     std::fs::write(&initramfs, disk::initramfs(kernel)?)?;
-    boot::boot(&boot::Machine { lane, kernel, initramfs: &initramfs, disks: [root, &payload], log: directory })
+    boot::boot(&boot::Machine {
+        lane,
+        kernel,
+        initramfs: &initramfs,
+        disks: [root, &payload],
+        log: directory,
+    })
 }
 
 /// What this machine lacks for any lane.
@@ -112,8 +118,12 @@ fn missing() -> Option<String> {
     if std::env::consts::ARCH != "x86_64" {
         return Some("only Debian's kernels for amd64 are known".to_owned());
     }
-    let packages =
-        [("qemu-system-x86_64", "qemu-system-x86"), ("mke2fs", "e2fsprogs"), ("apt-get", "apt"), ("dpkg", "dpkg")];
+    let packages = [
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("mke2fs", "e2fsprogs"),
+        ("apt-get", "apt"),
+        ("dpkg", "dpkg"),
+    ];
     if let Some((program, package)) = packages.iter().find(|(program, _)| which(program).is_none()) {
         return Some(format!("no {program} here (Debian: `apt-get install {package}`)"));
     }

@@ -108,7 +108,8 @@ struct Gathered {
 /// When /proc cannot be listed.
 pub fn find() -> Result<Found, Error> {
     let mut gathered = Gathered::default();
-    let pids = numbers_in(Path::new("/proc")).map_err(|cause| Error::step("list the host's processes", cause))?;
+    let pids =
+        numbers_in(Path::new("/proc")).map_err(|cause| Error::step("list the host's processes", cause))?;
     let mut mount_namespaces = BTreeMap::new();
     for &pid in &pids {
         gathered.process(pid, &mut mount_namespaces);
@@ -144,7 +145,8 @@ impl Gathered {
                 Ok(None) => {}
                 Err(errno) => denied |= errno == rustix::io::Errno::ACCESS,
             }
-            let children = kind.file_for_children().and_then(|file| link(&proc(pid, "ns").join(file)).ok()?);
+            let children =
+                kind.file_for_children().and_then(|file| link(&proc(pid, "ns").join(file)).ok()?);
             if let Some(id) = children.filter(|id| Some(*id) != own[index]) {
                 self.held(id, Holder::Children { pid });
             }
@@ -262,9 +264,7 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
         ways.push(proc(pid, "ns").join(id.kind.name()));
     }
     ways.extend(namespace.holders.iter().filter_map(|holder| match holder {
-        Holder::Mount { path, pid } => {
-            Some(proc(*pid, "root").join(path.strip_prefix("/").unwrap_or(path)))
-        }
+        Holder::Mount { path, pid } => Some(proc(*pid, "root").join(path.strip_prefix("/").unwrap_or(path))),
         Holder::Descriptor { pid, fd } => Some(proc(*pid, "fd").join(fd.to_string())),
         Holder::Thread { pid, tid } => {
             Some(proc(*pid, "task").join(tid.to_string()).join("ns").join(id.kind.name()))
@@ -281,7 +281,10 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
     }
     // What only its relatives hold is reached through them.
     Err(failure.unwrap_or_else(|| {
-        Error::not_found(format!("nothing leads to {id} any more"), "list the namespaces again: `holm ns list`")
+        Error::not_found(
+            format!("nothing leads to {id} any more"),
+            "list the namespaces again: `holm ns list`",
+        )
     }))
 }
 
@@ -291,7 +294,8 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
 /// When it cannot be opened, or is none.
 pub fn open_path(path: &Path) -> Result<(OwnedFd, Id), Error> {
     let what = || format!("open the namespace {}", path.display());
-    let failed = |call, errno| Error::step(what(), SyscallError::new(call, path.display().to_string(), errno));
+    let failed =
+        |call, errno| Error::step(what(), SyscallError::new(call, path.display().to_string(), errno));
     // A handle first: opening a pipe or a device that somebody has put there would wait or do something.
     let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| failed("open", errno))?;
@@ -308,9 +312,8 @@ pub fn open_path(path: &Path) -> Result<(OwnedFd, Id), Error> {
     let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
     let fd = rustix::fs::open(&*again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| failed("open", errno))?;
-    let id = id_of(&fd).map_err(|_| {
-        Error::input(format!("{} is not a namespace", path.display()), "see /proc/PID/ns")
-    })?;
+    let id = id_of(&fd)
+        .map_err(|_| Error::input(format!("{} is not a namespace", path.display()), "see /proc/PID/ns"))?;
     Ok((fd, id))
 }
 
@@ -322,8 +325,7 @@ pub fn id_of(fd: &OwnedFd) -> Result<Id, SyscallError> {
     let flag = sys::ns::kind(fd)?;
     let kind = Kind::from_flag(flag)
         .ok_or_else(|| SyscallError::new("ioctl", "NS_GET_NSTYPE", sys::Errno::INVAL))?;
-    let status =
-        rustix::fs::fstat(fd).map_err(|errno| SyscallError::new("fstat", kind.name(), errno))?;
+    let status = rustix::fs::fstat(fd).map_err(|errno| SyscallError::new("fstat", kind.name(), errno))?;
     Ok(Id { kind, inode: status.st_ino })
 }
 

@@ -46,9 +46,9 @@ impl Apt {
         let found = || -> Option<PathBuf> {
             let files = std::fs::read_dir(&packages).ok()?.flatten().map(|entry| entry.path());
             let prefix = format!("{package}_");
-            files.into_iter().find(|file| {
-                file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
-            })
+            files
+                .into_iter()
+                .find(|file| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
         };
         if let Some(file) = found() {
             return Ok(file);
@@ -89,7 +89,8 @@ fn sources(suite: &str) -> String {
 
 /// What a command prints; its error is the last line that it complained with.
 pub(super) fn output(command: &mut Command) -> Result<String, Box<dyn Error>> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("{}: {error}", shown(command)))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();

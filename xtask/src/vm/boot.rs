@@ -24,7 +24,8 @@ pub(super) struct Machine<'a> {
 /// Boots, shows what the tests print, and counts it.
 pub(super) fn boot(machine: &Machine<'_>) -> Result<Tally, Box<dyn Error>> {
     let log = machine.log.join(format!("{}.log", machine.lane.name));
-    let mut qemu = Qemu(command(machine, &log).spawn().map_err(|error| format!("qemu-system-x86_64: {error}"))?);
+    let mut qemu =
+        Qemu(command(machine, &log).spawn().map_err(|error| format!("qemu-system-x86_64: {error}"))?);
     let output = qemu.0.stdout.take().expect("it was asked for");
     let (sender, lines) = channel();
     // Ends with the pipe, which ends with qemu.
@@ -57,7 +58,10 @@ pub(super) fn boot(machine: &Machine<'_>) -> Result<Tally, Box<dyn Error>> {
     }
     drop(qemu);
     if !seen.ended {
-        seen.tally.broke(format!("the guest did not come to its end; its kernel's messages are in {}", log.display()));
+        seen.tally.broke(format!(
+            "the guest did not come to its end; its kernel's messages are in {}",
+            log.display()
+        ));
         let text = std::fs::read(&log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
@@ -113,7 +117,8 @@ impl Seen {
         match words[..] {
             ["begin", _] => self.before = self.tally.failed(),
             ["end", name, status] if status != "0" && self.tally.failed() == self.before => {
-                self.tally.broke(format!("{name} ended with status {status} before its tests could be counted"));
+                self.tally
+                    .broke(format!("{name} ended with status {status} before its tests could be counted"));
             }
             ["finished"] => self.ended = true,
             _ => {}

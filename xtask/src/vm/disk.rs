@@ -16,8 +16,7 @@ pub(super) const BUSYBOX: &str = "/bin/busybox";
 /// What the kernel needs to see a disk of qemu's; nothing of it where it is built in.
 const DISK_MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
 /// What the lanes with systemd have installed.
-const PACKAGES: &str =
-    "systemd-sysv,dbus,dbus-user-session,libpam-systemd,busybox-static,uidmap,util-linux,procps,iproute2,jq,runc,crun";
+const PACKAGES: &str = "systemd-sysv,kmod,dbus,dbus-user-session,libpam-systemd,busybox-static,uidmap,util-linux,procps,iproute2,jq,runc,crun";
 
 /// Both disks mounted, and on to the root disk's `/sbin/init`.
 pub(super) fn initramfs(kernel: &Kernel) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -84,7 +83,9 @@ pub(super) fn root(directory: &Path, lane: &Lane) -> Result<PathBuf, Box<dyn Err
 fn plain(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let tree = directory.join("plain");
     let _ = fs::remove_dir_all(&tree);
-    for part in ["bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "run", "var", "root", "etc", "lib"] {
+    for part in [
+        "bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "tmp", "run", "var", "root", "etc", "lib",
+    ] {
         fs::create_dir_all(tree.join(part))?;
     }
     fs::set_permissions(tree.join("tmp"), fs::Permissions::from_mode(0o1777))?;
@@ -95,8 +96,11 @@ fn plain(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
         let _ = symlink(format!("{up}bin/busybox"), tree.join(applet));
     }
     for (file, text) in [
-        ("passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"),
-        ("group", "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"),
+        (
+            "passwd",
+            "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+        ),
+        ("group", "root:x:0:\ndaemon:x:1:\nadm:x:4:\ntty:x:5:\nnogroup:x:65534:\n"),
         ("hosts", "127.0.0.1 localhost\n"),
         ("resolv.conf", ""),
         ("hostname", "guest\n"),

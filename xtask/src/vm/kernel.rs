@@ -37,7 +37,8 @@ pub(super) fn known() -> String {
 pub(super) fn get(directory: &Path, suite: &str) -> Result<Kernel, Box<dyn Error>> {
     let apt = Apt::of(directory, suite)?;
     let depends = apt.depends("linux-image-cloud-amd64")?;
-    let package = depends.iter().find(|name| name.starts_with("linux-image-")).ok_or("no kernel in this suite")?;
+    let package =
+        depends.iter().find(|name| name.starts_with("linux-image-")).ok_or("no kernel in this suite")?;
     let release = package.strip_prefix("linux-image-").unwrap_or_default().to_owned();
     let unpacked = directory.join("kernels").join(&release);
     if !unpacked.join("done").exists() {
@@ -45,7 +46,8 @@ pub(super) fn get(directory: &Path, suite: &str) -> Result<Kernel, Box<dyn Error
         fs::create_dir_all(&unpacked)?;
         // Newer kernels come in parts.
         let parts = apt.depends(package)?;
-        let parts = parts.iter().filter(|it| it.starts_with("linux-binary-") || it.starts_with("linux-modules-"));
+        let parts =
+            parts.iter().filter(|it| it.starts_with("linux-binary-") || it.starts_with("linux-modules-"));
         for part in parts.chain([package]) {
             output(Command::new("dpkg").arg("-x").arg(apt.download(part)?).arg(&unpacked))?;
         }
@@ -54,8 +56,10 @@ pub(super) fn get(directory: &Path, suite: &str) -> Result<Kernel, Box<dyn Error
         output(Command::new(BUSYBOX).arg("depmod").arg("-b").arg(&unpacked).arg(&release))?;
         fs::write(unpacked.join("done"), "")?;
     }
-    let image = unpacked.join(format!("boot/vmlinuz-{release}"));
     let modules = unpacked.join("lib/modules").join(&release);
+    // Newer packages have the kernel beside its modules.
+    let images = [unpacked.join(format!("boot/vmlinuz-{release}")), modules.join("vmlinuz")];
+    let image = images.into_iter().find(|it| it.exists()).unwrap_or_default();
     match (image.exists(), modules.exists()) {
         (true, true) => Ok(Kernel { release, image, modules }),
         _ => Err(format!("{package} has not the files that were expected").into()),
@@ -80,7 +84,8 @@ fn prune(modules: &Path) -> Result<(), Box<dyn Error>> {
             fs::remove_dir_all(entry.path())?;
         }
     }
-    for rest in ["kernel/drivers/net/ethernet", "kernel/drivers/net/wireless", "kernel/sound", "kernel/arch"] {
+    for rest in ["kernel/drivers/net/ethernet", "kernel/drivers/net/wireless", "kernel/sound", "kernel/arch"]
+    {
         let _ = fs::remove_dir_all(modules.join(rest));
     }
     Ok(())

@@ -23,4 +23,11 @@ macro_rules! from {
     };
 }
 
-from!(namespaces::Error, super::accounts::UnknownName, sys::SyscallError);
+from!(
+    cgroups::Error,
+    cgroups::Refused,
+    cgroups::private::MountFailed,
+    namespaces::Error,
+    super::accounts::UnknownName,
+    sys::SyscallError,
+);

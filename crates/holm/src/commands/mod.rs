@@ -1,6 +1,7 @@
 //! A file for each subcommand.
 
 pub mod accounts;
+pub mod cgroup;
 pub mod completions;
 pub mod doctor;
 pub mod failure;

@@ -69,6 +69,14 @@ pub enum Cause {
         /// What it said.
         said: String,
     },
+    /// A network device could not be moved.
+    #[error("{device}: {error}")]
+    Network {
+        /// Its name on the host.
+        device: String,
+        /// What the kernel said.
+        error: netlink::Error,
+    },
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -201,6 +209,7 @@ impl Explain for Cause {
                 _ => Kind::CommandNotExecutable,
             },
             Self::Stage { errno, .. } => kind_of(*errno),
+            Self::Network { error, .. } => error.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
             Self::Injected => Kind::Internal,
@@ -225,8 +234,8 @@ impl Explain for Cause {
             },
             Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
                 Some(Hint::new(
-                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
-                     inside another container start that with `--security-opt systempaths=unconfined`",
+                    "in a user namespace the kernel mounts an overlay since Linux 5.11 (before, use --rootfs-write), and /proc and /sys \
+                     only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
             Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(

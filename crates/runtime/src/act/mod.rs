@@ -8,6 +8,7 @@ mod enter;
 mod error;
 mod ids;
 mod listener;
+mod net_devices;
 mod resctrl;
 mod running;
 mod spawn;
@@ -190,6 +191,13 @@ impl Performing<'_> {
                     }
                 }
             }
+            Act::MoveNetDevices { turn, devices } => match self.receive()? {
+                Some((number, _)) if number == *turn => {
+                    let namespace = ids::open_network_namespace(self.pid())?;
+                    net_devices::move_all(devices, &namespace)?;
+                }
+                _ => return Err(self.ended()),
+            },
             Act::EnterResctrl(group) => {
                 let mut made = Vec::new();
                 let outcome = resctrl::enter(group, self.pid(), &mut made);
@@ -211,8 +219,8 @@ impl Performing<'_> {
             Act::OpenGroups(ways) => self.open_groups(ways)?,
             Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
             Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
-            Act::Spawn { namespaces, into_cgroup, pid_namespace } => {
-                self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
+            Act::Spawn { namespaces, into_cgroup, pid_namespace, joined } => {
+                self.spawn(*namespaces, *into_cgroup, *pid_namespace, joined)?;
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
             Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
@@ -230,7 +238,9 @@ impl Performing<'_> {
         namespaces: u64,
         into_cgroup: bool,
         pid_namespace: Option<Produced>,
+        joined: &[(Produced, u64)],
     ) -> Result<(), Failure> {
+        let joined: Vec<_> = joined.iter().map(|(fd, kind)| (self.fd(*fd).as_fd(), *kind)).collect();
         let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = self.made.iter().find_map(|made| match made {
@@ -245,6 +255,7 @@ impl Performing<'_> {
             self.plan,
             namespaces,
             pid_namespace,
+            &joined,
             &inherited,
             directory.as_ref().map(AsFd::as_fd),
             Processors::Same,

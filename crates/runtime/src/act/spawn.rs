@@ -40,6 +40,7 @@ impl Stage {
         plan: &Plan,
         namespaces: u64,
         pid_namespace: Option<BorrowedFd<'_>>,
+        joined: &[(BorrowedFd<'_>, u64)],
         inherited: &[BorrowedFd<'_>],
         cgroup: Option<BorrowedFd<'_>>,
         processors: Processors,
@@ -57,9 +58,13 @@ impl Stage {
         keep.extend_from_slice(inherited);
         let spawn =
             Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
+        let start = || match joined {
+            [] => clone::spawn(spawn),
+            joined => clone::spawn_joined(spawn, joined),
+        };
         let spawned = match pid_namespace {
-            None => clone::spawn(spawn)?,
-            Some(namespace) => born_in(namespace, || clone::spawn(spawn))?,
+            None => start()?,
+            Some(namespace) => born_in(namespace, start)?,
         };
         push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))

@@ -145,7 +145,13 @@ fn io(block: &resources::BlockIo) -> Result<IoLimits, PlanError> {
             throttles.push(Throttle { device, rate, per_second: entry.rate });
         }
     }
-    Ok(IoLimits { weight: block.weight, leaf_weight: block.leaf_weight, device_weights, throttles })
+    Ok(IoLimits {
+        weight: block.weight,
+        leaf_weight: block.leaf_weight,
+        device_weights,
+        throttles,
+        ..IoLimits::default()
+    })
 }
 
 fn refused(what: &str, why: &str) -> PlanError {

@@ -14,6 +14,7 @@ mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod protect;
 mod resctrl;
 mod root;
@@ -33,6 +34,7 @@ pub use self::enter::enter;
 pub use self::error::PlanError;
 pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
+pub(crate) use self::net_devices::NetDevice;
 pub(crate) use self::resctrl::ResctrlGroup;
 
 mod error;
@@ -81,6 +83,8 @@ pub(crate) enum Act {
     OpenJoinFiles { count: usize },
     /// Gives the cgroup to a user, by ids of the host.
     DelegateCgroup { uid: u32, gid: u32 },
+    /// Waits until the stage is in its network namespace, and moves devices there.
+    MoveNetDevices { turn: u32, devices: Vec<NetDevice> },
     /// Puts the stage into a group of resctrl, which is made if need be.
     EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
@@ -100,7 +104,13 @@ pub(crate) enum Act {
     /// Starts the stage outside of all of a container but its cgroup. `any_processor`: it may run where the caller may not.
     SpawnOutside { cgroup: Option<Produced>, any_processor: bool },
     /// Starts the stage.
-    Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
+    Spawn {
+        namespaces: u64,
+        into_cgroup: bool,
+        pid_namespace: Option<Produced>,
+        /// Namespaces that it is born in, with their kinds.
+        joined: Vec<(Produced, u64)>,
+    },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
     /// Makes a user namespace with these mappings, for mounts alone. Yields it.
@@ -137,6 +147,8 @@ pub(crate) struct Overlay {
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),
+    /// The kernel takes only mounts of a mount namespace as layers (before Linux 6.15).
+    pub(crate) attached: bool,
 }
 
 /// Where an overlay's changes go.
@@ -263,6 +275,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let join = cgroup::create_after_spawn(plan, &cgroup);
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    let net_devices = net_devices::take(plan)?;
     let (root, scratch) = root::attach(plan, root)?;
     let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
     devices::make(plan, &mut tree, &namespaces)?;
@@ -276,7 +289,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     root::enter(plan, &tree)?;
     namespaces::names(plan);
     terminal::attach(plan, terminal);
-    if let Some(ticket) = resctrl {
+    for ticket in [resctrl, net_devices].into_iter().flatten() {
         plan.need(ticket);
     }
     identity::become_user(plan, &namespaces)?;

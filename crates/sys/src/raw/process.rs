@@ -312,6 +312,28 @@ pub fn wait4(pid: i32, options: u32) -> Result<(i32, i32), Errno> {
     Ok((pid as i32, status))
 }
 
+/// What processes have used (getrusage(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResourceUsage {
+    /// Processor time in user mode, in nanoseconds.
+    pub user_ns: u64,
+    /// Processor time in the kernel, in nanoseconds.
+    pub system_ns: u64,
+    /// The most memory that one of them had at a time, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// What those children of this process have used that it has waited for (getrusage(2), `RUSAGE_CHILDREN`).
+pub fn children_usage() -> Result<ResourceUsage, Errno> {
+    const RUSAGE_CHILDREN: isize = -1;
+    // `struct rusage` is two times of two words and fourteen counters.
+    let mut usage = [0u64; 18];
+    // SAFETY: the kernel writes a `struct rusage` of 18 words.
+    unsafe { syscall!(nr::GETRUSAGE, RUSAGE_CHILDREN, usage.as_mut_ptr())? };
+    let time = |at: usize| usage[at] * 1_000_000_000 + usage[at + 1] * 1000;
+    Ok(ResourceUsage { user_ns: time(0), system_ns: time(2), peak_memory_bytes: usage[4] * 1024 })
+}
+
 /// exit_group(2).
 pub fn exit(code: i32) -> ! {
     loop {
