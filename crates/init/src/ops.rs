@@ -290,6 +290,10 @@ ops! {
     FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
     /// Makes a file with this content; it must not be there yet.
     MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
+    /// Takes one connection of a listening socket and from then on talks to the engine over that; the socket is closed.
+    Accept = 80 "accept4" { listener: Slot }
+    /// Makes a directory the root and the working directory, without changing the mounts.
+    ChangeRoot = 81 "chroot" { root: Slot }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }
