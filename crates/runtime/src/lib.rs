@@ -13,7 +13,13 @@ pub mod plan;
 mod act;
 pub mod state;
 
-pub use act::{Cause, Exit, LaunchError, Running, launch};
+mod container;
+mod end;
+mod record;
+mod start;
+
+pub use act::{Cause, Exit, HookEnd, HookFailed, LaunchError, Running, launch};
+pub use container::{Container, ContainerError};
 pub use facts::HostFacts;
-pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
+pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

@@ -5,6 +5,7 @@
 //! [`Running`], which undoes it when the container has ended.
 
 mod error;
+pub(crate) mod hooks;
 mod ids;
 mod running;
 mod spawn;
@@ -18,10 +19,12 @@ use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
 use crate::inputs::Launch;
-use crate::plan::{Act, Plan, Produced};
+use crate::plan::{Act, HookPoint, Plan, Produced};
+use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
 
 pub use error::{Cause, LaunchError};
+pub use hooks::{HookEnd, HookFailed};
 pub use running::{Exit, Running};
 use spawn::Stage;
 
@@ -81,6 +84,7 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         fds: Vec::with_capacity(8),
         control: None,
         terminal: None,
+        hooked: false,
     };
     for (step, act) in plan.acts() {
         let failure = match performing.perform(act) {
@@ -88,10 +92,22 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
             Ok(()) => continue,
             Err(failure) => failure,
         };
-        let left = undo(std::mem::take(&mut performing.made));
+        let mut left = undo(std::mem::take(&mut performing.made));
+        if performing.hooked {
+            // What hooks have made, others may take away (runtime.md, "Lifecycle", 13).
+            let state = performing.oci_state(spec::Status::Stopped);
+            left.extend(
+                hooks::poststop(&launch.spec.hooks, &state)
+                    .into_iter()
+                    .map(|failed| Cause::Hook(Box::new(failed))),
+            );
+        }
         return Err(LaunchError::new(launch, plan, *step, failure, left));
     }
     let Performing { made, terminal, .. } = performing;
+    if let Some(Made::Record(claim)) = made.first() {
+        claim.unlock();
+    }
     Ok(Running::new(launch, made, terminal))
 }
 
@@ -109,7 +125,7 @@ impl<T: Into<Cause>> From<T> for Failure {
     }
 }
 
-fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
+pub(crate) fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
     namespace.kind == spec::NamespaceType::Pid && namespace.is_new()
 }
 
@@ -123,6 +139,8 @@ struct Performing<'a> {
     /// The socket to the stage.
     control: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    /// Whether a hook was run.
+    hooked: bool,
 }
 
 impl Performing<'_> {
@@ -145,7 +163,8 @@ impl Performing<'_> {
         match act {
             Act::Record => {
                 let groups = self.plan.cgroups();
-                let claim = self.state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                let tail = Tail::of(self.plan);
+                let claim = self.state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
                 self.made.push(Made::Record(claim));
             }
             Act::CreateCgroup(plan) => {
@@ -182,8 +201,50 @@ impl Performing<'_> {
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
             Act::AwaitExec => self.await_exec()?,
+            Act::AwaitTurn { turn } => match self.receive()? {
+                Some((number, _)) if number == *turn => {}
+                _ => return Err(self.ended()),
+            },
+            Act::RunHooks(point) => {
+                self.hooked = true;
+                let status = match point {
+                    HookPoint::Prestart | HookPoint::CreateRuntime | HookPoint::CreateContainer => {
+                        spec::Status::Creating
+                    }
+                    HookPoint::StartContainer => spec::Status::Created,
+                    HookPoint::Poststart => spec::Status::Running,
+                    HookPoint::Poststop => spec::Status::Stopped,
+                };
+                let state = self.oci_state(status);
+                hooks::run(*point, &self.launch.spec.hooks, &state)
+                    .map_err(|failed| Cause::Hook(Box::new(failed)))?;
+            }
+            Act::Listen => {
+                let socket = match self.made.first() {
+                    Some(Made::Record(claim)) => claim.listen()?,
+                    _ => return Err(Cause::StageSilent.into()),
+                };
+                self.fds.push(socket);
+            }
+            Act::Created => {
+                if let Some(Made::Record(claim)) = self.made.first_mut() {
+                    claim.created().map_err(Cause::Record)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What hooks are told.
+    fn oci_state(&self, status: spec::Status) -> spec::State {
+        spec::State {
+            oci_version: self.launch.spec.oci_version.clone(),
+            id: self.launch.id.to_string(),
+            status,
+            pid: self.pid(),
+            bundle: self.launch.bundle.display().to_string(),
+            annotations: self.launch.spec.annotations.clone(),
+        }
     }
 
     fn spawn(

@@ -5,7 +5,7 @@ use spec::CapabilitySet;
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Builder, PlanError, filter};
+use super::{Builder, PlanError, filter, wait};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -14,7 +14,11 @@ const MAX_NODES: usize = 1024;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+pub(crate) fn become_user(
+    plan: &mut Builder<'_>,
+    namespaces: &Namespaces,
+    listener: Option<Slot>,
+) -> Result<(), PlanError> {
     let launch = plan.launch;
     let process = &launch.spec.process;
     let user = &process.user;
@@ -27,6 +31,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     plan.push(Op::ChangeDirectory { path });
     plan.push(Op::SetUmask { mask: user.umask.unwrap_or(0o022) });
 
+    let unknown = process.capabilities.unknown();
+    if !unknown.is_empty() {
+        plan.note(format!("no capabilities of Linux, and left out: {}", unknown.join(" ")));
+    }
     let mut sets = process.capabilities.sets();
     if !namespaces.foreign_ids {
         let possible = CapabilitySet(plan.facts.capabilities);
@@ -75,6 +83,7 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         "signals as in a fresh process, descriptors closed by execve",
     );
     plan.push(Op::ResetSignals {});
+    wait::start(plan, listener);
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
         plan.push(Op::Supervise {});

@@ -15,6 +15,7 @@ mod namespaces;
 mod protect;
 mod root;
 mod terminal;
+mod wait;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use crate::inputs::Launch;
 
 pub use self::error::PlanError;
 pub use self::namespaces::Source;
+pub(crate) use self::wait::START;
 
 mod error;
 
@@ -91,8 +93,27 @@ pub(crate) enum Act {
     Tell { turn: u32, fds: Vec<Produced> },
     /// Waits for the stage, which passes the terminal's other end.
     ReceiveTerminal { turn: u32 },
+    /// Waits until the stage passes this turn.
+    AwaitTurn { turn: u32 },
+    /// Runs the hooks of a point in the container's life, one after the other.
+    RunHooks(HookPoint),
+    /// Listens for the start. Yields the socket.
+    Listen,
+    /// Writes down that everything is made.
+    Created,
     /// Waits until the stage has become the program.
     AwaitExec,
+}
+
+/// A point in a container's life at which hooks run, in the specification's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookPoint {
+    Prestart,
+    CreateRuntime,
+    CreateContainer,
+    StartContainer,
+    Poststart,
+    Poststop,
 }
 
 /// A detached copy of a mount.
@@ -223,12 +244,14 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let plan = &mut builder;
 
     plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
+    let listener = wait::listen(plan);
     let mut namespaces = namespaces::decide(plan)?;
     let cgroup = cgroup::decide(plan)?;
     cgroup::create_before_spawn(plan, &cgroup);
     let root = root::before_spawn(plan, &namespaces)?;
     let joined = namespaces::open_joined(plan, &mut namespaces);
     namespaces::spawn(plan, &mut namespaces, &cgroup);
+    wait::for_the_record(plan, !cgroup.is_nowhere());
     namespaces::map_ids(plan, &mut namespaces)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
@@ -245,10 +268,12 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     protect::sysctls(plan, &mut tree)?;
     protect::own_settings(plan, &mut tree)?;
     protect::paths(plan, &mut tree)?;
+    wait::creation_hooks(plan);
     root::enter(plan, &tree)?;
     namespaces::names(plan);
     terminal::attach(plan, terminal);
-    identity::become_user(plan, &namespaces)?;
+    identity::become_user(plan, &namespaces, listener)?;
+    wait::started(plan);
     builder.finish()
 }
 
@@ -265,6 +290,8 @@ pub(crate) struct Builder<'a> {
     promises: Vec<Promise>,
     turns: u32,
     notes: Vec<String>,
+    /// What a stage that nothing else holds back waits for.
+    recorded: Option<Ticket>,
 }
 
 /// Something that the engine passes to the stage while that runs already.
@@ -292,6 +319,7 @@ impl<'a> Builder<'a> {
             promises: Vec::new(),
             turns: 0,
             notes: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -372,12 +400,7 @@ impl<'a> Builder<'a> {
         Source::of(self.launch.spec.linux.namespace(kind))
     }
 
-    fn finish(mut self) -> Result<Plan, PlanError> {
-        self.engine(
-            "wait for the program to start",
-            "the stage's socket ends when execve succeeds",
-            Act::AwaitExec,
-        );
+    fn finish(self) -> Result<Plan, PlanError> {
         let features =
             Features { openat2: self.facts.calls.openat2, close_range: self.facts.calls.close_range };
         Ok(Plan {
