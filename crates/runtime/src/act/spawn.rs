@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use init::program::{Features, Program};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use sys::clone::{self, Spawn, Spawned};
@@ -45,9 +46,33 @@ impl Stage {
         cgroup: Option<BorrowedFd<'_>>,
         processors: Processors,
     ) -> Result<(OwnedFd, Self), Failure> {
+        let (program, features) = (plan.program(), plan.features());
+        Ok(Self::start_program(
+            program,
+            features,
+            namespaces,
+            pid_namespace,
+            joined,
+            inherited,
+            cgroup,
+            processors,
+        )?)
+    }
+
+    /// Starts one that plays this program, whose first slots are the inherited descriptors.
+    pub(crate) fn start_program(
+        program: &Program,
+        features: Features,
+        namespaces: u64,
+        pid_namespace: Option<BorrowedFd<'_>>,
+        joined: &[(BorrowedFd<'_>, u64)],
+        inherited: &[BorrowedFd<'_>],
+        cgroup: Option<BorrowedFd<'_>>,
+        processors: Processors,
+    ) -> Result<(OwnedFd, Self), SyscallError> {
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
-        let program = plan.program().to_bytes(&numbers, plan.features());
+        let program = program.to_bytes(&numbers, features);
         let offset = STAGE.len().next_multiple_of(page_size());
         let padding = vec![0; offset - STAGE.len()];
         let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;
