@@ -110,7 +110,7 @@ fn nothing_of_the_caller_leaks_in() {
     // A shell in between sets what a careless caller would have.
     let runtime = live.command(&[]);
     let line = format!(
-        "trap '' USR1 CHLD; ulimit -n 99; umask 0777; exec {} --root {} exec {} /bin/sh -c \
+        "trap '' USR1 CHLD; ulimit -S -n 99; umask 0777; exec {} --root {} exec {} /bin/sh -c \
          'ls /proc/self/fd | wc -l; umask; ulimit -n; env | wc -l; cat /proc/self/status'",
         runtime.get_program().display(),
         live.bundle.dir.join("state").display(),
