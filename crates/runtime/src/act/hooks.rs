@@ -16,7 +16,7 @@ use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 use spec::{Hook, Hooks, NamespaceType, State};
 use sys::{Errno, SyscallError, channel, raw};
 
-use super::spawn::{Processors, Stage};
+use super::spawn::{Birthplace, Stage};
 use crate::plan::HookPoint;
 use crate::record::has_ended;
 
@@ -190,9 +190,9 @@ fn run_one(hook: &Hook, state: &[u8], container: Option<&Inside>) -> Result<(), 
         inside.namespaces.iter().find(|(kind, _)| *kind == NamespaceType::Pid).map(|(_, fd)| fd.as_fd())
     });
     let features = Features { openat2: true, close_range: false };
+    let place = Birthplace { pid_namespace, ..Birthplace::HERE };
     let (control, stage) =
-        Stage::start_program(&program, features, 0, pid_namespace, &[], &inherited, None, Processors::Same)
-            .map_err(not_started)?;
+        Stage::start_program(&program, features, &place, &inherited).map_err(not_started)?;
     if let Some(errno) = failure_of(&control).map_err(not_started)? {
         let _ = stage.wait();
         return Err(not_started(SyscallError::new("execve", hook.path.as_str(), errno)));

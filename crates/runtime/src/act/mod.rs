@@ -33,7 +33,7 @@ use error::Doing;
 pub use error::{Cause, LaunchError};
 pub use hooks::{HookEnd, HookFailed};
 pub use running::{Exit, Running};
-use spawn::{Processors, Stage};
+use spawn::{Birthplace, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -312,15 +312,14 @@ impl Performing<'_> {
             Some(cgroup) => cgroup.joining().map_err(Cause::Cgroup)?.clone_into,
             None => None,
         };
-        let (control, stage) = Stage::start(
-            self.plan,
+        let place = Birthplace {
             namespaces,
             pid_namespace,
-            &joined,
-            &inherited,
-            directory.as_ref().map(AsFd::as_fd),
-            Processors::Same,
-        )?;
+            joined: &joined,
+            cgroup: directory.as_ref().map(AsFd::as_fd),
+            ..Birthplace::HERE
+        };
+        let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
         }

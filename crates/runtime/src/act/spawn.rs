@@ -35,41 +35,45 @@ pub(crate) struct Stage {
     spawned: Spawned,
 }
 
+/// Where a stage is born.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Birthplace<'a> {
+    /// New namespaces: `CLONE_NEW*`.
+    pub(crate) namespaces: u64,
+    /// An existing pid namespace.
+    pub(crate) pid_namespace: Option<BorrowedFd<'a>>,
+    /// Other existing namespaces, each with its kind.
+    pub(crate) joined: &'a [(BorrowedFd<'a>, u64)],
+    /// A cgroup (v2).
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// On which processors it may run.
+    pub(crate) processors: Processors,
+}
+
+impl Birthplace<'_> {
+    /// Where this process is.
+    pub(crate) const HERE: Self =
+        Self { namespaces: 0, pid_namespace: None, joined: &[], cgroup: None, processors: Processors::Same };
+}
+
 impl Stage {
     /// Starts it; returns the socket to it as well.
     pub(crate) fn start(
         plan: &Plan,
-        namespaces: u64,
-        pid_namespace: Option<BorrowedFd<'_>>,
-        joined: &[(BorrowedFd<'_>, u64)],
+        place: &Birthplace<'_>,
         inherited: &[BorrowedFd<'_>],
-        cgroup: Option<BorrowedFd<'_>>,
-        processors: Processors,
     ) -> Result<(OwnedFd, Self), Failure> {
-        let (program, features) = (plan.program(), plan.features());
-        Ok(Self::start_program(
-            program,
-            features,
-            namespaces,
-            pid_namespace,
-            joined,
-            inherited,
-            cgroup,
-            processors,
-        )?)
+        Ok(Self::start_program(plan.program(), plan.features(), place, inherited)?)
     }
 
     /// Starts one that plays this program, whose first slots are the inherited descriptors.
     pub(crate) fn start_program(
         program: &Program,
         features: Features,
-        namespaces: u64,
-        pid_namespace: Option<BorrowedFd<'_>>,
-        joined: &[(BorrowedFd<'_>, u64)],
+        place: &Birthplace<'_>,
         inherited: &[BorrowedFd<'_>],
-        cgroup: Option<BorrowedFd<'_>>,
-        processors: Processors,
     ) -> Result<(OwnedFd, Self), SyscallError> {
+        let &Birthplace { namespaces, pid_namespace, joined, cgroup, processors } = place;
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.to_bytes(&numbers, features);
