@@ -310,6 +310,10 @@ ops! {
     LandlockAllow = 86 "landlock_add_rule" { rules: Slot, place: Slot, access: u64 }
     /// Holds the process to the rules.
     LandlockRestrict = 87 "landlock_restrict_self" { rules: Slot }
+    /// Takes one connection of a listening socket and from then on talks to the engine over that; the socket is closed.
+    Accept = 66 "accept4" { listener: Slot }
+    /// Makes a directory the root and the working directory, without changing the mounts.
+    ChangeRoot = 67 "chroot" { root: Slot }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

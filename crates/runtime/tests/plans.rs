@@ -106,6 +106,7 @@ fn launch(spec: Spec) -> Launch {
         die_with_parent: false,
         keep_keyring: false,
         preserve_fds: 0,
+        life: runtime::Life::Attended,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod enter;
 mod error;
+pub(crate) mod hooks;
 mod ids;
 mod listener;
 mod net_devices;
@@ -23,14 +24,16 @@ use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
 use crate::inputs::Launch;
-use crate::plan::{Act, Plan, Produced};
+use crate::plan::{Act, HookPoint, Plan, Produced};
+use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
 
 pub use enter::{Entered, enter};
 use error::Doing;
 pub use error::{Cause, LaunchError};
+pub use hooks::{HookEnd, HookFailed};
 pub use running::{Exit, Running};
-use spawn::{Processors, Stage};
+use spawn::{Birthplace, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -93,13 +96,26 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         control: None,
         terminal: None,
         born: None,
+        hooked: false,
     };
     for (step, act) in plan.acts() {
         let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
-        let left = undo(std::mem::take(&mut performing.made));
+        let mut left = undo(std::mem::take(&mut performing.made));
+        if performing.hooked {
+            // What hooks have made, others may take away (runtime.md, "Lifecycle", 13).
+            let state = performing.oci_state(spec::Status::Stopped);
+            left.extend(
+                hooks::poststop(&launch.spec.hooks, &state)
+                    .into_iter()
+                    .map(|failed| Cause::Hook(Box::new(failed))),
+            );
+        }
         return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
     }
     let Performing { made, terminal, .. } = performing;
+    if let Some(Made::Record(claim)) = made.first() {
+        claim.unlock();
+    }
     Ok(Running::new(launch, made, terminal))
 }
 
@@ -117,7 +133,7 @@ impl<T: Into<Cause>> From<T> for Failure {
     }
 }
 
-fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
+pub(crate) fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
     namespace.kind == spec::NamespaceType::Pid && namespace.is_new()
 }
 
@@ -136,6 +152,8 @@ struct Performing<'a> {
     terminal: Option<OwnedFd>,
     /// The process that the stage went on in.
     born: Option<enter::Born>,
+    /// Whether a hook was run.
+    hooked: bool,
 }
 
 impl Performing<'_> {
@@ -165,7 +183,8 @@ impl Performing<'_> {
             Act::Record => {
                 let groups = self.plan.cgroups();
                 if let Some(state) = self.state {
-                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                    let tail = Tail::of(self.plan);
+                    let claim = state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
                     self.made.push(Made::Record(claim));
                 }
             }
@@ -229,8 +248,50 @@ impl Performing<'_> {
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
             Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
+            Act::AwaitTurn { turn } => match self.receive()? {
+                Some((number, _)) if number == *turn => {}
+                _ => return Err(self.ended()),
+            },
+            Act::RunHooks(point) => {
+                self.hooked = true;
+                let status = match point {
+                    HookPoint::Prestart | HookPoint::CreateRuntime | HookPoint::CreateContainer => {
+                        spec::Status::Creating
+                    }
+                    HookPoint::StartContainer => spec::Status::Created,
+                    HookPoint::Poststart => spec::Status::Running,
+                    HookPoint::Poststop => spec::Status::Stopped,
+                };
+                let state = self.oci_state(status);
+                hooks::run(*point, &self.launch.spec.hooks, &state)
+                    .map_err(|failed| Cause::Hook(Box::new(failed)))?;
+            }
+            Act::Listen => {
+                let socket = match self.made.first() {
+                    Some(Made::Record(claim)) => claim.listen()?,
+                    _ => return Err(Cause::StageSilent.into()),
+                };
+                self.fds.push(socket);
+            }
+            Act::Created => {
+                if let Some(Made::Record(claim)) = self.made.first_mut() {
+                    claim.created().map_err(Cause::Record)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What hooks are told.
+    fn oci_state(&self, status: spec::Status) -> spec::State {
+        spec::State {
+            oci_version: self.launch.spec.oci_version.clone(),
+            id: self.launch.id.to_string(),
+            status,
+            pid: self.pid(),
+            bundle: self.launch.bundle.display().to_string(),
+            annotations: self.launch.spec.annotations.clone(),
+        }
     }
 
     fn spawn(
@@ -251,15 +312,14 @@ impl Performing<'_> {
             Some(cgroup) => cgroup.joining().map_err(Cause::Cgroup)?.clone_into,
             None => None,
         };
-        let (control, stage) = Stage::start(
-            self.plan,
+        let place = Birthplace {
             namespaces,
             pid_namespace,
-            &joined,
-            &inherited,
-            directory.as_ref().map(AsFd::as_fd),
-            Processors::Same,
-        )?;
+            joined: &joined,
+            cgroup: directory.as_ref().map(AsFd::as_fd),
+            ..Birthplace::HERE
+        };
+        let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
         }
