@@ -77,7 +77,34 @@ pub(crate) fn complaints() -> Result<Vec<String>, Box<dyn Error>> {
     if readme.exists() {
         found.extend(sections(&fs::read_to_string(readme)?));
     }
+    found.extend(clauses(&packages)?);
     Ok(found)
+}
+
+/// The page whose tables name the test of every clause of the specification.
+const CLAUSES: &str = "docs/reference/oci-spec.md";
+
+/// Tests that the page of clauses names and nobody wrote.
+fn clauses(packages: &[Value]) -> std::io::Result<Vec<String>> {
+    let page = fs::read_to_string(workspace::root().join(CLAUSES))?;
+    let mut tests = String::new();
+    for package in packages {
+        let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+        for file in sources(manifest.parent().expect("a manifest lies in a directory"))? {
+            tests.push_str(&fs::read_to_string(file)?);
+        }
+    }
+    let missing =
+        tests_named(&page).into_iter().filter(|name| !tests.contains(&format!("#[test]\nfn {name}()")));
+    let missing = missing.filter(|name| !tests.contains(&format!("#[test]\n    fn {name}()")));
+    Ok(missing.map(|name| format!("{CLAUSES}: there is no test `{name}`")).collect())
+}
+
+/// The names in the last column of the page's tables.
+fn tests_named(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
 }
 
 /// The edges that do not go down.
@@ -169,6 +196,12 @@ fn sections(readme: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_are_named_in_the_last_column() {
+        let page = "text `no`\n\n| clause | since | tests |\n| --- | --- | --- |\n| `no` | 5.4 | `one` `two` |\n| x | | |\n";
+        assert_eq!(tests_named(page), ["one", "two"]);
+    }
 
     #[test]
     fn edges_go_down_only() {

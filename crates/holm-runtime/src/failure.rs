@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use report::{BoxedExplain, Explain};
+use report::{BoxedExplain, Explain, Kind};
 
 use crate::log::Log;
 
@@ -17,6 +17,16 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What sort of error it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.error.kind()
+    }
+
+    /// The same error with another exit status.
+    pub(crate) fn with_status(self, status: u8) -> Self {
+        Self { status, ..self }
+    }
+
     /// Tells it to a person on standard error, in lines, and to programs in the log, in one line.
     pub(crate) fn report(self, log: &Log) -> ExitCode {
         log.error(&report::one_line(&*self.error));

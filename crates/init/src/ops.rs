@@ -315,6 +315,10 @@ ops! {
     LandlockRestrict = 87 "landlock_restrict_self" { rules: Slot }
     /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
     Stamp = 96 "clock_gettime" { at: u32 }
+    /// Takes one connection of a listening socket and from then on talks to the engine over that; the socket is closed.
+    Accept = 66 "accept4" { listener: Slot }
+    /// Makes a directory the root and the working directory, without changing the mounts.
+    ChangeRoot = 67 "chroot" { root: Slot }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

@@ -38,17 +38,17 @@ pub fn play(image: Image, control: Fd) -> ! {
     let mut index = 0;
     while index < program.ops {
         let Some((step, op)) = program.op(&player.image, index) else {
-            end(control, 0, index, Errno::NOEXEC)
+            end(player.control, 0, index, Errno::NOEXEC)
         };
         let tolerated = player.tolerated.take();
         match (player.perform(op), tolerated) {
             (Ok(()), _) => {}
             (Err(errno), Some((expected, skip))) if errno == expected => index = index.saturating_add(skip),
-            (Err(errno), _) => end(control, step, index, errno),
+            (Err(errno), _) => end(player.control, step, index, errno),
         }
         index = index.saturating_add(1);
     }
-    end(control, 0, program.ops, Errno::NOEXEC)
+    end(player.control, 0, program.ops, Errno::NOEXEC)
 }
 
 /// Tells the engine where and why the program ended, and ends the process.
@@ -326,6 +326,17 @@ impl Player {
                     raw::exit(0)
                 }
             },
+            Op::ChangeRoot { root } => {
+                raw::fchdir(self.fd(root)?)?;
+                raw::chroot_here()
+            }
+            Op::Accept { listener } => {
+                let socket = self.fd(listener)?;
+                let control = raw::accept(socket)?;
+                let before = core::mem::replace(&mut self.control, control);
+                self.set(listener, Fd::NONE)?;
+                raw::close(before).and(raw::close(socket))
+            }
             Op::Supervise {} => supervise::split(self.program.close_range),
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))

@@ -7,7 +7,7 @@ use cgroups::{Layout, Place, Recorded};
 use spec::{Process, Spec, Valid};
 use sys::SyscallError;
 
-use crate::inputs::{ContainerId, Launch, Root, Stdio};
+use crate::inputs::{ContainerId, Launch, Life, Root, Stdio};
 
 /// A program to start in a running container.
 #[derive(Debug, Clone)]
@@ -64,6 +64,7 @@ impl Enter {
             die_with_parent: false,
             keep_keyring: options.keep_keyring,
             preserve_fds: options.preserve_fds,
+            life: Life::Attended,
         };
         Self { launch, target, cgroups }
     }

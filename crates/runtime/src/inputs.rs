@@ -37,6 +37,29 @@ pub struct Launch {
     pub keep_keyring: bool,
     /// How many descriptors from 3 on the program inherits from the caller.
     pub preserve_fds: u32,
+    /// What becomes of it when this process ends.
+    pub life: Life,
+}
+
+/// What becomes of a container when the process that launched it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Life {
+    /// It is that process's: whatever is left of it then, [`crate::state::StateRoot::sweep`] takes away.
+    Attended,
+    /// It stays, with its record, until [`crate::Container::delete`].
+    Kept {
+        /// The configuration as it was read, for [`crate::Container::spec`].
+        config: Vec<u8>,
+        /// Everything is made, and the program waits for [`crate::Container::start`].
+        wait: bool,
+    },
+}
+
+impl Launch {
+    /// Whether the program waits to be started.
+    pub fn waits(&self) -> bool {
+        matches!(self.life, Life::Kept { wait: true, .. })
+    }
 }
 
 /// Where the root filesystem comes from.

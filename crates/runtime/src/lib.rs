@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod enter;
+pub mod environment;
 pub mod facts;
 pub mod inputs;
 pub mod passwd;
@@ -15,8 +16,14 @@ pub mod plan;
 mod act;
 pub mod state;
 
-pub use act::{Cause, Entered, Exit, LaunchError, Running, Stamp, enter, launch};
+mod container;
+mod end;
+mod record;
+mod start;
+
+pub use act::{Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch};
+pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;
-pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
+pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

@@ -1,62 +1,47 @@
-//! The record of a container: what has to be known to take it away after a crash.
+//! The directory of records: what has to be known to take a container away after a crash.
 //!
 //! A record is one file, written whole before it gets its name, and before anything else of the container exists. The process that
-//! looks after the container holds a lock on it, which the kernel takes back when that process ends in whatever way: a record
-//! without a lock is of a container that nobody looks after, and [`StateRoot::sweep`] takes both away.
+//! works on a container holds a lock on it, which the kernel takes back when that process ends in whatever way. A container that was
+//! made to end with its keeper and whose record has no lock belongs to nobody: [`StateRoot::sweep`] takes both away. One that is
+//! kept is taken away by [`crate::Container::delete`] alone.
+//!
+//! Beside the record `ID.json` a kept container has `ID@config`, with the configuration as it was read and a copy of the record's
+//! first line, and until it is started the socket `ID@start`. No id has an `@` in it.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use cgroups::Cgroup;
 use cgroups::plan::GroupPlan;
-use cgroups::{Cgroup, Recorded};
 use report::{Explain, Hint, Kind};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, linkat, openat, unlinkat};
-use rustix::process::{Pid, Signal, pidfd_open, pidfd_send_signal};
-use serde::{Deserialize, Serialize};
+use rustix::fs::{
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, linkat, openat, statat, unlinkat,
+};
+use rustix::process::{Signal, pidfd_send_signal};
 use sys::SyscallError;
 
 use crate::act::PATIENCE;
-use crate::inputs::{ContainerId, Launch};
+use crate::inputs::{ContainerId, Launch, Life};
+use crate::record::{Event, Intent, Process, Record, RecordedGroup, line};
+use crate::start::Tail;
 
 /// The directory of the records.
 #[derive(Debug)]
 pub struct StateRoot {
-    dir: OwnedFd,
-    path: PathBuf,
+    pub(crate) dir: OwnedFd,
+    pub(crate) path: PathBuf,
 }
 
 /// A container's record that this process holds.
 #[derive(Debug)]
 pub struct Claim {
     dir: OwnedFd,
-    name: String,
+    id: ContainerId,
     file: File,
-}
-
-/// What a record says at first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Intent {
-    id: String,
-    bundle: PathBuf,
-    cgroups: Vec<RecordedGroup>,
-}
-
-/// What it says once there is a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Started {
-    pid: i32,
-    /// The inode of the process's handle: no other process has it until the next boot (pidfs, Linux 6.9); 0 before.
-    identity: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct RecordedGroup {
-    v2: bool,
-    controllers: String,
-    mount: PathBuf,
-    path: PathBuf,
+    durable: bool,
 }
 
 /// The record of a container cannot be kept.
@@ -65,6 +50,18 @@ pub enum StateError {
     /// There is one already.
     #[error("a container `{id}` exists already")]
     Exists {
+        /// The id.
+        id: String,
+    },
+    /// There is none.
+    #[error("container `{id}` does not exist")]
+    NotFound {
+        /// The id.
+        id: String,
+    },
+    /// Another process works on it, and does not stop.
+    #[error("container `{id}` is being worked on by another process")]
+    Busy {
         /// The id.
         id: String,
     },
@@ -82,7 +79,7 @@ pub enum StateError {
 impl Explain for StateError {
     fn below(&self) -> Option<&dyn Explain> {
         match self {
-            Self::Exists { .. } => None,
+            Self::Exists { .. } | Self::NotFound { .. } | Self::Busy { .. } => None,
             Self::Use { cause, .. } => Some(cause),
         }
     }
@@ -90,6 +87,8 @@ impl Explain for StateError {
     fn kind(&self) -> Kind {
         match self {
             Self::Exists { .. } => Kind::AlreadyExists,
+            Self::NotFound { .. } => Kind::NotFound,
+            Self::Busy { .. } => Kind::Busy,
             Self::Use { cause, .. } => cause.kind(),
         }
     }
@@ -97,7 +96,7 @@ impl Explain for StateError {
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Exists { .. } => Some(Hint::new("choose another name, or wait until that one has ended")),
-            Self::Use { .. } => None,
+            Self::NotFound { .. } | Self::Busy { .. } | Self::Use { .. } => None,
         }
     }
 }
@@ -134,39 +133,99 @@ impl StateRoot {
         Ok(Self { dir, path: path.to_owned() })
     }
 
-    fn failed(&self, call: &'static str, subject: &str, errno: impl Into<sys::Errno>) -> StateError {
+    pub(crate) fn again(&self) -> Result<Self, StateError> {
+        let dir = self.dir.try_clone().map_err(|error| self.failed("fcntl F_DUPFD", "", error))?;
+        Ok(Self { dir, path: self.path.clone() })
+    }
+
+    pub(crate) fn failed(
+        &self,
+        call: &'static str,
+        subject: &str,
+        errno: impl Into<sys::Errno>,
+    ) -> StateError {
         StateError::Use { path: self.path.clone(), cause: SyscallError::new(call, subject, errno) }
     }
 
     /// Writes down that the container is about to exist. Of several processes that do so at once for one id, one succeeds.
-    pub(crate) fn claim(&self, launch: &Launch, groups: &[&GroupPlan]) -> Result<Claim, StateError> {
-        let intent = Intent {
-            id: launch.id.to_string(),
-            bundle: launch.bundle.clone(),
-            cgroups: groups.iter().map(|group| RecordedGroup::of(group)).collect(),
-        };
-        let name = file_name(&launch.id);
-        let mut text = serde_json::to_vec(&intent).unwrap_or_default();
-        text.push(b'\n');
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        let file = openat(&self.dir, ".", flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| self.failed("openat O_TMPFILE", "", errno))?;
+    pub(crate) fn claim(
+        &self,
+        launch: &Launch,
+        groups: &[&GroupPlan],
+        tail: &Tail,
+    ) -> Result<Claim, StateError> {
+        let intent = line(&Intent::new(launch, groups));
+        let name = record_name(launch.id.as_str());
+        let mut file = File::from(self.unnamed(&name)?);
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|errno| self.failed("flock", &name, errno))?;
-        let mut file = File::from(file);
-        file.write_all(&text).map_err(|error| self.failed("write", &name, error))?;
-        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-        match linkat(CWD, &unnamed, &self.dir, &name, AtFlags::SYMLINK_FOLLOW) {
+        file.write_all(&intent).map_err(|error| self.failed("write", &name, error))?;
+        match self.give_name(&file, &name) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return Err(StateError::Exists { id: launch.id.to_string() }),
             Err(errno) => return Err(self.failed("linkat", &name, errno)),
         }
         let dir = self.dir.try_clone().map_err(|error| self.failed("fcntl F_DUPFD", &name, error))?;
-        Ok(Claim { dir, name, file })
+        let durable = matches!(launch.life, Life::Kept { .. });
+        let claim = Claim { dir, id: launch.id.clone(), file, durable };
+        if let Life::Kept { config, .. } = &launch.life
+            && let Err(error) = self.keep_config(launch.id.as_str(), &[&intent, &line(tail), config])
+        {
+            let _ = claim.release();
+            return Err(error);
+        }
+        Ok(claim)
     }
 
-    /// Takes away containers that nobody looks after any more, at most `most` of them: those whose process was killed before it
-    /// could. Returns their ids. What cannot be taken away now is left for the next time.
+    /// What a kept container needs later and `state` does not.
+    fn keep_config(&self, id: &str, parts: &[&[u8]]) -> Result<(), StateError> {
+        let name = config_name(id);
+        // One that a record lost its owner to.
+        let _ = unlinkat(&self.dir, &name, AtFlags::empty());
+        let mut file = File::from(self.unnamed(&name)?);
+        file.write_all(&parts.concat()).map_err(|error| self.failed("write", &name, error))?;
+        self.give_name(&file, &name).map_err(|errno| self.failed("linkat", &name, errno))
+    }
+
+    fn unnamed(&self, name: &str) -> Result<OwnedFd, StateError> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        openat(&self.dir, ".", flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|errno| self.failed("openat O_TMPFILE", name, errno))
+    }
+
+    fn give_name(&self, file: &File, name: &str) -> Result<(), rustix::io::Errno> {
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, &unnamed, &self.dir, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    /// The ids of all containers, in their order.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn ids(&self) -> Result<Vec<ContainerId>, StateError> {
+        let failed = |errno| self.failed("getdents64", "", errno);
+        let mut ids = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            ids.extend(name.strip_suffix(SUFFIX).and_then(|id| ContainerId::parse(id).ok()));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Whether a container of this id waits for its start.
+    pub(crate) fn waits_for_start(&self, id: &ContainerId) -> bool {
+        statat(&self.dir, start_name(id.as_str()), AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Removes a file of a container; one that is not there is fine.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StateError> {
+        remove(&self.dir, name).map_err(|errno| self.failed("unlinkat", name, errno))
+    }
+
+    /// Takes away containers that nobody looks after any more, at most `most` of them: those that were to end with a process that was
+    /// killed before it could see to it. Returns their ids. What cannot be taken away now is left for the next time.
     pub fn sweep(&self, most: usize) -> Vec<String> {
         let mut swept = Vec::new();
         let Ok(entries) = rustix::fs::Dir::read_from(&self.dir) else { return swept };
@@ -181,18 +240,23 @@ impl StateRoot {
 
     fn sweep_one(&self, name: &str) -> Option<()> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.dir, name, flags, Mode::empty()).ok()?;
-        // Held by whoever looks after it.
-        flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
-        let mut text = String::new();
-        File::from(file.try_clone().ok()?).take(1 << 20).read_to_string(&mut text).ok()?;
-        let mut lines = text.lines();
-        let intent: Option<Intent> = lines.next().and_then(|line| serde_json::from_str(line).ok());
-        let started: Option<Started> = lines.next().and_then(|line| serde_json::from_str(line).ok());
-        if let Some(started) = started {
-            started.kill();
+        let file = File::from(openat(&self.dir, name, flags, Mode::empty()).ok()?);
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let mut text = Vec::new();
+        (&file).take(1 << 20).read_to_end(&mut text).ok()?;
+        let record = Record::parse(&text);
+        if let Some(intent) = &record.intent {
+            // A stage that has not executed itself yet has its dead keeper's lock.
+            if intent.durable || (!locked && intent.keeper.open().is_some()) {
+                return None;
+            }
+        } else if !locked {
+            return None;
         }
-        if let Some(intent) = intent {
+        if let Some(pidfd) = record.started.and_then(Process::open) {
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        }
+        if let Some(intent) = record.intent {
             let recorded: Vec<_> = intent.cgroups.iter().map(RecordedGroup::to_recorded).collect();
             if let Ok(cgroup) = Cgroup::open(&recorded) {
                 let _ = cgroup.kill(PATIENCE);
@@ -204,70 +268,94 @@ impl StateRoot {
 }
 
 const SUFFIX: &str = ".json";
+/// What fits into the address of a socket behind `/proc/self/fd/N/`.
+const SOCKET_NAME: usize = 80;
 
-fn file_name(id: &ContainerId) -> String {
+pub(crate) fn record_name(id: &str) -> String {
     format!("{id}{SUFFIX}")
 }
 
+pub(crate) fn config_name(id: &str) -> String {
+    format!("{id}@config")
+}
+
+/// Long ids are cut off, and distinguished by a sum (FNV-1a): two that are taken for one make the second creation fail.
+pub(crate) fn start_name(id: &str) -> String {
+    if id.len() + "@start".len() <= SOCKET_NAME {
+        return format!("{id}@start");
+    }
+    let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = id.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{}@{sum:016x}@start", &id[..SOCKET_NAME - 23])
+}
+
+fn remove(dir: &OwnedFd, name: &str) -> Result<(), rustix::io::Errno> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Takes a lock that others hold for a moment only.
+pub(crate) fn lock_within(file: &File, patience: std::time::Duration) -> bool {
+    let until = Instant::now() + patience;
+    let mut pause = std::time::Duration::from_micros(100);
+    while flock(file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(std::time::Duration::from_millis(5));
+    }
+    true
+}
+
 impl Claim {
+    fn failed(&self, call: &'static str, error: impl Into<sys::Errno>) -> StateError {
+        let name = record_name(self.id.as_str());
+        StateError::Use { path: PathBuf::from(&name), cause: SyscallError::new(call, name, error) }
+    }
+
+    fn add(&mut self, event: &Event) -> Result<(), StateError> {
+        self.file.write_all(&line(event)).map_err(|error| self.failed("write", error))
+    }
+
     /// Adds the container's first process.
     pub(crate) fn started(&mut self, pid: i32, pidfd: BorrowedFd<'_>) -> Result<(), StateError> {
-        let started = Started { pid, identity: identity(pidfd) };
-        let mut text = serde_json::to_vec(&started).unwrap_or_default();
-        text.push(b'\n');
-        self.file.write_all(&text).map_err(|error| StateError::Use {
-            path: PathBuf::from(&self.name),
-            cause: SyscallError::new("write", self.name.as_str(), error),
-        })
+        self.add(&Event::Started(Process::of(pid, pidfd)))
     }
 
-    /// Takes the record away.
+    /// Adds that everything is made.
+    pub(crate) fn created(&mut self) -> Result<(), StateError> {
+        self.add(&Event::Created)
+    }
+
+    /// The socket on which the stage waits for its start.
+    pub(crate) fn listen(&self) -> Result<OwnedFd, SyscallError> {
+        let name = start_name(self.id.as_str());
+        // One that a record lost its owner to.
+        let _ = remove(&self.dir, &name);
+        sys::channel::listen_in(self.dir.as_fd(), &name)
+    }
+
+    /// Lets others work on a kept container.
+    pub(crate) fn unlock(&self) {
+        if self.durable {
+            let _ = flock(&self.file, FlockOperation::Unlock);
+        }
+    }
+
+    /// Takes the record away, last what the id is claimed by.
     pub(crate) fn release(self) -> Result<(), StateError> {
-        unlinkat(&self.dir, &self.name, AtFlags::empty()).map_err(|errno| StateError::Use {
-            path: PathBuf::from(&self.name),
-            cause: SyscallError::new("unlinkat", self.name.as_str(), errno),
-        })
-    }
-}
-
-fn identity(pidfd: BorrowedFd<'_>) -> u64 {
-    const PIDFS_MAGIC: u64 = 0x5049_4446;
-    // Before pidfs all handles share one inode.
-    match sys::raw::filesystem_type(sys::raw::Fd::from(&pidfd)) {
-        Ok(PIDFS_MAGIC) => fstat(pidfd).map_or(0, |status| status.st_ino),
-        _ => 0,
-    }
-}
-
-impl Started {
-    /// Ends the process, if it is still the one that was recorded.
-    fn kill(self) {
-        let Some(pid) = Pid::from_raw(self.pid) else { return };
-        let Ok(pidfd) = pidfd_open(pid, rustix::process::PidfdFlags::empty()) else { return };
-        // Without an identity the number alone proves nothing; the cgroup has what is left.
-        if self.identity != 0 && identity(pidfd.as_fd()) == self.identity {
-            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+        let id = self.id.as_str();
+        if self.durable {
+            let others = [start_name(id), config_name(id)].map(|name| remove(&self.dir, &name));
+            others
+                .into_iter()
+                .collect::<Result<Vec<()>, _>>()
+                .map_err(|errno| self.failed("unlinkat", errno))?;
         }
-    }
-}
-
-impl RecordedGroup {
-    fn of(group: &GroupPlan) -> Self {
-        Self {
-            v2: group.version == cgroups::Version::V2,
-            controllers: group.controllers.to_string(),
-            mount: group.mount.clone(),
-            path: group.path.clone(),
-        }
-    }
-
-    fn to_recorded(&self) -> Recorded {
-        Recorded {
-            version: if self.v2 { cgroups::Version::V2 } else { cgroups::Version::V1 },
-            controllers: cgroups::ControllerSet::parse(self.controllers.as_bytes()),
-            mount: self.mount.clone(),
-            path: self.path.clone(),
-        }
+        unlinkat(&self.dir, record_name(id), AtFlags::empty()).map_err(|errno| self.failed("unlinkat", errno))
     }
 }
 
@@ -291,5 +379,15 @@ mod tests {
         std::fs::remove_dir(&path).unwrap();
         assert!(own.is_ok());
         assert_eq!(others.unwrap_err().kind(), Kind::PermissionDenied);
+    }
+
+    #[test]
+    fn names_of_sockets_fit_and_differ() {
+        let long = "x".repeat(1000);
+        for id in ["web", &long, &long[..75], &long[..74]] {
+            let name = start_name(id);
+            assert!(name.len() <= SOCKET_NAME && name.ends_with("@start"), "{name}");
+        }
+        assert_ne!(start_name(&long), start_name(&format!("{long}y")));
     }
 }

@@ -84,6 +84,7 @@ impl Bundle {
             stdio: Stdio::Inherit,
             cgroup: Place::Own(CgroupPath::parse(&self.id).expect("path")),
             init: false,
+            life: runtime::Life::Attended,
             die_with_parent: true,
             keep_keyring: false,
             preserve_fds: 0,

@@ -106,6 +106,7 @@ fn launch(spec: Spec) -> Launch {
         die_with_parent: false,
         keep_keyring: false,
         preserve_fds: 0,
+        life: runtime::Life::Attended,
     }
 }
 
@@ -243,6 +244,108 @@ fn a_score_that_takes_cap_sys_resource_is_told_and_a_limit_refused() {
     assert!(refused.starts_with("process.rlimits[0]: RLIMIT_NOFILE"), "{refused}");
 }
 
+/// What few launches ask for, on a host that has it all.
+fn rare() -> (Launch, HostFacts) {
+    let mut spec = default_spec();
+    spec.process.apparmor_profile = "holm-default".into();
+    spec.process.selinux_label = "system_u:system_r:container_t:s0:c1,c2".into();
+    spec.linux.mount_label = "system_u:object_r:container_file_t:s0:c1,c2".into();
+    spec.linux.net_devices.insert("eth1".into(), spec::linux::NetDevice { name: "eth0".into() });
+    spec.linux.intel_rdt = Some(spec::linux::IntelRdt {
+        schemata: vec!["L3:0=f".into()],
+        enable_monitoring: true,
+        ..spec::linux::IntelRdt::default()
+    });
+    let rules = r#"[{"paths": ["/usr"], "access": ["read", "execute"]}]"#;
+    spec.annotations.insert(spec::landlock::ANNOTATION.into(), rules.into());
+    let facts = on_v2();
+    let known = &facts.on_demand;
+    known.apparmor.set(true).unwrap();
+    known.selinux.set(true).unwrap();
+    known.landlock.set(2).unwrap();
+    known.resctrl.set(Some(PathBuf::from("/sys/fs/resctrl"))).unwrap();
+    (launch(spec), facts)
+}
+
+#[test]
+fn labels_landlock_resctrl_and_devices_have_their_steps() {
+    let (launch, facts) = rare();
+    check(&launch, &facts, expect_file!["plans/rare.txt"]);
+}
+
+#[test]
+fn what_a_host_lacks_is_refused_by_name() {
+    let (launch, facts) = rare();
+    let refused = |change: fn(&mut Spec), facts: &HostFacts| {
+        let mut spec = launch.spec.clone().into_inner();
+        spec.annotations.clear();
+        spec.linux.intel_rdt = None;
+        spec.linux.net_devices.clear();
+        spec.process.apparmor_profile.clear();
+        spec.process.selinux_label.clear();
+        spec.linux.mount_label.clear();
+        change(&mut spec);
+        runtime::plan(&self::launch(spec), facts).unwrap_err().to_string()
+    };
+    let bare =
+        HostFacts { on_demand: OnDemand::default(), capabilities: facts.capabilities & !(1 << 12), ..facts };
+    bare.on_demand.apparmor.set(false).unwrap();
+    bare.on_demand.selinux.set(false).unwrap();
+    bare.on_demand.landlock.set(0).unwrap();
+    bare.on_demand.resctrl.set(None).unwrap();
+    let apparmor: fn(&mut Spec) = |spec| spec.process.apparmor_profile = "x".into();
+    let cases: &[(fn(&mut Spec), &str)] = &[
+        (apparmor, "process.apparmorProfile `x`: AppArmor is not active on this host"),
+        (
+            |spec| spec.process.selinux_label = "x".into(),
+            "process.selinuxLabel `x`: SELinux is not active on this host",
+        ),
+        (
+            |spec| spec.linux.mount_label = "x".into(),
+            "linux.mountLabel `x`: SELinux is not active on this host",
+        ),
+        (|spec| spec.linux.intel_rdt = Some(spec::linux::IntelRdt::default()), "linux.intelRdt: no resctrl"),
+        (
+            |spec| drop(spec.linux.net_devices.insert("eth1".into(), spec::linux::NetDevice::default())),
+            "linux.netDevices: moving a network device takes CAP_NET_ADMIN",
+        ),
+        (
+            |spec| drop(spec.annotations.insert(spec::landlock::ANNOTATION.into(), "[]".into())),
+            "annotation org.holm.landlock.rules: Landlock is not active",
+        ),
+    ];
+    for (change, told) in cases {
+        let error = refused(*change, &bare);
+        assert!(error.starts_with(told), "{error}");
+    }
+}
+
+#[test]
+fn a_writable_cgroup_is_given_to_the_containers_user_on_v2_alone() {
+    let gives = |change: fn(&mut Spec), facts: &HostFacts| {
+        let mut spec = spec_with_user_namespace();
+        for mount in spec.mounts.iter_mut().filter(|mount| mount.fstype == "cgroup") {
+            mount.options.retain(|option| option != "ro");
+        }
+        change(&mut spec);
+        let plan = planned(&launch(spec), facts);
+        plan.steps().iter().find_map(|step| step.what.strip_prefix("give the cgroup to ").map(String::from))
+    };
+    assert_eq!(gives(|_| {}, &on_v2()).as_deref(), Some("100000:100000"));
+    assert_eq!(gives(|spec| spec.process.user.uid = 33, &on_v2()).as_deref(), Some("100033:100000"));
+    assert_eq!(gives(|_| {}, &facts(host!("systemd-v1"))), None);
+    assert_eq!(gives(|_| {}, &facts(host!("hybrid"))), None);
+    let read_only: fn(&mut Spec) = |spec| {
+        for mount in spec.mounts.iter_mut().filter(|mount| mount.fstype == "cgroup") {
+            mount.options.push("ro".into());
+        }
+    };
+    assert_eq!(gives(read_only, &on_v2()), None);
+    let shared: fn(&mut Spec) =
+        |spec| spec.linux.namespaces.retain(|namespace| namespace.kind != NamespaceType::Cgroup);
+    assert_eq!(gives(shared, &on_v2()), None);
+}
+
 /// One plan for each way that steps are put together.
 fn all() -> Vec<(&'static str, Plan)> {
     let mut spec = default_spec();
@@ -251,7 +354,17 @@ fn all() -> Vec<(&'static str, Plan)> {
     let init = Launch { init: true, ..launch(with_seccomp(default_spec())) };
     let mut privileged = with_seccomp(default_spec());
     privileged.process.no_new_privileges = false;
+    let mut notifying = with_seccomp(default_spec());
+    if let Some(section) = &mut notifying.linux.seccomp {
+        section.syscalls[0].names = vec!["mkdir".into()];
+        section.syscalls[0].action = spec::seccomp::Action::Notify;
+        section.default_action = spec::seccomp::Action::Allow;
+        section.listener_path = "/run/agent".into();
+    }
+    let (everything_rare, on_demand) = rare();
     vec![
+        ("listener", planned(&launch(notifying), &on_v2())),
+        ("rare", planned(&everything_rare, &on_demand)),
         ("default on v2", planned(&launch(with_seccomp(default_spec())), &on_v2())),
         ("default on v1", planned(&launch(with_seccomp(default_spec())), &facts(host!("systemd-v1")))),
         ("default on both", planned(&launch(with_seccomp(default_spec())), &facts(host!("hybrid")))),
@@ -287,7 +400,9 @@ fn the_program_ends_with_one_execve() {
 fn seccomp_is_loaded_last_before_exec() {
     for (name, plan) in all() {
         let Some(filter) = first(&plan, |op| matches!(op, Op::LoadFilter { .. })) else { continue };
-        assert_eq!(filter + 2, plan.program().ops().len(), "{name}");
+        // Nothing comes after it but passing its listener on, for those that have one.
+        let passes = first(&plan, |op| matches!(op, Op::PassListener { .. })).is_some();
+        assert_eq!(filter + 2 + usize::from(passes), plan.program().ops().len(), "{name}");
     }
     let with_filter = |plan: &Plan| first(plan, |op| matches!(op, Op::LoadFilter { .. })).is_some();
     assert!(all().iter().filter(|(_, plan)| with_filter(plan)).count() >= 7);

@@ -83,6 +83,7 @@ impl Bundle {
             die_with_parent: false,
             keep_keyring: false,
             preserve_fds: 0,
+            life: runtime::Life::Attended,
         }
     }
 }

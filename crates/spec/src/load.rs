@@ -80,10 +80,17 @@ fn at_its_place(bytes: &[u8], error: &serde_json::Error) -> LoadError {
     }
     LoadError {
         path: json_path::at(bytes, line, column),
-        message: json_path::one_line(message),
+        message: json_path::one_line(in_words_of_json(&message)),
         line,
         column,
     }
+}
+
+/// The message without the names of our types: `expected struct Spec` is an object to who reads it.
+fn in_words_of_json(message: &str) -> String {
+    let Some((before, behind)) = message.split_once("expected struct ") else { return message.to_owned() };
+    let name = behind.find(|byte: char| !byte.is_alphanumeric() && byte != '_').unwrap_or(behind.len());
+    format!("{before}expected an object{}", &behind[name..])
 }
 
 #[cfg(test)]
@@ -100,7 +107,7 @@ mod tests {
         ] {
             let error = load(text.as_bytes()).unwrap_err();
             assert_eq!(error.path, path, "{error}");
-            assert!(error.message.starts_with("invalid type: sequence, expected struct"), "{error}");
+            assert!(error.message.starts_with("invalid type: sequence, expected an object"), "{error}");
         }
     }
 }

@@ -42,12 +42,12 @@ fn an_unknown_value_is_told_with_the_known_ones() {
 
 #[test]
 fn a_value_of_the_wrong_kind_is_told_with_the_right_one() {
-    check("null", expect!["invalid type: null, expected struct Spec (line 1, column 4)"]);
+    check("null", expect!["invalid type: null, expected an object (line 1, column 4)"]);
     check(
         r#"{"ociVersion":null}"#,
         expect!["ociVersion: invalid type: null, expected a string (line 1, column 18)"],
     );
-    linux("[]", expect!["linux: invalid type: sequence, expected struct Linux (line 1, column 30)"]);
+    linux("[]", expect!["linux: invalid type: sequence, expected an object (line 1, column 30)"]);
     linux(
         r#"{"resources":{"pids":{"limit":"many"}}}"#,
         expect![[
@@ -141,7 +141,7 @@ fn a_document_nested_too_deeply_is_refused() {
     let deep = "[".repeat(200_000);
     check(
         &format!("{{\"ociVersion\":\"1.3.0\",\"mounts\":{deep}"),
-        expect!["mounts[0]: invalid type: sequence, expected struct Mount (line 1, column 32)"],
+        expect!["mounts[0]: invalid type: sequence, expected an object (line 1, column 32)"],
     );
     linux(
         &format!("{{\"unknown\":{deep}"),

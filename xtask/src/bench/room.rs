@@ -196,17 +196,15 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
 pub(crate) fn furnish(view: View) -> Result<(), Box<dyn Error>> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None)?;
-    let own = fs::read_to_string("/proc/self/cgroup")?;
+    // Others than the mounted ones have no group of ours: there we would be in the root.
+    let Hierarchies(mounted) = Hierarchies::read()?;
     let root = Path::new("/sys/fs/cgroup");
     unmount(root, UnmountFlags::DETACH)?;
     if view == View::V2 {
         unified(root)?;
     } else {
         mount("tmpfs", root, "tmpfs", MountFlags::empty(), None)?;
-        let v1 = own
-            .lines()
-            .filter_map(|line| line.split(':').nth(1))
-            .filter(|controllers| !controllers.is_empty());
+        let v1 = mounted.iter().map(|one| one.controllers.as_str()).filter(|one| !one.is_empty());
         for controllers in v1 {
             let name = controllers.trim_start_matches("name=");
             let options =

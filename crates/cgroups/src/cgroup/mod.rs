@@ -116,6 +116,11 @@ impl Cgroup {
         self.groups.iter().map(record).collect()
     }
 
+    /// A group in no hierarchy.
+    pub fn nowhere() -> Self {
+        Self { groups: Vec::new() }
+    }
+
     /// Whether the group is in no hierarchy: it was planned nowhere, or it is gone.
     pub fn is_nowhere(&self) -> bool {
         self.groups.is_empty()

@@ -3,8 +3,12 @@
 //! [`frame`] has the global flags, [`subcommand`] is one command, which is all that a run of the program needs; [`command`] is the
 //! whole.
 
+mod entering;
 pub mod flags;
 mod launching;
+pub mod limits;
+mod living;
+mod watching;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,7 +19,10 @@ use clap::{Arg, ArgAction, Command};
 use crate::log::Log;
 
 /// The commands, in the order of the help.
-pub const NAMES: [&str; 2] = ["run", "spec"];
+pub const NAMES: &[&str] = &[
+    "create", "start", "run", "exec", "state", "list", "ps", "kill", "delete", "pause", "resume", "update",
+    "events", "features", "spec",
+];
 
 /// What `--version` prints. Engines look for the word "version" in the first line and for a line with "spec: ".
 pub const VERSION: &str = concat!("holm-runtime version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0\n");
@@ -41,7 +48,20 @@ pub fn command_name(args: &[OsString]) -> Option<String> {
 /// One command.
 pub fn subcommand(name: &str) -> Option<Command> {
     Some(match name {
+        "create" => launching::create(),
+        "start" => living::start(),
         "run" => launching::run(),
+        "exec" => entering::exec(),
+        "pause" => watching::pause(),
+        "resume" => watching::resume(),
+        "update" => limits::update(),
+        "events" => watching::events(),
+        "ps" => watching::ps(),
+        "features" => watching::features(),
+        "state" => living::state(),
+        "list" | "ls" => living::list(),
+        "kill" => living::kill(),
+        "delete" => living::delete(),
         "spec" => Command::new("spec").about("Write a first config.json").args([
             flags::path("bundle").short('b').value_name("DIR").help("Directory to write to [default: .]"),
             flags::switch("rootless").help("For an ordinary user: with a user namespace"),

@@ -58,13 +58,13 @@ impl Bundle {
     /// The command that runs it, without standard input.
     pub(crate) fn command(&self) -> Command {
         self.write();
+        self.runtime(&["run", "--bundle", &self.dir.display().to_string(), &self.id])
+    }
+
+    /// The runtime with these arguments, in the bundle's directory, without standard input.
+    pub(crate) fn runtime(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holm-runtime"));
-        command
-            .arg("--root")
-            .arg(self.dir.join("state"))
-            .args(["run", "--bundle"])
-            .arg(&self.dir)
-            .arg(&self.id);
+        command.arg("--root").arg(self.dir.join("state")).args(arguments).current_dir(&self.dir);
         command
             .stdin(File::open("/dev/null").expect("/dev/null"))
             .stdout(Stdio::piped())

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod compatible;
 mod landlock;
 mod linux;
 mod mounts;

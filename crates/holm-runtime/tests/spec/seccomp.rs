@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::common::Bundle;
+use crate::common::{Bundle, Ran};
 
 #[test]
 fn the_listener_of_a_filter_is_sent_to_its_agent_with_the_state() {
@@ -53,4 +53,158 @@ fn the_listener_of_a_filter_is_sent_to_its_agent_with_the_state() {
         assert_eq!(state["pid"], state["state"]["pid"]);
         assert!(ran.err.contains("Function not implemented"), "{ran:?}");
     }
+}
+
+/// Runs `mkdir` of busybox below a filter.
+fn mkdir_below(bundle: &mut Bundle, seccomp: Value) -> Ran {
+    bundle.config["process"]["args"] = json!(["/bin/mkdir", "/dev/shm/new"]);
+    bundle.config["linux"]["seccomp"] = seccomp;
+    bundle.run()
+}
+
+#[test]
+fn every_action_of_a_filter_does_what_it_says() {
+    const SIGSYS: i32 = 128 + 31;
+    let Some(mut bundle) = Bundle::new("every_action_of_a_filter") else { return };
+    let calls = json!(["mkdir", "mkdirat"]);
+    for (action, errno, code, told) in [
+        ("SCMP_ACT_ALLOW", None, 0, ""),
+        ("SCMP_ACT_LOG", None, 0, ""),
+        ("SCMP_ACT_ERRNO", None, 1, "Operation not permitted"),
+        ("SCMP_ACT_ERRNO", Some(28), 1, "No space left on device"),
+        // Without a tracer.
+        ("SCMP_ACT_TRACE", None, 1, "Function not implemented"),
+        ("SCMP_ACT_TRAP", None, SIGSYS, ""),
+        ("SCMP_ACT_KILL", None, SIGSYS, ""),
+        ("SCMP_ACT_KILL_THREAD", None, SIGSYS, ""),
+        ("SCMP_ACT_KILL_PROCESS", None, SIGSYS, ""),
+    ] {
+        let mut rule = json!({ "names": calls, "action": action });
+        if let Some(errno) = errno {
+            rule["errnoRet"] = json!(errno);
+        }
+        let ran = mkdir_below(&mut bundle, json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] }));
+        assert!(ran.code == Some(code) && ran.err.contains(told), "{action}: {ran:?}");
+    }
+    // As the default, with what a program needs allowed.
+    let all = json!([
+        "execve",
+        "exit_group",
+        "write",
+        "brk",
+        "arch_prctl",
+        "set_tid_address",
+        "set_robust_list",
+        "rseq",
+        "prlimit64",
+        "getrandom",
+        "mprotect",
+        "readlinkat",
+        "readlink",
+        "getuid",
+        "geteuid",
+        "getgid",
+        "getegid",
+        "prctl",
+        "umask",
+        "uname",
+        "fstat",
+        "newfstatat",
+        "mmap",
+        "munmap",
+        "rt_sigprocmask",
+        "rt_sigaction",
+        "exit",
+        "futex",
+        "ioctl",
+        "close",
+        "read"
+    ]);
+    let ran = mkdir_below(
+        &mut bundle,
+        json!({
+            "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 30, "syscalls": [{ "names": all, "action": "SCMP_ACT_ALLOW" }],
+        }),
+    );
+    assert!(ran.code == Some(1) && ran.err.contains("Read-only file system"), "{ran:?}");
+}
+
+#[test]
+fn flags_architectures_and_arguments_of_a_filter_are_taken() {
+    let Some(mut bundle) = Bundle::new("flags_architectures_and_arguments") else { return };
+    let rule = |args: Value| json!([{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28, "args": args }]);
+    let native = if cfg!(target_arch = "x86_64") { "SCMP_ARCH_X86_64" } else { "SCMP_ARCH_AARCH64" };
+    for flags in [
+        json!([]),
+        json!(["SECCOMP_FILTER_FLAG_TSYNC"]),
+        json!(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
+        json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]),
+    ] {
+        let ran = mkdir_below(
+            &mut bundle,
+            json!({
+                "defaultAction": "SCMP_ACT_ALLOW", "flags": flags,
+                "architectures": [native, "SCMP_ARCH_X86", "SCMP_ARCH_S390X", "SCMP_ARCH_RISCV64"],
+            }),
+        );
+        assert_eq!(ran.code, Some(0), "{flags}: {ran:?}");
+    }
+    if cfg!(target_arch = "x86_64") {
+        // mkdir(2)'s mode is 0777.
+        for (args, code) in [
+            (json!([{ "index": 1, "op": "SCMP_CMP_EQ", "value": 0o777 }]), 1),
+            (json!([{ "index": 1, "op": "SCMP_CMP_NE", "value": 0o777 }]), 0),
+            (json!([{ "index": 1, "op": "SCMP_CMP_GE", "value": 0o777 }]), 1),
+            (json!([{ "index": 1, "op": "SCMP_CMP_LT", "value": 0o777 }]), 0),
+            (json!([{ "index": 1, "op": "SCMP_CMP_MASKED_EQ", "value": 0o7, "valueTwo": 0o7 }]), 1),
+        ] {
+            let ran = mkdir_below(
+                &mut bundle,
+                json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rule(args.clone()) }),
+            );
+            assert_eq!(ran.code, Some(code), "{args}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_makes_no_sense_is_an_error_with_its_place() {
+    let Some(mut bundle) = Bundle::new("a_filter_that_makes_no_sense") else { return };
+    let notify = json!([{ "names": ["mkdir"], "action": "SCMP_ACT_NOTIFY" }]);
+    for (seccomp, place) in [
+        (json!({ "defaultAction": "SCMP_ACT_NONE" }), "linux.seccomp.defaultAction"),
+        (json!({ "defaultAction": "SCMP_ACT_ALLOW", "defaultErrnoRet": 1 }), "linux.seccomp.defaultErrnoRet"),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["X"] }),
+            "linux.seccomp.architectures[0]",
+        ),
+        (json!({ "defaultAction": "SCMP_ACT_ALLOW", "flags": ["X"] }), "linux.seccomp.flags[0]"),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": [], "action": "SCMP_ACT_ERRNO" }] }),
+            "linux.seccomp.syscalls[0].names",
+        ),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_LOG", "errnoRet": 5 }] }),
+            "linux.seccomp.syscalls[0].errnoRet",
+        ),
+        (json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": notify }), "linux.seccomp.listenerPath"),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": notify, "listenerPath": "relative" }),
+            "linux.seccomp.listenerPath",
+        ),
+        (
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerMetadata": "x" }),
+            "linux.seccomp.listenerMetadata",
+        ),
+        (json!({ "defaultAction": "SCMP_ACT_NOTIFY", "listenerPath": "/x" }), "linux.seccomp.defaultAction"),
+    ] {
+        let ran = mkdir_below(&mut bundle, seccomp);
+        assert!(ran.code == Some(1) && ran.err.contains(place), "{place}: {ran:?}");
+    }
+    // Nobody listens there.
+    let ran = mkdir_below(
+        &mut bundle,
+        json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": notify, "listenerPath": "/nowhere" }),
+    );
+    assert!(ran.code == Some(1) && ran.err.contains("connect(/nowhere)"), "{ran:?}");
 }

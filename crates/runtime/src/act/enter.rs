@@ -19,7 +19,7 @@ use sys::{Errno, SyscallError, channel, mount};
 
 use super::error::Doing;
 use super::running::Exit;
-use super::spawn::{Processors, Stage};
+use super::spawn::{Birthplace, Processors, Stage};
 use super::{Failure, LaunchError, Made, PATIENCE, Performing};
 use crate::enter::Enter;
 use crate::plan::{Plan, Produced};
@@ -109,6 +109,7 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
         terminal: None,
         born: None,
         profile: None,
+        hooked: false,
     };
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {
@@ -164,7 +165,8 @@ impl Performing<'_> {
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = cgroup.map(|produced| self.fd(produced).as_fd());
         let processors = if any_processor { Processors::Any } else { Processors::Kept };
-        let (control, stage) = Stage::start(self.plan, 0, None, &[], &inherited, cgroup, processors)?;
+        let place = Birthplace { cgroup, processors, ..Birthplace::HERE };
+        let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         self.control = Some(control);
         self.made.push(Made::Stage(stage));
         Ok(())

@@ -7,8 +7,10 @@ use report::{Explain, Hint, Kind};
 use sys::{Errno, SyscallError, kind_of};
 
 use super::Failure;
+use super::hooks::HookFailed;
 use crate::inputs::Launch;
 use crate::plan::{Actor, Plan};
+use crate::start::Tail;
 use crate::state::StateError;
 
 /// A container could not be started.
@@ -77,6 +79,9 @@ pub enum Cause {
         /// What the kernel said.
         error: netlink::Error,
     },
+    /// A hook.
+    #[error(transparent)]
+    Hook(Box<HookFailed>),
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -124,6 +129,30 @@ impl LaunchError {
             }),
             left,
         }
+    }
+
+    /// A start that failed in an operation of the stage: the plan is another process's, which has left the end of it.
+    pub(crate) fn of_start(id: &str, tail: &Tail, failure: Failure) -> Self {
+        let (step, cause) = match failure {
+            Failure::Here(cause) => (None, cause),
+            Failure::Stage { step, op, errno } => {
+                let known = tail.ops.iter().find(|known| known.op == op);
+                let decoded = known.and_then(|known| Op::decode(known.code, &known.words));
+                let cause = Cause::Stage {
+                    call: decoded.map_or("program", Op::call),
+                    subject: known.map_or_else(String::new, |known| known.subject.clone()),
+                    errno,
+                    executing: matches!(decoded, Some(Op::Execute { .. })),
+                };
+                (Some((step, known.map(|known| known.what.clone()))), cause)
+            }
+        };
+        let (actor, number, what) = match step {
+            Some((step, what)) => (Actor::Stage, step + 1, what.unwrap_or_default()),
+            None => (Actor::Engine, tail.steps as u32, "start the program".to_owned()),
+        };
+        let step = StepFailed { what, number, of: tail.steps, actor, cause };
+        Self { doing: Doing::Launch, id: id.to_owned(), step: Box::new(step), left: Vec::new() }
     }
 
     /// What could not be undone.
@@ -210,6 +239,7 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
+            Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
             Self::Injected => Kind::Internal,
@@ -220,6 +250,7 @@ impl Explain for Cause {
         match self {
             Self::Cgroup(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
+            Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(
                     "is the program in the container's root? A script needs its interpreter there, a dynamic program its loader",

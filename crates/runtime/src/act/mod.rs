@@ -7,6 +7,7 @@
 mod beside;
 mod enter;
 mod error;
+pub(crate) mod hooks;
 mod ids;
 mod listener;
 mod net_devices;
@@ -25,7 +26,8 @@ use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
 use crate::inputs::Launch;
-use crate::plan::{Act, Plan, Produced};
+use crate::plan::{Act, HookPoint, Plan, Produced};
+use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
 
 pub use enter::{Entered, enter};
@@ -33,8 +35,9 @@ use error::Doing;
 pub use error::{Cause, LaunchError};
 use profile::Profile;
 pub use profile::Stamp;
+pub use hooks::{HookEnd, HookFailed};
 pub use running::{Exit, Running};
-use spawn::{Processors, Stage};
+use spawn::{Birthplace, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -98,6 +101,7 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         terminal: None,
         born: None,
         profile: None,
+        hooked: false,
     };
     match Profile::of(plan) {
         Ok(profile) => performing.profile = profile,
@@ -108,10 +112,22 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
             profile.begin(*step);
         }
         let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
-        let left = undo(std::mem::take(&mut performing.made));
+        let mut left = undo(std::mem::take(&mut performing.made));
+        if performing.hooked {
+            // What hooks have made, others may take away (runtime.md, "Lifecycle", 13).
+            let state = performing.oci_state(spec::Status::Stopped);
+            left.extend(
+                hooks::poststop(&launch.spec.hooks, &state)
+                    .into_iter()
+                    .map(|failed| Cause::Hook(Box::new(failed))),
+            );
+        }
         return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
     }
     let Performing { made, terminal, profile, .. } = performing;
+    if let Some(Made::Record(claim)) = made.first() {
+        claim.unlock();
+    }
     let stamps = profile.map_or_else(Vec::new, |profile| profile.finish(plan));
     Ok(Running::new(launch, made, terminal, stamps))
 }
@@ -130,7 +146,7 @@ impl<T: Into<Cause>> From<T> for Failure {
     }
 }
 
-fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
+pub(crate) fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
     namespace.kind == spec::NamespaceType::Pid && namespace.is_new()
 }
 
@@ -150,6 +166,8 @@ struct Performing<'a> {
     /// The process that the stage went on in.
     born: Option<enter::Born>,
     profile: Option<Profile>,
+    /// Whether a hook was run.
+    hooked: bool,
 }
 
 impl Performing<'_> {
@@ -179,7 +197,8 @@ impl Performing<'_> {
             Act::Record => {
                 let groups = self.plan.cgroups();
                 if let Some(state) = self.state {
-                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                    let tail = Tail::of(self.plan);
+                    let claim = state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
                     self.made.push(Made::Record(claim));
                 }
             }
@@ -252,8 +271,50 @@ impl Performing<'_> {
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
             Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
+            Act::AwaitTurn { turn } => match self.receive()? {
+                Some((number, _)) if number == *turn => {}
+                _ => return Err(self.ended()),
+            },
+            Act::RunHooks(point) => {
+                self.hooked = true;
+                let status = match point {
+                    HookPoint::Prestart | HookPoint::CreateRuntime | HookPoint::CreateContainer => {
+                        spec::Status::Creating
+                    }
+                    HookPoint::StartContainer => spec::Status::Created,
+                    HookPoint::Poststart => spec::Status::Running,
+                    HookPoint::Poststop => spec::Status::Stopped,
+                };
+                let state = self.oci_state(status);
+                hooks::run(*point, &self.launch.spec.hooks, &state)
+                    .map_err(|failed| Cause::Hook(Box::new(failed)))?;
+            }
+            Act::Listen => {
+                let socket = match self.made.first() {
+                    Some(Made::Record(claim)) => claim.listen()?,
+                    _ => return Err(Cause::StageSilent.into()),
+                };
+                self.fds.push(socket);
+            }
+            Act::Created => {
+                if let Some(Made::Record(claim)) = self.made.first_mut() {
+                    claim.created().map_err(Cause::Record)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What hooks are told.
+    fn oci_state(&self, status: spec::Status) -> spec::State {
+        spec::State {
+            oci_version: self.launch.spec.oci_version.clone(),
+            id: self.launch.id.to_string(),
+            status,
+            pid: self.pid(),
+            bundle: self.launch.bundle.display().to_string(),
+            annotations: self.launch.spec.annotations.clone(),
+        }
     }
 
     fn spawn(
@@ -275,15 +336,14 @@ impl Performing<'_> {
             Some(cgroup) => cgroup.joining().map_err(Cause::Cgroup)?.clone_into,
             None => None,
         };
-        let (control, stage) = Stage::start(
-            self.plan,
+        let place = Birthplace {
             namespaces,
             pid_namespace,
-            &joined,
-            &inherited,
-            directory.as_ref().map(AsFd::as_fd),
-            Processors::Same,
-        )?;
+            joined: &joined,
+            cgroup: directory.as_ref().map(AsFd::as_fd),
+            ..Birthplace::HERE
+        };
+        let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
         }

@@ -99,13 +99,27 @@ impl Running {
     /// # Errors
     /// When the process cannot be waited for.
     pub fn wait(mut self) -> Result<(Exit, Vec<Cause>), SyscallError> {
+        let exit = self.exit()?;
+        self.made.retain(|made| !matches!(made, Made::Stage(_)));
+        Ok((exit, undo(self.made)))
+    }
+
+    /// Waits until its first process has ended, and leaves everything else to others: a container that is kept is taken away by its
+    /// record, as anybody may have done meanwhile.
+    ///
+    /// # Errors
+    /// When the process cannot be waited for.
+    pub fn exit(&self) -> Result<Exit, SyscallError> {
         let status = self.stage()?.wait()?;
-        let exit = match (status.exit_status(), status.terminating_signal()) {
+        Ok(match (status.exit_status(), status.terminating_signal()) {
             (Some(code), _) => Exit::Code(code),
             (None, Some(signal)) => Exit::Signal(signal),
             (None, None) => Exit::Code(255),
-        };
-        self.made.retain(|made| !matches!(made, Made::Stage(_)));
-        Ok((exit, undo(self.made)))
+        })
+    }
+
+    /// Ends a container that is kept and cannot be used after all, and takes it away. Returns what could not be.
+    pub fn abandon(self) -> Vec<Cause> {
+        undo(self.made)
     }
 }

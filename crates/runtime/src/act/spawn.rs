@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use init::program::{Features, Program};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use sys::clone::{self, Spawn, Spawned};
@@ -34,20 +35,48 @@ pub(crate) struct Stage {
     spawned: Spawned,
 }
 
+/// Where a stage is born.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Birthplace<'a> {
+    /// New namespaces: `CLONE_NEW*`.
+    pub(crate) namespaces: u64,
+    /// An existing pid namespace.
+    pub(crate) pid_namespace: Option<BorrowedFd<'a>>,
+    /// Other existing namespaces, each with its kind.
+    pub(crate) joined: &'a [(BorrowedFd<'a>, u64)],
+    /// A cgroup (v2).
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// On which processors it may run.
+    pub(crate) processors: Processors,
+}
+
+impl Birthplace<'_> {
+    /// Where this process is.
+    pub(crate) const HERE: Self =
+        Self { namespaces: 0, pid_namespace: None, joined: &[], cgroup: None, processors: Processors::Same };
+}
+
 impl Stage {
     /// Starts it; returns the socket to it as well.
     pub(crate) fn start(
         plan: &Plan,
-        namespaces: u64,
-        pid_namespace: Option<BorrowedFd<'_>>,
-        joined: &[(BorrowedFd<'_>, u64)],
+        place: &Birthplace<'_>,
         inherited: &[BorrowedFd<'_>],
-        cgroup: Option<BorrowedFd<'_>>,
-        processors: Processors,
     ) -> Result<(OwnedFd, Self), Failure> {
+        Ok(Self::start_program(plan.program(), plan.features(), place, inherited)?)
+    }
+
+    /// Starts one that plays this program, whose first slots are the inherited descriptors.
+    pub(crate) fn start_program(
+        program: &Program,
+        features: Features,
+        place: &Birthplace<'_>,
+        inherited: &[BorrowedFd<'_>],
+    ) -> Result<(OwnedFd, Self), SyscallError> {
+        let &Birthplace { namespaces, pid_namespace, joined, cgroup, processors } = place;
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
-        let program = plan.program().to_bytes(&numbers, plan.features());
+        let program = program.to_bytes(&numbers, features);
         let offset = STAGE.len().next_multiple_of(page_size());
         let padding = vec![0; offset - STAGE.len()];
         let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;

@@ -24,6 +24,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    pub(crate) fn is_nowhere(&self) -> bool {
+        self.early.groups.is_empty() && self.late.groups.is_empty()
+    }
+
     pub(crate) fn clone_into(&self) -> bool {
         !self.early.groups.is_empty()
     }

@@ -144,6 +144,10 @@ fn extra(
     {
         return Ok(());
     }
+    if !tree.dev_is_bound && path == Path::new("/dev/ptmx") {
+        // A link is there already, to the devpts that the container sees; a node would be of the host's.
+        return Ok(());
+    }
     let number = |number: i64| {
         u32::try_from(number)
             .map_err(|_| PlanError::invalid(format!("device {}", device.path), "its number is out of range"))

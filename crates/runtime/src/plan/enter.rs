@@ -96,6 +96,11 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
         credentials.restrict(plan)?;
     }
     identity::execute(plan);
+    plan.engine(
+        "wait for the program to start",
+        "the stage's socket ends when execve succeeds",
+        Act::AwaitExec,
+    );
     builder.finish()
 }
 

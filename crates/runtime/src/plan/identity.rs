@@ -5,7 +5,7 @@ use spec::{CapabilitySet, CapabilitySets};
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Act, Builder, PlanError, filter, landlock};
+use super::{Act, Builder, PlanError, filter, landlock, wait};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -14,7 +14,11 @@ const MAX_NODES: usize = 1024;
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+pub(crate) fn become_user(
+    plan: &mut Builder<'_>,
+    namespaces: &Namespaces,
+    listener: Option<Slot>,
+) -> Result<(), PlanError> {
     let launch = plan.launch;
 
     let credentials = Credentials::decide(plan, namespaces.foreign_ids)?;
@@ -30,6 +34,7 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     credentials.take(plan, 0);
 
     leave_nothing(plan);
+    wait::start(plan, listener);
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
         plan.push(Op::Supervise {});
@@ -53,6 +58,10 @@ impl Credentials {
     pub(crate) fn decide(plan: &mut Builder<'_>, foreign_ids: bool) -> Result<Self, PlanError> {
         let landlock = landlock::collect(plan)?;
         let spec = &plan.launch.spec;
+        let unknown = spec.process.capabilities.unknown();
+        if !unknown.is_empty() {
+            plan.note(format!("no capabilities of Linux, and left out: {}", unknown.join(" ")));
+        }
         let mut sets = spec.process.capabilities.sets();
         if !foreign_ids {
             let possible = CapabilitySet(plan.facts.capabilities);

@@ -41,7 +41,8 @@ pub fn of(resources: &Resources) -> Result<Limits, PlanError> {
             use_hierarchy: memory.use_hierarchy,
             check_before_update: memory.check_before_update.unwrap_or(false),
         },
-        pids_max: pids.limit.map(Limit::from_oci),
+        // None at all would be a group in which nothing starts; other runtimes take it for the least that makes sense.
+        pids_max: pids.limit.map(|limit| Limit::from_oci(if limit == 0 { 1 } else { limit })),
         io: io(block_io)?,
         hugepages: hugepage_limits
             .iter()

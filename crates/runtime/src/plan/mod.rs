@@ -20,6 +20,7 @@ mod protect;
 mod resctrl;
 mod root;
 mod terminal;
+mod wait;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
 pub(crate) use self::net_devices::NetDevice;
 pub(crate) use self::resctrl::ResctrlGroup;
+pub(crate) use self::wait::START;
 
 mod error;
 
@@ -133,8 +135,27 @@ pub(crate) enum Act {
     ReceiveTerminal { turn: u32 },
     /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
     PassListener { turn: u32, socket: PathBuf },
+    /// Waits until the stage passes this turn.
+    AwaitTurn { turn: u32 },
+    /// Runs the hooks of a point in the container's life, one after the other.
+    RunHooks(HookPoint),
+    /// Listens for the start. Yields the socket.
+    Listen,
+    /// Writes down that everything is made.
+    Created,
     /// Waits until the stage has become the program.
     AwaitExec,
+}
+
+/// A point in a container's life at which hooks run, in the specification's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HookPoint {
+    Prestart,
+    CreateRuntime,
+    CreateContainer,
+    StartContainer,
+    Poststart,
+    Poststop,
 }
 
 /// A detached copy of a mount.
@@ -285,12 +306,14 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
         plan.note(problem.to_string());
     }
     plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
+    let listener = wait::listen(plan);
     let mut namespaces = namespaces::decide(plan)?;
     let cgroup = cgroup::decide(plan)?;
     cgroup::create_before_spawn(plan, &cgroup);
     let root = root::before_spawn(plan, &namespaces)?;
     let joined = namespaces::open_joined(plan, &mut namespaces);
     namespaces::spawn(plan, &mut namespaces, &cgroup);
+    wait::for_the_record(plan, !cgroup.is_nowhere());
     namespaces::map_ids(plan, &mut namespaces)?;
     let resctrl = resctrl::decide(plan)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
@@ -312,12 +335,14 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     protect::sysctls(plan, &mut tree)?;
     protect::own_settings(plan, &mut tree)?;
     protect::paths(plan, &mut tree)?;
+    wait::creation_hooks(plan);
     root::enter(plan, &tree)?;
     terminal::attach(plan, terminal);
     for ticket in [resctrl, net_devices].into_iter().flatten() {
         plan.need(ticket);
     }
-    identity::become_user(plan, &namespaces)?;
+    identity::become_user(plan, &namespaces, listener)?;
+    wait::started(plan);
     builder.finish()
 }
 
@@ -334,6 +359,8 @@ pub(crate) struct Builder<'a> {
     promises: Vec<Promise>,
     turns: u32,
     notes: Vec<String>,
+    /// What a stage that nothing else holds back waits for.
+    recorded: Option<Ticket>,
 }
 
 /// Something that the engine passes to the stage while that runs already.
@@ -361,6 +388,7 @@ impl<'a> Builder<'a> {
             promises: Vec::new(),
             turns: 0,
             notes: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -441,12 +469,7 @@ impl<'a> Builder<'a> {
         Source::of(self.launch.spec.linux.namespace(kind))
     }
 
-    fn finish(mut self) -> Result<Plan, PlanError> {
-        self.engine(
-            "wait for the program to start",
-            "the stage's socket ends when execve succeeds",
-            Act::AwaitExec,
-        );
+    fn finish(self) -> Result<Plan, PlanError> {
         let features =
             Features { openat2: self.facts.calls.openat2, close_range: self.facts.calls.close_range };
         Ok(Plan {

@@ -280,6 +280,12 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     unsafe { syscall!(nr::KILL, pid as isize, signal) }.map(drop)
 }
 
+/// Sends a signal to the process of a handle (pidfd_send_signal(2)); 0 sends none and only looks.
+pub fn pidfd_send_signal(pidfd: Fd, signal: i32) -> Result<(), Errno> {
+    // SAFETY: integers; no information of the caller's own goes along.
+    unsafe { syscall!(nr::PIDFD_SEND_SIGNAL, pidfd.arg(), signal, 0usize, 0usize) }.map(drop)
+}
+
 /// A copy of this process (clone(2) as fork(2)): 0 in the copy, its process id here.
 pub fn fork() -> Result<i32, Errno> {
     const SIGCHLD: usize = 17;

@@ -96,6 +96,19 @@ pub fn receive_with_fds(
     Ok((received, count))
 }
 
+/// Takes one connection of a listening socket (accept4(2)); the descriptor is close-on-exec.
+pub fn accept(socket: Fd) -> Result<Fd, Errno> {
+    const SOCK_CLOEXEC: usize = 0o2000000;
+    loop {
+        // SAFETY: integers; the peer's address is not asked for.
+        match unsafe { syscall!(nr::ACCEPT4, socket.arg(), 0usize, 0usize, SOCK_CLOEXEC) } {
+            // As after a stop and a continuation.
+            Err(Errno::INTR) => {}
+            outcome => return outcome.map(as_fd),
+        }
+    }
+}
+
 /// Sets the loopback interface of this network namespace up (netdevice(7)).
 pub fn loopback_up() -> Result<(), Errno> {
     const AF_UNIX: usize = 1;

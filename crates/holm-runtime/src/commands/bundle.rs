@@ -1,0 +1,144 @@
+//! A bundle and the flags beside it, as a launch.
+
+use std::path::{Path, PathBuf};
+
+use cgroups::Place;
+use cgroups::plan::CgroupPath;
+use clap::ArgMatches;
+use report::{Explain, Hint, Kind};
+use runtime::{ContainerId, Launch, Life, Root, Stdio};
+use sys::SyscallError;
+
+use super::launching::Mode;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// `config.json` cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("read the bundle's configuration")]
+struct Unreadable {
+    #[source]
+    cause: SyscallError,
+}
+
+impl Explain for Unreadable {
+    fn below(&self) -> Option<&dyn Explain> {
+        Some(&self.cause)
+    }
+    fn hint(&self) -> Option<Hint> {
+        Some(Hint::new(
+            "name the bundle's directory with --bundle; `holm-runtime spec` writes a first config.json",
+        ))
+    }
+}
+
+/// Flags and configuration do not go together, or ask for what is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct Refused {
+    pub(super) what: String,
+    pub(super) kind: Kind,
+}
+
+impl Explain for Refused {
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+pub(super) fn refuse(what: impl Into<String>) -> Refused {
+    Refused { what: what.into(), kind: Kind::InvalidInput }
+}
+
+/// What the command line asks to launch.
+pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Launch, Failure> {
+    let id = super::id(arguments)?;
+    let unsupported = |what: &str| Refused { what: what.to_owned(), kind: Kind::Unsupported };
+    if context.systemd_cgroup {
+        return Err(unsupported(
+            "holm-runtime does not ask systemd for cgroups yet; leave --systemd-cgroup out",
+        )
+        .into());
+    }
+    if arguments.get_flag("no-pivot") {
+        return Err(unsupported(
+            "holm-runtime always enters a root with pivot_root(2); leave --no-pivot out",
+        )
+        .into());
+    }
+    let bundle = arguments.get_one::<PathBuf>("bundle").cloned().unwrap_or_else(|| PathBuf::from("."));
+    let unreadable = |call, path: &Path, error: std::io::Error| Unreadable {
+        cause: SyscallError::new(call, path.display().to_string(), error),
+    };
+    let bundle = std::path::absolute(&bundle).map_err(|error| unreadable("getcwd", &bundle, error))?;
+    let path = bundle.join("config.json");
+    let config = std::fs::read(&path).map_err(|error| unreadable("open", &path, error))?;
+    let mut spec = spec::load(&config)?;
+    let preserve_fds = preserved(arguments, &mut spec)?;
+    let spec = spec::validate(spec)?;
+    let console_socket = arguments.contains_id("console-socket");
+    match (spec.process.terminal, mode.is_attended(), console_socket) {
+        (true, false, false) => {
+            return Err(refuse(
+                "a container with `process.terminal` needs --console-socket, or to be run in the foreground",
+            )
+            .into());
+        }
+        (true, true, true) | (false, _, true) => {
+            return Err(refuse(
+                "--console-socket is for a container with `process.terminal` that is created or detached",
+            )
+            .into());
+        }
+        _ => {}
+    }
+    let size = spec.process.console_size.map(|size| (size.height as u16, size.width as u16));
+    Ok(Launch {
+        root: Root::Directory { path: bundle.join(&spec.root.path) },
+        cgroup: place(&spec.linux.cgroups_path, &id)?,
+        stdio: if spec.process.terminal { Stdio::Terminal { size } } else { Stdio::Inherit },
+        id,
+        spec,
+        bundle,
+        idmap_root: false,
+        files: Vec::new(),
+        make_cwd: false,
+        init: false,
+        die_with_parent: false,
+        keep_keyring: arguments.get_flag("no-new-keyring"),
+        preserve_fds,
+        life: Life::Kept { config, wait: mode == Mode::Create },
+    })
+}
+
+/// How many descriptors from 3 on are passed: those of socket activation (sd_listen_fds(3)), which the program is told of, and
+/// behind them those that were asked for.
+fn preserved(arguments: &ArgMatches, spec: &mut spec::Spec) -> Result<u32, Failure> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let mut count = 0;
+    if let Some(passed) = number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(std::process::id())) {
+        count = passed;
+        spec.process.env.push(format!("LISTEN_FDS={passed}"));
+        // The program is the first process of its pid namespace, or whatever it makes of that.
+        spec.process.env.push("LISTEN_PID=1".to_owned());
+        if let Ok(names) = std::env::var("LISTEN_FDNAMES") {
+            spec.process.env.push(format!("LISTEN_FDNAMES={names}"));
+        }
+    }
+    let asked = arguments.get_one::<u16>("preserve-fds").copied().unwrap_or(0);
+    for descriptor in 3 + count..3 + count + u32::from(asked) {
+        if !std::fs::exists(format!("/proc/self/fd/{descriptor}")).unwrap_or(false) {
+            return Err(refuse(format!("--preserve-fds {asked}: descriptor {descriptor} is not open")).into());
+        }
+    }
+    Ok(count + u32::from(asked))
+}
+
+/// An absolute path is one below each hierarchy, a relative one is below where this process is (config-linux.md, "Cgroups Path").
+fn place(path: &str, id: &ContainerId) -> Result<Place, Failure> {
+    match path.strip_prefix('/') {
+        Some(path) => Ok(Place::Mount(CgroupPath::parse(path)?)),
+        None if path.is_empty() => Ok(Place::Own(CgroupPath::parse(id.as_str())?)),
+        None => Ok(Place::Own(CgroupPath::parse(path)?)),
+    }
+}

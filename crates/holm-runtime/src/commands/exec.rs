@@ -1,0 +1,173 @@
+//! `exec`: another program in a running container.
+//!
+//! [`process`] decides which program, [`cgroup`] in which cgroups; the rest is the way of [`runtime::enter()`]. A failure of this command
+//! is exit status 255, so that it is told from the program's own.
+
+mod cgroup;
+mod process;
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use report::{Explain, Hint, Kind};
+use runtime::enter::Options;
+use runtime::{Enter, HostFacts, Stdio, Target};
+use spec::{Process, Spec, Status};
+use sys::SyscallError;
+
+use self::process::{BadRequest, Request};
+use super::container::Live;
+use super::launching::{Started, connect, pass_on};
+use super::relay;
+use crate::context::Context;
+use crate::failure::{Failure, Outcome};
+
+/// The container is not in a state to be entered.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a program in container `{id}`, which is {status}")]
+struct WrongState {
+    id: String,
+    status: Status,
+}
+
+impl Explain for WrongState {
+    fn kind(&self) -> Kind {
+        Kind::StateConflict
+    }
+    fn hint(&self) -> Option<Hint> {
+        (self.status == Status::Paused).then(|| {
+            Hint::new("resume it first, or use --ignore-paused: the program then starts when it is resumed")
+        })
+    }
+}
+
+/// A file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} {}", path.display())]
+struct FileFailed {
+    what: &'static str,
+    path: PathBuf,
+    #[source]
+    cause: SyscallError,
+}
+
+impl Explain for FileFailed {
+    fn below(&self) -> Option<&dyn Explain> {
+        Some(&self.cause)
+    }
+}
+
+pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+    enter(context, arguments).map_err(|failure| failure.with_status(255))
+}
+
+fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
+    let flag = |name: &str| arguments.get_flag(name);
+    let file = |name: &str| arguments.get_one::<PathBuf>(name);
+    let preserve_fds = u32::from(arguments.get_one::<u16>("preserve-fds").copied().unwrap_or(0));
+    // Before this program opens anything, which would get a number that is free.
+    check_descriptors(preserve_fds)?;
+
+    let request = Request::parse(arguments)?;
+    let container = Live::find(context, arguments)?;
+    match container.status() {
+        Status::Paused if flag("ignore-paused") => {}
+        Status::Created | Status::Running => {}
+        status => return Err(WrongState { id: container.id().to_string(), status }.into()),
+    }
+    let mut spec = container.spec()?;
+    let detach = flag("detach");
+    spec.process = match file("process") {
+        Some(path) => read_process(path)?,
+        None => request.applied_to(&spec)?,
+    };
+    let terminal = spec.process.terminal;
+    let console = file("console-socket");
+    match (terminal && detach, console) {
+        (true, None) => {
+            return Err(
+                BadRequest("a terminal of a detached program needs --console-socket".to_owned()).into()
+            );
+        }
+        (false, Some(_)) => {
+            let why = "--console-socket is for a terminal (--tty) of a detached program (--detach)";
+            return Err(BadRequest(why.to_owned()).into());
+        }
+        _ => {}
+    }
+    let console = connect(arguments, "console-socket")?;
+    let handle = connect(arguments, "pidfd-socket")?;
+
+    environment(&container, &mut spec)?;
+    let size = spec
+        .process
+        .console_size
+        .and_then(|size| Some((u16::try_from(size.height).ok()?, u16::try_from(size.width).ok()?)));
+    let stdio =
+        if terminal { Stdio::Terminal { size: size.or_else(relay::window_size) } } else { Stdio::Inherit };
+    let cgroups =
+        cgroup::below(container.cgroups()?, arguments.get_many::<String>("cgroup").into_iter().flatten())?;
+    let target = Target::look(container.pid())?;
+    let spec = spec::validate(spec)?;
+    for warning in spec.warnings() {
+        context.log.warn(&warning.to_string());
+    }
+    let options = Options { stdio, preserve_fds, keep_keyring: false };
+    let enter = Enter::new(container.id().clone(), spec, target, cgroups, options);
+    let plan = runtime::plan::enter(&enter, &HostFacts::of_this_process()?)?;
+    if context.log.debugs() {
+        plan.to_string().lines().for_each(|step| context.log.debug(step));
+    }
+    for note in plan.notes() {
+        context.log.warn(note);
+    }
+
+    let signals = relay::catch()?;
+    let entered = runtime::enter(&enter, &plan, container.pidfd())?;
+    let started = Started { pid: entered.pid(), pidfd: entered.pidfd(), terminal: entered.terminal() };
+    if let Err(error) = pass_on(arguments, &started, console, handle) {
+        // Nobody would know of it.
+        let _ = entered.signal(rustix::process::Signal::KILL);
+        let _ = entered.wait();
+        return Err(error.into());
+    }
+    if detach {
+        return Ok(ExitCode::SUCCESS);
+    }
+    relay::attend(entered.pidfd(), &signals, entered.terminal())?;
+    let exit = entered.wait()?;
+    Ok(ExitCode::from(exit.status() as u8))
+}
+
+fn read_process(path: &Path) -> Result<Process, Failure> {
+    let bytes = std::fs::read(path).map_err(|error| FileFailed {
+        what: "read the process from",
+        path: path.to_owned(),
+        cause: SyscallError::new("open", path.display().to_string(), error),
+    })?;
+    Ok(spec::load_as(&bytes)?)
+}
+
+/// The last value of each variable, and a home.
+fn environment(container: &Live, spec: &mut Spec) -> Result<(), Failure> {
+    let process = &mut spec.process;
+    process::last_values(&mut process.env);
+    if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
+        let root = container.root()?;
+        process.env.push(format!("HOME={}", runtime::passwd::home(root.as_fd(), process.user.uid)));
+    }
+    Ok(())
+}
+
+/// Descriptors that the caller wants to pass on have to be there: a number that is free would soon be one of ours.
+fn check_descriptors(count: u32) -> Result<(), BadRequest> {
+    for number in 3..3 + count {
+        // One of ours would be close-on-exec, which none is that came through execve.
+        if sys::raw::is_close_on_exec(sys::raw::Fd(number as i32)) != Ok(false) {
+            return Err(BadRequest(format!("--preserve-fds {count}: there is no descriptor {number}")));
+        }
+    }
+    Ok(())
+}

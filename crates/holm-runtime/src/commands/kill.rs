@@ -1,0 +1,21 @@
+//! `kill`: sends a signal.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use spec::Signal;
+
+use crate::context::Context;
+use crate::failure::Outcome;
+
+pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+    let text = arguments.get_one::<String>("signal").map_or("", String::as_str);
+    // 0 is no signal: the kernel only looks whether the process is there.
+    let signal = if text == "0" { None } else { Some(text.parse::<Signal>()?) };
+    let container = super::container(context, arguments)?;
+    match (signal, arguments.get_flag("all")) {
+        (Some(signal), true) => container.kill_all(signal)?,
+        (signal, _) => container.kill(signal)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

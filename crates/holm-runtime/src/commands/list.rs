@@ -1,0 +1,83 @@
+//! `list`: all containers below `--root`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use report::{Explain, Kind};
+use runtime::Container;
+use runtime::state::StateRoot;
+
+use super::state;
+use crate::context::Context;
+use crate::failure::Outcome;
+use crate::time::rfc3339;
+
+pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+    // A directory that is not there holds no containers.
+    let root = if context.root.exists() { Some(StateRoot::open(&context.root)?) } else { None };
+    let ids = root.as_ref().map(StateRoot::ids).transpose()?.unwrap_or_default();
+    if arguments.get_flag("quiet") {
+        let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+        return Ok(crate::cli::print(&text));
+    }
+    let mut containers = Vec::with_capacity(ids.len());
+    for (root, id) in root.iter().flat_map(|root| ids.iter().map(move |id| (root, id))) {
+        match Container::open(root, id) {
+            Ok(container) => containers.push(container),
+            // It was deleted meanwhile.
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => context.log.warn(&report::one_line(&error)),
+        }
+    }
+    let text = match arguments.get_one::<String>("format").map(String::as_str) {
+        Some("json") => json(&containers),
+        _ => table(&containers),
+    };
+    crate::cli::print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One array on one line; `null` for none, as runc has it.
+fn json(containers: &[Container]) -> String {
+    if containers.is_empty() {
+        return "null\n".to_owned();
+    }
+    let one = |container: &Container| {
+        let members =
+            state::members(container).into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    };
+    format!("[{}]\n", containers.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+/// Columns of at least twelve, three apart, as runc has them.
+fn table(containers: &[Container]) -> String {
+    let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from)];
+    rows.extend(containers.iter().map(|container| {
+        let state = container.state();
+        [
+            state.id,
+            state.pid.to_string(),
+            state.status.to_string(),
+            state.bundle,
+            rfc3339(container.created()),
+            state::owner(container.owner_uid()),
+        ]
+    }));
+    let mut widths = [12; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (cell.chars().count() + 3).max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let last = row.len() - 1;
+        for (cell, width) in row.iter().zip(widths).take(last) {
+            let _ = write!(text, "{cell:width$}");
+        }
+        let _ = writeln!(text, "{}", row[last]);
+    }
+    text
+}
