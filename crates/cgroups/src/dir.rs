@@ -76,6 +76,12 @@ impl Dir {
         rustix::fs::accessat(self.fd(), &self.below, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
     }
 
+    /// Whether this process may make groups in it.
+    pub(crate) fn is_writable(&self) -> bool {
+        let path = if self.is_mount() { Path::new(".") } else { &self.below };
+        rustix::fs::accessat(self.fd(), path, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+    }
+
     /// Makes sure that a hierarchy of `version` is mounted here: the path comes from a record.
     pub(crate) fn verify(&self, version: Version) -> Result<(), Error> {
         let wanted = match version {

@@ -231,6 +231,67 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The layout as process `pid` sits in it: the same mounts, with that process's groups as [`Hierarchy::own`].
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of_process(&self, pid: u32) -> Result<Self, SyscallError> {
+        let own = read_path(Path::new(&format!("/proc/{pid}/cgroup")))?;
+        let mut layout = self.clone();
+        for hierarchy in layout.v1.iter_mut().chain(&mut layout.v2) {
+            let is_v2 = hierarchy.version == Version::V2;
+            hierarchy.own = own_group(&own, hierarchy.controllers, hierarchy.name.as_deref(), is_v2);
+        }
+        Ok(layout)
+    }
+
+    /// The hierarchies in which this process may make or use the group at `path`, relative to the mounts: where that group,
+    /// or the nearest one above it that exists, can be written to.
+    ///
+    /// # Errors
+    /// When a hierarchy cannot be opened.
+    pub fn usable(&self, path: &Path) -> Result<Self, crate::Error> {
+        let mut layout = self.clone();
+        let may = |hierarchy: &Hierarchy| {
+            let mount = crate::dir::Dir::open_mount(&hierarchy.mount)?;
+            let nearest =
+                path.ancestors().map(|above| mount.at(above)).find(|dir| dir.is_mount() || dir.exists());
+            Ok::<_, crate::Error>(nearest.is_some_and(|dir| dir.is_writable()))
+        };
+        let mut v1 = Vec::new();
+        for hierarchy in layout.v1.drain(..) {
+            if may(&hierarchy)? {
+                v1.push(hierarchy);
+            }
+        }
+        layout.v1 = v1;
+        if let Some(v2) = &layout.v2
+            && !may(v2)?
+        {
+            layout.v2 = None;
+        }
+        Ok(layout)
+    }
+
+    /// Adds a v1 hierarchy that only this process has mounted, at `mount`.
+    ///
+    /// # Errors
+    /// When this process's groups cannot be read.
+    pub fn add_private(&mut self, controllers: ControllerSet, mount: PathBuf) -> Result<(), SyscallError> {
+        let own = read_path(Path::new("/proc/self/cgroup"))?;
+        self.v1.push(Hierarchy {
+            version: Version::V1,
+            controllers,
+            name: None,
+            own: own_group(&own, controllers, None, false),
+            root: PathBuf::from("/"),
+            mount,
+            read_only: false,
+            nsdelegate: false,
+        });
+        Ok(())
+    }
+
     /// The layout that these two texts describe; v2 controllers are in neither and remain empty.
     pub fn parse(mountinfo: &[u8], own: &[u8]) -> Self {
         let mounts = visible_cgroup_mounts(mountinfo);

@@ -6,8 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod enter;
 pub mod facts;
 pub mod inputs;
+pub mod passwd;
 pub mod plan;
 
 mod act;
@@ -18,8 +20,9 @@ mod end;
 mod record;
 mod start;
 
-pub use act::{Cause, Exit, HookEnd, HookFailed, LaunchError, Running, launch};
+pub use act::{Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, enter, launch};
 pub use container::{Container, ContainerError};
+pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

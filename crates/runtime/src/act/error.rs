@@ -16,9 +16,17 @@ use crate::state::StateError;
 /// A container could not be started.
 #[derive(Debug)]
 pub struct LaunchError {
+    doing: Doing,
     id: String,
     step: Box<StepFailed>,
     left: Vec<Cause>,
+}
+
+/// What a plan was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Launch,
+    Enter,
 }
 
 /// The step that failed.
@@ -66,6 +74,14 @@ pub enum Cause {
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
+    /// A network device could not be moved.
+    #[error("{device}: {error}")]
+    Network {
+        /// Its name on the host.
+        device: String,
+        /// What the kernel said.
+        error: netlink::Error,
+    },
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -79,7 +95,14 @@ fn in_brackets(subject: &str) -> String {
 }
 
 impl LaunchError {
-    pub(crate) fn new(launch: &Launch, plan: &Plan, at: u32, failure: Failure, left: Vec<Cause>) -> Self {
+    pub(crate) fn new(
+        doing: Doing,
+        launch: &Launch,
+        plan: &Plan,
+        at: u32,
+        failure: Failure,
+        left: Vec<Cause>,
+    ) -> Self {
         let (index, cause) = match failure {
             Failure::Here(cause) => (at, cause),
             Failure::Stage { step, op, errno } => {
@@ -95,6 +118,7 @@ impl LaunchError {
         };
         let step = plan.steps().get(index as usize);
         Self {
+            doing,
             id: launch.id.to_string(),
             step: Box::new(StepFailed {
                 what: step.map_or_else(|| "start the stage".to_owned(), |step| step.what.clone()),
@@ -128,7 +152,7 @@ impl LaunchError {
             None => (Actor::Engine, tail.steps as u32, "start the program".to_owned()),
         };
         let step = StepFailed { what, number, of: tail.steps, actor, cause };
-        Self { id: id.to_owned(), step: Box::new(step), left: Vec::new() }
+        Self { doing: Doing::Launch, id: id.to_owned(), step: Box::new(step), left: Vec::new() }
     }
 
     /// What could not be undone.
@@ -144,7 +168,10 @@ impl LaunchError {
 
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot start container `{}`", self.id)?;
+        match self.doing {
+            Doing::Launch => write!(f, "cannot start container `{}`", self.id)?,
+            Doing::Enter => write!(f, "cannot start a program in container `{}`", self.id)?,
+        }
         if !self.left.is_empty() {
             write!(f, " (left behind: ")?;
             for (index, cause) in self.left.iter().enumerate() {
@@ -212,6 +239,7 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Hook(cause) => cause.kind(),
+            Self::Network { error, .. } => error.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
             Self::Injected => Kind::Internal,
@@ -237,8 +265,8 @@ impl Explain for Cause {
             },
             Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
                 Some(Hint::new(
-                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
-                     inside another container start that with `--security-opt systempaths=unconfined`",
+                    "in a user namespace the kernel mounts an overlay since Linux 5.11 (before, use --rootfs-write), and /proc and /sys \
+                     only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
             Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(

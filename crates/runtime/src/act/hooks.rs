@@ -16,7 +16,7 @@ use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 use spec::{Hook, Hooks, NamespaceType, State};
 use sys::{Errno, SyscallError, channel, raw};
 
-use super::spawn::Stage;
+use super::spawn::{Birth, Processors, Stage};
 use crate::plan::HookPoint;
 use crate::record::has_ended;
 
@@ -190,8 +190,15 @@ fn run_one(hook: &Hook, state: &[u8], container: Option<&Inside>) -> Result<(), 
         inside.namespaces.iter().find(|(kind, _)| *kind == NamespaceType::Pid).map(|(_, fd)| fd.as_fd())
     });
     let features = Features { openat2: true, close_range: false };
-    let (control, stage) =
-        Stage::start_program(&program, features, 0, pid_namespace, &inherited, None).map_err(not_started)?;
+    let birth = Birth {
+        namespaces: 0,
+        pid_namespace,
+        joined: &[],
+        inherited: &inherited,
+        cgroup: None,
+        processors: Processors::Same,
+    };
+    let (control, stage) = Stage::start_program(&program, features, &birth).map_err(not_started)?;
     if let Some(errno) = failure_of(&control).map_err(not_started)? {
         let _ = stage.wait();
         return Err(not_started(SyscallError::new("execve", hook.path.as_str(), errno)));

@@ -18,10 +18,33 @@ static STAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holm_stage"));
 /// mmap(2) takes whole pages; 64 KiB is the largest a supported processor has.
 const PAGE: usize = 65536;
 
+/// On which processors a stage may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processors {
+    /// On those where this process may.
+    Same,
+    /// On all that its cgroup has.
+    Any,
+    /// It says so itself, and is left alone.
+    Kept,
+}
+
 /// The container's first process.
 #[derive(Debug)]
 pub(crate) struct Stage {
     spawned: Spawned,
+}
+
+/// Where and with what a stage is born.
+#[derive(Clone, Copy)]
+pub(crate) struct Birth<'a> {
+    pub(crate) namespaces: u64,
+    pub(crate) pid_namespace: Option<BorrowedFd<'a>>,
+    pub(crate) joined: &'a [(BorrowedFd<'a>, u64)],
+    /// What fills the program's first slots.
+    pub(crate) inherited: &'a [BorrowedFd<'a>],
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    pub(crate) processors: Processors,
 }
 
 impl Stage {
@@ -30,22 +53,23 @@ impl Stage {
         plan: &Plan,
         namespaces: u64,
         pid_namespace: Option<BorrowedFd<'_>>,
+        joined: &[(BorrowedFd<'_>, u64)],
         inherited: &[BorrowedFd<'_>],
         cgroup: Option<BorrowedFd<'_>>,
+        processors: Processors,
     ) -> Result<(OwnedFd, Self), Failure> {
         let (program, features) = (plan.program(), plan.features());
-        Ok(Self::start_program(program, features, namespaces, pid_namespace, inherited, cgroup)?)
+        let start = Birth { namespaces, pid_namespace, joined, inherited, cgroup, processors };
+        Ok(Self::start_program(program, features, &start)?)
     }
 
     /// Starts one that plays this program, whose first slots are the inherited descriptors.
     pub(crate) fn start_program(
         program: &Program,
         features: Features,
-        namespaces: u64,
-        pid_namespace: Option<BorrowedFd<'_>>,
-        inherited: &[BorrowedFd<'_>],
-        cgroup: Option<BorrowedFd<'_>>,
+        birth: &Birth<'_>,
     ) -> Result<(OwnedFd, Self), SyscallError> {
+        let Birth { namespaces, pid_namespace, joined, inherited, cgroup, processors } = *birth;
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.to_bytes(&numbers, features);
@@ -59,11 +83,15 @@ impl Stage {
         keep.extend_from_slice(inherited);
         let spawn =
             Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
-        let spawned = match pid_namespace {
-            None => clone::spawn(spawn)?,
-            Some(namespace) => born_in(namespace, || clone::spawn(spawn))?,
+        let start = || match joined {
+            [] => clone::spawn(spawn),
+            joined => clone::spawn_joined(spawn, joined),
         };
-        push_away(spawned.pid);
+        let spawned = match pid_namespace {
+            None => start()?,
+            Some(namespace) => born_in(namespace, start)?,
+        };
+        push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
     }
 
@@ -127,9 +155,9 @@ fn born_in<T>(
 
 /// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work
 /// to do. The scheduler may take it back at any time.
-fn push_away(pid: i32) {
-    let Ok(all) = sched_getaffinity(None) else { return };
-    if all.count() < 2 {
+fn push_away(pid: i32, processors: Processors) {
+    let Ok(mut all) = sched_getaffinity(None) else { return };
+    if all.count() < 2 && processors != Processors::Any {
         return;
     }
     let mut others = CpuSet::new();
@@ -139,9 +167,14 @@ fn push_away(pid: i32) {
             others.set(cpu);
         }
     }
+    match processors {
+        Processors::Same => {}
+        Processors::Any => (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu)),
+        Processors::Kept => return,
+    }
     // Best effort: the process may have ended already.
     if let Some(pid) = Pid::from_raw(pid)
-        && sched_setaffinity(Some(pid), &others).is_ok()
+        && (sched_setaffinity(Some(pid), &others).is_ok() || processors == Processors::Any)
     {
         let _ = sched_setaffinity(Some(pid), &all);
     }

@@ -7,12 +7,16 @@
 
 mod cgroup;
 mod devices;
+mod enter;
 mod filter;
 mod identity;
+mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod protect;
+mod resctrl;
 mod root;
 mod terminal;
 mod wait;
@@ -27,8 +31,12 @@ use spec::NamespaceType;
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
 
+pub use self::enter::enter;
 pub use self::error::PlanError;
+pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
+pub(crate) use self::net_devices::NetDevice;
+pub(crate) use self::resctrl::ResctrlGroup;
 pub(crate) use self::wait::START;
 
 mod error;
@@ -75,6 +83,12 @@ pub(crate) enum Act {
     CreateCgroup(cgroups::Plan),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
     OpenJoinFiles { count: usize },
+    /// Gives the cgroup to a user, by ids of the host.
+    DelegateCgroup { uid: u32, gid: u32 },
+    /// Waits until the stage is in its network namespace, and moves devices there.
+    MoveNetDevices { turn: u32, devices: Vec<NetDevice> },
+    /// Puts the stage into a group of resctrl, which is made if need be.
+    EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
     MakeDirectories(Vec<PathBuf>),
     /// Opens a file of nsfs. Yields it.
@@ -83,10 +97,26 @@ pub(crate) enum Act {
     CloneTree(CloneTree),
     /// An overlay. Yields a detached mount of it.
     Overlay(Overlay),
+    /// Takes hold of the container that is entered. Yields the pidfd of its first process.
+    TakeContainer,
+    /// Opens ways into cgroups: a directory for clone3(2), or a file to write `0` to. Yields one descriptor each.
+    OpenGroups(Vec<(cgroups::Version, PathBuf)>),
+    /// Opens a namespace of the container that is entered. Yields it.
+    OpenNamespaceOf { pid: i32, kind: NamespaceType },
+    /// Starts the stage outside of all of a container but its cgroup. `any_processor`: it may run where the caller may not.
+    SpawnOutside { cgroup: Option<Produced>, any_processor: bool },
     /// Starts the stage.
-    Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
+    Spawn {
+        namespaces: u64,
+        into_cgroup: bool,
+        pid_namespace: Option<Produced>,
+        /// Namespaces that it is born in, with their kinds.
+        joined: Vec<(Produced, u64)>,
+    },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
+    /// Makes a user namespace with these mappings, for mounts alone. Yields it.
+    MakeUserNamespace(IdMaps),
     /// Opens the stage's user namespace. Yields it.
     OpenUserNamespace,
     /// Lets the stage go on, with descriptors.
@@ -101,6 +131,8 @@ pub(crate) enum Act {
     Listen,
     /// Writes down that everything is made.
     Created,
+    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
+    PassListener { turn: u32, socket: PathBuf },
     /// Waits until the stage has become the program.
     AwaitExec,
 }
@@ -125,6 +157,8 @@ pub(crate) struct CloneTree {
     pub(crate) propagation: u64,
     /// The user namespace whose mapping it takes.
     pub(crate) idmap: Option<Produced>,
+    /// Whether the mounts below take it too.
+    pub(crate) map_below: bool,
 }
 
 /// An overlay from descriptors.
@@ -134,6 +168,8 @@ pub(crate) struct Overlay {
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),
+    /// The kernel takes only mounts of a mount namespace as layers (before Linux 6.15).
+    pub(crate) attached: bool,
 }
 
 /// Where an overlay's changes go.
@@ -243,6 +279,9 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let mut builder = Builder::new(launch, facts);
     let plan = &mut builder;
 
+    for problem in launch.spec.warnings() {
+        plan.note(problem.to_string());
+    }
     plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
     let listener = wait::listen(plan);
     let mut namespaces = namespaces::decide(plan)?;
@@ -253,11 +292,13 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     namespaces::spawn(plan, &mut namespaces, &cgroup);
     wait::for_the_record(plan, !cgroup.is_nowhere());
     namespaces::map_ids(plan, &mut namespaces)?;
+    let resctrl = resctrl::decide(plan)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
     let join = cgroup::create_after_spawn(plan, &cgroup);
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    let net_devices = net_devices::take(plan)?;
     let (root, scratch) = root::attach(plan, root)?;
     let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
     devices::make(plan, &mut tree, &namespaces)?;
@@ -272,6 +313,9 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     root::enter(plan, &tree)?;
     namespaces::names(plan);
     terminal::attach(plan, terminal);
+    for ticket in [resctrl, net_devices].into_iter().flatten() {
+        plan.need(ticket);
+    }
     identity::become_user(plan, &namespaces, listener)?;
     wait::started(plan);
     builder.finish()
