@@ -63,11 +63,6 @@ impl Log {
         Self::open(value("--log").as_deref().map(Path::new), format, false).unwrap_or_else(|_| Self::none())
     }
 
-    /// Whether `--debug` was given.
-    pub(crate) fn debugs(&self) -> bool {
-        self.debug
-    }
-
     /// An error goes to the log only; [`crate::failure::Failure::report`] tells it on standard error as well.
     pub(crate) fn error(&self, message: &str) {
         self.to_file("error", message);
@@ -79,6 +74,11 @@ impl Log {
             Some(_) => self.to_file("warning", message),
             None => eprintln!("warning: {message}"),
         }
+    }
+
+    /// Whether [`Log::debug`] says anything: a launch does not wait for words that nobody reads.
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug
     }
 
     /// What only somebody who looks for a reason wants to know.

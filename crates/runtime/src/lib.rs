@@ -20,7 +20,7 @@ mod end;
 mod record;
 mod start;
 
-pub use act::{Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, enter, launch};
+pub use act::{Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch};
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;

@@ -109,6 +109,7 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
         terminal: None,
         born: None,
         hooked: false,
+        profile: None,
     };
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {
