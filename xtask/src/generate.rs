@@ -45,19 +45,23 @@ pub(crate) fn stale() -> io::Result<Vec<String>> {
 /// Every generated file with its text.
 fn pages() -> io::Result<Vec<(PathBuf, String)>> {
     let docs = workspace::root().join("docs");
-    let mut whole = holm::cli::command();
-    whole.build();
     let mut pages = Vec::new();
     let mut index =
-        String::from("# Reference\n\nWritten by `cargo xtask gen` from the command line's definition.\n\n");
-    for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
-        let name = format!("holm-{}", command.get_name());
-        let _ = writeln!(index, "* [`holm {}`]({name}.md): {}", command.get_name(), about(command));
-        pages.push((docs.join(format!("reference/{name}.md")), markdown(command)));
-        pages.push((docs.join(format!("man/{name}.1")), manual(command.clone(), &name)?));
+        String::from("# Reference\n\nWritten by `cargo xtask gen` from the command lines' definitions.\n");
+    for (program, mut whole) in
+        [("holm", holm::cli::command()), ("holm-runtime", holm_runtime::cli::command())]
+    {
+        whole.build();
+        let _ = writeln!(index);
+        for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = format!("{program}-{}", command.get_name());
+            let _ = writeln!(index, "* [`{program} {}`]({name}.md): {}", command.get_name(), about(command));
+            pages.push((docs.join(format!("reference/{name}.md")), markdown(program, command)));
+            pages.push((docs.join(format!("man/{name}.1")), manual(command.clone(), &name)?));
+        }
+        pages.push((docs.join(format!("man/{program}.1")), manual(whole, program)?));
     }
     pages.push((docs.join("reference/README.md"), index));
-    pages.push((docs.join("man/holm.1"), manual(whole, "holm")?));
     Ok(pages)
 }
 
@@ -73,8 +77,8 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn markdown(command: &Command) -> String {
-    let mut page = format!("# `holm {}`\n\n{}.\n\n", command.get_name(), about(command));
+fn markdown(program: &str, command: &Command) -> String {
+    let mut page = format!("# `{program} {}`\n\n{}.\n\n", command.get_name(), about(command));
     let usage = command.clone().render_usage().to_string();
     let _ = writeln!(page, "```text\n{usage}\n```");
     let mut heading = None;

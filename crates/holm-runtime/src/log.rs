@@ -63,11 +63,6 @@ impl Log {
         Self::open(value("--log").as_deref().map(Path::new), format, false).unwrap_or_else(|_| Self::none())
     }
 
-    /// Whether `--debug` was given.
-    pub(crate) fn debugs(&self) -> bool {
-        self.debug
-    }
-
     /// An error goes to the log only; [`crate::failure::Failure::report`] tells it on standard error as well.
     pub(crate) fn error(&self, message: &str) {
         self.to_file("error", message);

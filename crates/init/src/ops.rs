@@ -313,12 +313,12 @@ ops! {
     LandlockAllow = 86 "landlock_add_rule" { rules: Slot, place: Slot, access: u64 }
     /// Holds the process to the rules.
     LandlockRestrict = 87 "landlock_restrict_self" { rules: Slot }
+    /// Takes one connection of a listening socket and from then on talks to the engine over that; the socket is closed.
+    Accept = 90 "accept4" { listener: Slot }
+    /// Makes a directory the root and the working directory, without changing the mounts.
+    ChangeRoot = 91 "chroot" { root: Slot }
     /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
     Stamp = 96 "clock_gettime" { at: u32 }
-    /// Takes one connection of a listening socket and from then on talks to the engine over that; the socket is closed.
-    Accept = 66 "accept4" { listener: Slot }
-    /// Makes a directory the root and the working directory, without changing the mounts.
-    ChangeRoot = 67 "chroot" { root: Slot }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

@@ -3,7 +3,8 @@
 //! Its stage waits on a socket. Whoever connects talks to the stage as the creator did, and learns from the socket's end that the
 //! program runs, or from a message why not. The plan is the creator's; what its last steps were is kept as a [`Tail`].
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use init::message::{self, Message};
 use init::ops::{ARGUMENTS, Op};
@@ -11,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use spec::Status;
 use sys::{Errno, SyscallError, channel};
 
-use crate::act::{Cause, Failure, LaunchError, hooks};
+use crate::act::{Cause, Failure, LaunchError, hooks, listener};
 use crate::container::{Container, ContainerError};
-use crate::plan::{HookPoint, Plan, START};
+use crate::plan::{Act, HookPoint, Plan, START};
 use crate::state::start_name;
 
 /// The operations that the stage performs when it is started, for the sentence that tells of a failure.
@@ -22,6 +23,9 @@ pub(crate) struct Tail {
     /// How many steps the plan has.
     pub(crate) steps: usize,
     pub(crate) ops: Vec<TailOp>,
+    /// Who gets the listener of the filter, and the turn that waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listener: Option<(u32, PathBuf)>,
 }
 
 /// One of them.
@@ -47,6 +51,10 @@ impl Tail {
         Self {
             steps: plan.steps().len(),
             ops: program.ops().iter().enumerate().skip(behind).map(tail).collect(),
+            listener: plan.acts().iter().find_map(|(_, act)| match act {
+                Act::PassListener { turn, socket } => Some((*turn, socket.clone())),
+                _ => None,
+            }),
         }
     }
 }
@@ -76,7 +84,7 @@ impl Container {
         let turn = Message::Turn { number: START }.to_bytes();
         // A stage that is gone has left its reason to be read.
         let _ = channel::send(&socket, &turn, &[]);
-        let outcome = outcome(&socket);
+        let outcome = self.outcome(&socket);
         // Whatever came of it: the container waits no more.
         self.root().remove(&start_name(self.id().as_str()))?;
         outcome.map_err(|failure| self.start_failed(failure))?;
@@ -97,22 +105,37 @@ impl Container {
         let _ = self.take_away();
         error
     }
-}
 
-/// What the stage says last: nothing, and execve(2) closes the socket, or why it failed.
-fn outcome(socket: &OwnedFd) -> Result<(), Failure> {
-    let mut bytes = [0; message::LEN];
-    loop {
-        match channel::receive(socket, &mut bytes) {
-            Err(SyscallError { errno: Errno::INTR | Errno::CONNRESET, .. }) => {}
-            Err(error) => return Err(Failure::Here(error.into())),
-            Ok((0, _)) => return Ok(()),
-            Ok((len, _)) => {
-                return match bytes.get(..len).and_then(Message::from_bytes) {
-                    Some(Message::Failed { step, op, errno }) => Err(Failure::Stage { step, op, errno }),
-                    _ => Err(Failure::Here(Cause::StageSilent)),
-                };
+    /// What the stage says last: nothing, and execve(2) closes the socket, or why it failed. Before that it may have a filter whose
+    /// listener is somebody's.
+    fn outcome(&self, socket: &OwnedFd) -> Result<(), Failure> {
+        let mut bytes = [0; message::LEN];
+        loop {
+            let len = match channel::receive(socket, &mut bytes) {
+                Err(SyscallError { errno: Errno::INTR | Errno::CONNRESET, .. }) => continue,
+                Err(error) => return Err(Failure::Here(error.into())),
+                Ok((0, _)) => return Ok(()),
+                Ok((len, _)) => len,
+            };
+            match bytes.get(..len).and_then(Message::from_bytes) {
+                Some(Message::Failed { step, op, errno }) => return Err(Failure::Stage { step, op, errno }),
+                Some(Message::Listener { number, fd }) => self.pass_listener(socket, number, fd)?,
+                _ => return Err(Failure::Here(Cause::StageSilent)),
             }
         }
+    }
+
+    fn pass_listener(&self, socket: &OwnedFd, number: u32, fd: i32) -> Result<(), Failure> {
+        let (Some((turn, agent)), Some(process)) = (self.tail().listener, self.pidfd()) else {
+            return Err(Failure::Here(Cause::StageSilent));
+        };
+        let metadata = self.spec().ok().and_then(|spec| spec.linux.seccomp.clone());
+        let metadata = metadata.map_or(String::new(), |seccomp| seccomp.listener_metadata);
+        let listener = listener::fetch(process.as_fd(), fd)?;
+        listener::send(self.state_as(Status::Created), metadata, &listener, &agent)?;
+        if turn != number {
+            return Err(Failure::Here(Cause::StageSilent));
+        }
+        Ok(channel::send(socket, &Message::Turn { number: turn }.to_bytes(), &[])?)
     }
 }

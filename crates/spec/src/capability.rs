@@ -164,16 +164,6 @@ pub struct CapabilitySets {
 }
 
 impl crate::process::Capabilities {
-    /// Names that are no capability's, each once: the specification wants them told and not refused (config.md, "Linux Process").
-    pub fn unknown(&self) -> Vec<&str> {
-        let sets = [&self.bounding, &self.effective, &self.inheritable, &self.permitted, &self.ambient];
-        let names = sets.into_iter().flatten().map(String::as_str);
-        let mut unknown: Vec<_> = names.filter(|name| Capability::from_name(name).is_none()).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        unknown
-    }
-
     /// The sets the names stand for. Unknown names are left out, and so are ambient capabilities that are not
     /// both permitted and inheritable: the kernel refuses to raise those (prctl(2), `PR_CAP_AMBIENT`), and
     /// `runc spec` up to 1.2 writes documents that ask for them.
@@ -222,7 +212,6 @@ mod tests {
             ambient: names(&["CAP_KILL", "CAP_CHOWN"]),
             ..Capabilities::default()
         };
-        assert_eq!(capabilities.unknown(), ["CAP_OF_TOMORROW"]);
         let sets = capabilities.sets();
         assert_eq!(sets.permitted.to_string(), "CAP_CHOWN CAP_KILL");
         assert_eq!(sets.ambient.to_string(), "CAP_KILL");

@@ -117,7 +117,7 @@ fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
     let options = Options { stdio, preserve_fds, keep_keyring: false };
     let enter = Enter::new(container.id().clone(), spec, target, cgroups, options);
     let plan = runtime::plan::enter(&enter, &HostFacts::of_this_process()?)?;
-    if context.log.debugs() {
+    if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
     }
     for note in plan.notes() {

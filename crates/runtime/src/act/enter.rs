@@ -108,8 +108,8 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
         control: None,
         terminal: None,
         born: None,
-        profile: None,
         hooked: false,
+        profile: None,
     };
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {

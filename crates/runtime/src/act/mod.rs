@@ -9,7 +9,7 @@ mod enter;
 mod error;
 pub(crate) mod hooks;
 mod ids;
-mod listener;
+pub(crate) mod listener;
 mod net_devices;
 mod profile;
 mod resctrl;
@@ -269,6 +269,8 @@ impl Performing<'_> {
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
+            // There is no filter before the start.
+            Act::PassListener { .. } if self.launch.waits() => {}
             Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
             Act::AwaitTurn { turn } => match self.receive()? {
@@ -421,7 +423,10 @@ impl Performing<'_> {
         self.await_birth()?;
         let (pid, process) = self.process().ok_or(Cause::StageSilent)?;
         let listener = listener::fetch(process, fd)?;
-        listener::send(self.launch, pid, &listener, socket)?;
+        let metadata = self.launch.spec.linux.seccomp.as_ref();
+        let metadata = metadata.map_or(String::new(), |seccomp| seccomp.listener_metadata.clone());
+        let state = spec::State { pid, ..self.oci_state(spec::Status::Creating) };
+        listener::send(state, metadata, &listener, socket)?;
         self.tell(turn, &[])
     }
 

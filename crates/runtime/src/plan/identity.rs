@@ -58,10 +58,6 @@ impl Credentials {
     pub(crate) fn decide(plan: &mut Builder<'_>, foreign_ids: bool) -> Result<Self, PlanError> {
         let landlock = landlock::collect(plan)?;
         let spec = &plan.launch.spec;
-        let unknown = spec.process.capabilities.unknown();
-        if !unknown.is_empty() {
-            plan.note(format!("no capabilities of Linux, and left out: {}", unknown.join(" ")));
-        }
         let mut sets = spec.process.capabilities.sets();
         if !foreign_ids {
             let possible = CapabilitySet(plan.facts.capabilities);
