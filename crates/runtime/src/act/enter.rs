@@ -163,7 +163,7 @@ impl Performing<'_> {
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = cgroup.map(|produced| self.fd(produced).as_fd());
         let processors = if any_processor { Processors::Any } else { Processors::Kept };
-        let (control, stage) = Stage::start(self.plan, 0, None, &inherited, cgroup, processors)?;
+        let (control, stage) = Stage::start(self.plan, 0, None, &[], &inherited, cgroup, processors)?;
         self.control = Some(control);
         self.made.push(Made::Stage(stage));
         Ok(())
