@@ -118,7 +118,6 @@ fn launch(bundle: &Path) -> Result<Launch, Box<dyn std::error::Error>> {
         die_with_parent: false,
         keep_keyring: false,
         preserve_fds: 0,
-        life: runtime::Life::Attended,
     })
 }
 

@@ -15,7 +15,7 @@ pub mod plan;
 mod act;
 pub mod state;
 
-pub use act::{Cause, Entered, Exit, LaunchError, Running, enter, launch};
+pub use act::{Cause, Entered, Exit, LaunchError, Running, Stamp, enter, launch};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};

@@ -108,6 +108,7 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
         control: None,
         terminal: None,
         born: None,
+        profile: None,
     };
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {

@@ -4,11 +4,13 @@
 //! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
 //! [`Running`], which undoes it when the container has ended.
 
+mod beside;
 mod enter;
 mod error;
 mod ids;
 mod listener;
 mod net_devices;
+mod profile;
 mod resctrl;
 mod running;
 mod spawn;
@@ -29,6 +31,8 @@ use crate::state::{Claim, StateRoot};
 pub use enter::{Entered, enter};
 use error::Doing;
 pub use error::{Cause, LaunchError};
+use profile::Profile;
+pub use profile::Stamp;
 pub use running::{Exit, Running};
 use spawn::{Processors, Stage};
 
@@ -93,14 +97,23 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
         control: None,
         terminal: None,
         born: None,
+        profile: None,
     };
+    match Profile::of(plan) {
+        Ok(profile) => performing.profile = profile,
+        Err(error) => return Err(LaunchError::new(Doing::Launch, launch, plan, 0, error.into(), Vec::new())),
+    }
     for (step, act) in plan.acts() {
+        if let Some(profile) = &mut performing.profile {
+            profile.begin(*step);
+        }
         let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
         let left = undo(std::mem::take(&mut performing.made));
         return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
     }
-    let Performing { made, terminal, .. } = performing;
-    Ok(Running::new(launch, made, terminal))
+    let Performing { made, terminal, profile, .. } = performing;
+    let stamps = profile.map_or_else(Vec::new, |profile| profile.finish(plan));
+    Ok(Running::new(launch, made, terminal, stamps))
 }
 
 /// Where a launch failed.
@@ -136,6 +149,7 @@ struct Performing<'a> {
     terminal: Option<OwnedFd>,
     /// The process that the stage went on in.
     born: Option<enter::Born>,
+    profile: Option<Profile>,
 }
 
 impl Performing<'_> {
@@ -204,6 +218,15 @@ impl Performing<'_> {
                 self.made.push(Made::Resctrl(made));
                 outcome?;
             }
+            Act::ConfineDevices(program) => {
+                let cgroup = self.made.iter().find_map(|made| match made {
+                    Made::Cgroup { cgroup, .. } => Some(cgroup),
+                    _ => None,
+                });
+                cgroup.map_or(Ok(()), |cgroup| cgroup.confine(program)).map_err(Cause::Cgroup)?;
+            }
+            Act::MakeDev(tree) => self.fds.push(beside::device_tree(tree)?),
+            Act::ViewCgroup(view) => self.fds.push(beside::cgroup_view(view)?),
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
             Act::CloneTree(tree) => {
@@ -242,7 +265,8 @@ impl Performing<'_> {
     ) -> Result<(), Failure> {
         let joined: Vec<_> = joined.iter().map(|(fd, kind)| (self.fd(*fd).as_fd(), *kind)).collect();
         let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
-        let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        let mut inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        inherited.extend(self.profile.as_ref().map(Profile::file));
         let cgroup = self.made.iter().find_map(|made| match made {
             Made::Cgroup { cgroup, .. } if into_cgroup => Some(cgroup),
             _ => None,

@@ -56,16 +56,18 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     let foreign_ids = kinds.contains(&NamespaceType::User);
     let credentials = Credentials::decide(plan, foreign_ids)?;
     identity::settings(plan)?;
+    identity::keyring(plan);
     let terminal = open_terminal(plan);
     identity::working_directory(plan);
     lower_limits(plan, &after);
 
     let new_user = |entry: &spec::Namespace| entry.kind == NamespaceType::User && entry.is_new();
     let new_user = plan.launch.spec.linux.namespaces.iter().any(new_user);
-    credentials.bound(plan);
+    identity::bound(plan);
     let no_groups = new_user && namespaces::id_maps(plan).deny_setgroups;
     identity::ids(plan, no_groups)?;
     credentials.take(plan, if late_scheduling { SYS_NICE } else { 0 });
+    identity::reset_signals(plan);
     identity::leave_nothing(plan);
     standard_streams(plan, terminal);
     plan.push(Op::CloseOnExec { first: 3 + plan.launch.preserve_fds });

@@ -22,7 +22,6 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     scheduling(plan);
     limits(plan)?;
     working_directory(plan);
-    credentials.bound(plan);
     let no_groups = namespaces.setgroups_denied(plan);
     ids(plan, no_groups)?;
     if launch.die_with_parent {
@@ -70,12 +69,6 @@ impl Credentials {
             None => None,
         };
         Ok(Self { sets, landlock, filter })
-    }
-
-    /// The bounding set.
-    pub(crate) fn bound(&self, plan: &mut Builder<'_>) {
-        plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
-        plan.push(Op::LimitBounding { keep: self.sets.bounding.0 });
     }
 
     /// The other sets, and no_new_privs. `more` stays effective until execve takes it away.
@@ -137,12 +130,40 @@ pub(crate) fn ids(plan: &mut Builder<'_>, no_groups: bool) -> Result<(), PlanErr
     Ok(())
 }
 
-pub(crate) fn leave_nothing(plan: &mut Builder<'_>) {
-    plan.stage(
-        "leave nothing of the caller's behind",
-        "signals as in a fresh process, descriptors closed by execve",
-    );
+/// What can be done at any time: while the engine works the stage would only wait.
+pub(crate) fn early(plan: &mut Builder<'_>) {
+    keyring(plan);
+    bound(plan);
+    reset_signals(plan);
+}
+
+/// A session keyring of its own.
+pub(crate) fn keyring(plan: &mut Builder<'_>) {
+    let launch = plan.launch;
+    if !launch.keep_keyring {
+        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
+        let name = plan.ops.text(format!("_ses.{}", launch.id));
+        // A kernel without keyrings has none to leak.
+        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
+        plan.push(Op::JoinKeyring { name });
+    }
+}
+
+/// The bounding set.
+pub(crate) fn bound(plan: &mut Builder<'_>) {
+    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
+    plan.push(Op::LimitBounding { keep: plan.launch.spec.process.capabilities.sets().bounding.0 });
+}
+
+/// Every signal as in a fresh process.
+pub(crate) fn reset_signals(plan: &mut Builder<'_>) {
+    plan.stage("reset the signals", "as in a fresh process; they stay blocked until the end");
     plan.push(Op::ResetSignals {});
+}
+
+pub(crate) fn leave_nothing(plan: &mut Builder<'_>) {
+    plan.stage("leave nothing of the caller's behind", "no signal blocked, descriptors closed by execve");
+    plan.push(Op::SetSignalMask { mask: 0 });
 }
 
 /// The stage has the listener only once the filter holds, so it names it with calls that every filter has to allow, and the engine
@@ -196,13 +217,6 @@ pub(crate) fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
         );
         let value = u64::from(priority.class.number()) << 13 | priority.priority as u64;
         plan.push(Op::SetIoPriority { priority: value });
-    }
-    if !launch.keep_keyring {
-        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
-        let name = plan.ops.text(format!("_ses.{}", launch.id));
-        // A kernel without keyrings has none to leak.
-        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
-        plan.push(Op::JoinKeyring { name });
     }
     Ok(())
 }

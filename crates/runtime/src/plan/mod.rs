@@ -5,6 +5,7 @@
 //! engine made, the builder puts a turn between them, so a wait without its answer cannot be written. A [`Plan`] prints
 //! as text, one step a line with its reason.
 
+mod beside;
 mod cgroup;
 mod devices;
 mod enter;
@@ -23,6 +24,7 @@ mod terminal;
 use std::fmt;
 use std::path::PathBuf;
 
+use cgroups::controller::devices::DeviceProgram;
 use init::ops::{Op, Slot};
 use init::program::{Features, Program, Writer};
 use spec::NamespaceType;
@@ -30,6 +32,8 @@ use spec::NamespaceType;
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
 
+pub(crate) use self::beside::{DeviceTree, Filesystem};
+pub(crate) use self::cgroup::CgroupView;
 pub use self::enter::enter;
 pub use self::error::PlanError;
 pub use self::limits::of as limits_of;
@@ -79,6 +83,12 @@ pub(crate) enum Act {
     Record,
     /// Makes the cgroup.
     CreateCgroup(cgroups::Plan),
+    /// Puts the rules about devices on the v2 cgroup.
+    ConfineDevices(DeviceProgram),
+    /// Makes /dev. Yields it.
+    MakeDev(DeviceTree),
+    /// Makes what the container sees of its cgroup. Yields it.
+    ViewCgroup(CgroupView),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
     OpenJoinFiles { count: usize },
     /// Gives the cgroup to a user, by ids of the host.
@@ -179,6 +189,8 @@ pub struct Plan {
     features: Features,
     notes: Vec<String>,
     fails_after: Option<u32>,
+    /// The steps of the stage that note when they begin, in order; none in a plan without a profile.
+    stamped: Option<Vec<u32>>,
 }
 
 impl Plan {
@@ -219,6 +231,17 @@ impl Plan {
             None => {}
         }
         self
+    }
+
+    /// The same plan, whose steps note when they begin: [`crate::Running::stamps`] has them then.
+    #[must_use]
+    pub fn stamped(mut self) -> Self {
+        self.stamped = Some(self.program.stamp_steps());
+        self
+    }
+
+    pub(crate) fn stamps(&self) -> Option<&[u32]> {
+        self.stamped.as_deref()
     }
 
     pub(crate) fn fails_after(&self, step: u32) -> bool {
@@ -272,22 +295,24 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let resctrl = resctrl::decide(plan)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
-    let join = cgroup::create_after_spawn(plan, &cgroup);
+    let beside = beside::make(plan, &cgroup, &namespaces)?;
+    let beside = beside.as_ref();
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    namespaces::names(plan);
+    identity::early(plan);
     let net_devices = net_devices::take(plan)?;
     let (root, scratch) = root::attach(plan, root)?;
-    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
+    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces, beside)?;
     devices::make(plan, &mut tree, &namespaces)?;
     mounts::files(plan, &tree)?;
-    cgroup::join(plan, &namespaces, join);
-    cgroup::mount(plan, &tree, &cgroup, &namespaces)?;
+    cgroup::join(plan, &namespaces, beside);
+    cgroup::mount(plan, &tree, &cgroup, &namespaces, beside)?;
     let terminal = terminal::open(plan, &tree)?;
     protect::sysctls(plan, &mut tree)?;
     protect::own_settings(plan, &mut tree)?;
     protect::paths(plan, &mut tree)?;
     root::enter(plan, &tree)?;
-    namespaces::names(plan);
     terminal::attach(plan, terminal);
     for ticket in [resctrl, net_devices].into_iter().flatten() {
         plan.need(ticket);
@@ -432,6 +457,7 @@ impl<'a> Builder<'a> {
             features,
             notes: self.notes,
             fails_after: None,
+            stamped: None,
         })
     }
 }
