@@ -294,7 +294,8 @@ fn what_a_host_lacks_is_refused_by_name() {
     bare.on_demand.landlock.set(0).unwrap();
     bare.on_demand.resctrl.set(None).unwrap();
     let apparmor: fn(&mut Spec) = |spec| spec.process.apparmor_profile = "x".into();
-    let cases: &[(fn(&mut Spec), &str)] = &[
+    type Case = (fn(&mut Spec), &'static str);
+    let cases: &[Case] = &[
         (apparmor, "process.apparmorProfile `x`: AppArmor is not active on this host"),
         (
             |spec| spec.process.selinux_label = "x".into(),

@@ -38,7 +38,13 @@ fn every_kind_of_namespace_is_new_joined_or_the_hosts() {
             }
             namespaces(&mut bundle).retain(|namespace| namespace["type"] != kind);
             namespaces(&mut bundle).extend(entry.clone());
-            assert_eq!(said(&mut bundle, &script).trim() == own(file), is_hosts, "{kind}: {entry:?}");
+            let ran = bundle.script(&script).run();
+            if ran.err.contains("6.3 is needed") {
+                eprintln!("SKIPPED every_kind_of_namespace_is_new_joined_or_the_hosts: {}", ran.err);
+                continue;
+            }
+            assert_eq!(ran.code, Some(0), "{kind}: {entry:?}: {ran:?}");
+            assert_eq!(ran.out.trim() == own(file), is_hosts, "{kind}: {entry:?}");
         }
         bundle.config = config;
     }

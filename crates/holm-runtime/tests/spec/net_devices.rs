@@ -11,7 +11,7 @@ use crate::common::{Bundle, Ran};
 /// why, where these cannot be had.
 fn on_a_host_with_devices(bundle: &Bundle) -> Option<Ran> {
     const HOST: &str = "ip link add one type veth peer name two && ip addr add 192.0.2.7/24 brd 192.0.2.255 dev one && \
-        ip addr add 2001:db8::7/64 dev one nodad && ip link set one up && exec \"$0\" \"$@\"";
+        ip addr add 2001:db8::7/64 dev one && ip link set one up && exec \"$0\" \"$@\"";
     let command = bundle.command();
     let mut outer = Command::new("unshare");
     outer.args(["--net", "sh", "-c", HOST]).arg(command.get_program()).args(command.get_args());
