@@ -11,6 +11,7 @@ mod generate;
 mod plan;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use clap::{ArgMatches, Command};
@@ -27,6 +28,7 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (generate::command, generate::run),
     (test::command, test::run),
+    (vm::command, vm::run),
     (facts::command, facts::run),
     (plan::command, plan::run),
     (bench::command, bench::run),

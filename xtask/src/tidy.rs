@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("holm-init", 2),
     ("holm-cgroups", 2),
     ("holm-seccomp", 2),
+    ("holm-systemd", 2),
     ("holm-images", 2),
     ("holm-core", 3),
     ("holm-network", 3),

@@ -16,7 +16,7 @@ use crate::host::{self, Caller, boxed};
 use crate::id_pool::Claim;
 use crate::owners::Gift;
 use crate::request::{RunRequest, Streams};
-use crate::rules;
+use crate::rules::{self, Refused};
 
 /// A container to launch, and what has to be kept while it runs.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub fn from_request(
             }
         }
     }
-    let root = assemble(root, &facts);
+    let root = assemble(root, &facts).map_err(boxed)?;
     let mut details = Vec::new();
     details.extend(found.no_own_ids.map(|reason| format!("ids inside are ids of the host: {reason}")));
     if let rules::Ids::Maps(maps) = &found.facts.ids
@@ -116,12 +116,10 @@ pub fn from_request(
 
 /// The root of the host as an ordinary user can have it: an overlay over it as a whole is refused in a user namespace, because of what
 /// is mounted in it. What nothing is mounted in is laid below a layer entry by entry; the rest is an empty directory.
-fn assemble(root: Root, facts: &HostFacts) -> Root {
-    let (lower, size_bytes) = match root {
-        Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } } if !facts.is_privileged() => {
-            (lower, size_bytes)
-        }
-        other => return other,
+fn assemble(root: Root, facts: &HostFacts) -> Result<Root, Refused> {
+    let (lower, upper) = match root {
+        Root::Overlay { lower, upper } if !facts.is_privileged() => (lower, upper),
+        other => return Ok(other),
     };
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
@@ -132,12 +130,21 @@ fn assemble(root: Root, facts: &HostFacts) -> Root {
             .iter()
             .any(|point| *point != path.to_string_lossy() && std::path::Path::new(point).starts_with(path))
     };
-    let Ok(listing) = std::fs::read_dir(&lower) else {
-        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
-    };
+    let Ok(listing) = std::fs::read_dir(&lower) else { return Ok(Root::Overlay { lower, upper }) };
     if !has_mounts(&lower) {
-        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
+        return Ok(Root::Overlay { lower, upper });
     }
+    let Upper::Tmpfs { size_bytes } = upper else {
+        return Err(Refused {
+            flag: "--keep-changes".to_owned(),
+            problem: format!(
+                "{} has other mounts in it, and over such a tree the kernel lays no layer for an ordinary user",
+                lower.display()
+            ),
+            advice: "leave it out, name a root directory without mounts in it, or run as root".to_owned(),
+            kind: Kind::Unsupported,
+        });
+    };
     let mut entries = Vec::new();
     for entry in listing.flatten() {
         let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
@@ -152,7 +159,7 @@ fn assemble(root: Root, facts: &HostFacts) -> Root {
         }
     }
     entries.sort_by(|left, right| name_of(left).cmp(name_of(right)));
-    Root::Assembled { from: lower, entries, size_bytes }
+    Ok(Root::Assembled { from: lower, entries, size_bytes })
 }
 
 fn name_of(entry: &Entry) -> &str {

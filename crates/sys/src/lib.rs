@@ -16,6 +16,8 @@ mod errno;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+pub mod fsids;
+#[cfg(feature = "std")]
 pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;

@@ -237,8 +237,8 @@ impl Explain for Cause {
             },
             Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
                 Some(Hint::new(
-                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
-                     inside another container start that with `--security-opt systempaths=unconfined`",
+                    "in a user namespace the kernel mounts an overlay since Linux 5.11 (before, use --rootfs-write), and /proc and /sys \
+                     only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
             Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(

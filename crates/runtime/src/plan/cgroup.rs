@@ -156,11 +156,15 @@ fn unified(
             // Without a cgroup namespace of its own a container sees the whole hierarchy, as with other runtimes.
             let path = if namespaces.cgroup { path.clone() } else { mount.clone() };
             clone_directory(plan, &path, out);
+            // Attached first: without mount_setattr(2) attributes are changed by mount(2), which takes no detached mount.
+            mounts::attach(plan, tree, out, destination);
             mounts::set_attributes(plan, out, attributes, false);
         }
-        None => mounts::filesystem(plan, "cgroup2", &[], attributes, out),
+        None => {
+            mounts::filesystem(plan, "cgroup2", &[], attributes, out);
+            mounts::attach(plan, tree, out, destination);
+        }
     }
-    mounts::attach(plan, tree, out, destination);
     plan.ops.close(out);
 }
 

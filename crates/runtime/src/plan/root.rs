@@ -11,6 +11,9 @@ use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
 use crate::inputs::{Entry, Root, Upper};
 
+/// The first kernel whose overlayfs has id-mapped layers.
+const IDMAPPED_LAYERS: (u32, u32) = (5, 19);
+
 /// Where the stage finds the detached root.
 pub(crate) enum Prepared {
     /// In a slot from the start.
@@ -46,14 +49,16 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         && plan.facts.calls.mount_setattr
         && match plan.launch.root {
             Root::Directory { .. } => true,
-            Root::Overlay { .. } => plan.facts.calls.clone_detached,
+            Root::Overlay { .. } => {
+                plan.facts.calls.clone_detached || (idmap && plan.facts.kernel >= IDMAPPED_LAYERS)
+            }
             Root::Assembled { .. } => false,
         };
     match (by_engine, idmap) {
         (false, true) => Err(PlanError::unsupported(
             "id-mapped overlay",
             format!(
-                "Linux {}.{} does not take detached mounts as its layers; 6.15 does",
+                "Linux {}.{} does not take id-mapped mounts as its layers; 5.19 does",
                 plan.facts.kernel.0, plan.facts.kernel.1
             ),
         )
@@ -124,7 +129,8 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
                 OverlayUpper::Tmpfs { .. } => "lay a layer in memory over it",
                 OverlayUpper::Directory(_) => "lay the upper layer over it",
             };
-            let act = Act::Overlay(Overlay { lower, upper, owner });
+            let attached = !plan.facts.calls.clone_detached;
+            let act = Act::Overlay(Overlay { lower, upper, owner, attached });
             plan.produce(what, "changes go there, and the lower layer stays as it is", act)
         }
     }
