@@ -9,6 +9,7 @@ use crate::workspace::{cargo, root, which};
 use serde_json::Value;
 use std::error::Error;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -104,6 +105,8 @@ pub(super) fn lay_out(
     fs::create_dir_all(guest.join("modules"))?;
     fs::write(guest.join("run"), include_str!("../../guest/run.sh"))?;
     fs::write(guest.join("smoke"), include_str!("../../guest/smoke.sh"))?;
+    // It reads modules.dep as it is; kmod's needs an index of its own.
+    symlink(disk::BUSYBOX, guest.join("modprobe"))?;
     // Tests find texts beside their sources, which expect-test looks for below the workspace's manifest.
     for (from, to) in [
         (kernel.modules.clone(), guest.join("modules")),

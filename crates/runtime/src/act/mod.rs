@@ -22,6 +22,7 @@ use crate::inputs::Launch;
 use crate::plan::{Act, HookPoint, Plan, Produced};
 use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
+use crate::unit::RecordedUnit;
 
 pub use error::{Cause, LaunchError};
 pub use hooks::{HookEnd, HookFailed};
@@ -40,6 +41,8 @@ pub(crate) enum Made {
         /// Whether processes may be in it that did not end with the container's first.
         kill: bool,
     },
+    /// The unit of systemd that its cgroup is.
+    Unit(RecordedUnit),
     /// Its first process.
     Stage(Stage),
 }
@@ -56,6 +59,7 @@ impl Made {
                 cgroup.remove_made_parents();
                 removed.and(killed).map_err(Cause::Cgroup)
             }
+            Self::Unit(unit) => unit.stop().map_err(Cause::Unit),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -166,6 +170,18 @@ impl Performing<'_> {
                 let tail = Tail::of(self.plan);
                 let claim = self.state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
                 self.made.push(Made::Record(claim));
+            }
+            Act::StartUnit { unit, properties } => {
+                let (recorded, pid) = (unit.recorded(), self.pid());
+                // Noted first: it may be there although we are told that it is not.
+                self.made.push(Made::Unit(recorded));
+                if let Err(error) = unit.start(pid, properties) {
+                    if error.cause.is_unit_exists() {
+                        // Somebody else's.
+                        self.made.pop();
+                    }
+                    return Err(Cause::Unit(error).into());
+                }
             }
             Act::CreateCgroup(plan) => {
                 let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;

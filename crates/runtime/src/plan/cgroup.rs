@@ -6,10 +6,12 @@ use cgroups::plan::Join;
 use cgroups::{Version, Wanted, Which};
 use init::ops::{Op, Slot};
 use sys::{clone, raw};
+use systemd::Property;
 
 use super::mounts::{self, Tree};
 use super::namespaces::Namespaces;
 use super::{Act, Builder, PlanError, Ticket, limits};
+use crate::unit;
 
 /// The decisions about the cgroup.
 pub(crate) struct Group {
@@ -17,6 +19,8 @@ pub(crate) struct Group {
     early: cgroups::Plan,
     /// Made while the stage works, which joins it by writing.
     late: cgroups::Plan,
+    /// What systemd is asked to make it with, if it does that.
+    properties: Option<Vec<Property>>,
 }
 
 impl Group {
@@ -41,9 +45,15 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Group, PlanError> {
     for note in &all.notes {
         plan.note(format!("{}: {}", note.limit, note.why));
     }
-    let into = plan.facts.calls.clone_into_cgroup;
+    let (unit, id) = (plan.launch.unit.as_ref(), plan.launch.id.as_str());
+    let properties = unit.map(|unit| unit::all_properties(unit, id, &limits)).transpose();
+    let properties = properties.map_err(|cause| PlanError::Unit(cause.into()))?;
+    // A unit starts with a process in it, so that is there first; and the unit's cgroup is then there with the process.
+    let all = if unit.is_some() { all.adopting() } else { all };
+    let into = plan.facts.calls.clone_into_cgroup && unit.is_none();
     let (early, late) = all.groups.into_iter().partition(|group| into && group.join == Join::CloneInto);
     Ok(Group {
+        properties,
         early: cgroups::Plan { groups: early, notes: Vec::new() },
         late: cgroups::Plan { groups: late, notes: Vec::new() },
     })
@@ -76,12 +86,21 @@ pub(crate) struct JoinFiles {
 }
 
 pub(crate) fn create_after_spawn(plan: &mut Builder<'_>, group: &Group) -> Option<JoinFiles> {
+    if let (Some(unit), Some(properties)) = (plan.launch.unit.clone(), &group.properties) {
+        let what = format!("have systemd start {} in {}", unit.path.unit, unit.path.slice);
+        let act = Act::StartUnit { unit, properties: properties.clone() };
+        plan.engine(what, "the stage is moved into its cgroup, whose limits systemd then knows", act);
+    }
     let count = group.late.groups.len();
     if count == 0 {
         return None;
     }
     let act = Act::CreateCgroup(group.late.clone());
-    plan.engine(describe(&group.late), "with its limits, while the stage mounts", act);
+    let (what, why) = match plan.launch.unit {
+        Some(_) => (describe(&group.late).replacen("make", "settle", 1), "what systemd has no property for"),
+        None => (describe(&group.late), "with its limits, while the stage mounts"),
+    };
+    plan.engine(what, why, act);
     let why = "the stage writes itself in: that does not wait for a grace period of the kernel, as writing another would";
     plan.engine("open the ways into it", why, Act::OpenJoinFiles { count });
     let produced = plan.yielded(count);

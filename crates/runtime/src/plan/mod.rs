@@ -26,6 +26,7 @@ use spec::NamespaceType;
 
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
+use crate::unit::Unit;
 
 pub use self::error::PlanError;
 pub use self::namespaces::Source;
@@ -71,6 +72,8 @@ pub(crate) struct Produced(pub(crate) usize);
 pub(crate) enum Act {
     /// Writes down that this container is about to exist, and which cgroups it will have.
     Record,
+    /// Has systemd start the container's unit, with the stage in it.
+    StartUnit { unit: Unit, properties: Vec<systemd::Property> },
     /// Makes the cgroup.
     CreateCgroup(cgroups::Plan),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
