@@ -97,7 +97,7 @@ pub(super) fn lay_out(
     lane: &Lane,
     kernel: &Kernel,
     programs: &[Program],
-    filter: Option<&str>,
+    filter: &str,
 ) -> Result<PathBuf, Box<dyn Error>> {
     let tree = directory.join("payload");
     let _ = fs::remove_dir_all(&tree);
@@ -128,12 +128,7 @@ pub(super) fn lay_out(
         let runs = lane.packages.is_empty() || lane.packages.contains(&program.package.as_str());
         if program.is_test && runs {
             let (directory, file) = (program.directory.display(), program.file.display());
-            list.push_str(&format!(
-                "{}/{} {directory} {file} {}\n",
-                program.package,
-                program.name,
-                filter.unwrap_or("")
-            ));
+            list.push_str(&format!("{}/{} {directory} {file} {}\n", program.package, program.name, filter));
         }
     }
     fs::write(guest.join("list"), list)?;
