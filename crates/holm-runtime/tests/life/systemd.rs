@@ -13,6 +13,7 @@ fn bundle(test: &str) -> Option<Bundle> {
         return None;
     }
     let mut bundle = Bundle::new(test)?;
+    bundle.config["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "cgroup"}));
     bundle.config["linux"]["resources"]["memory"] = json!({"limit": 64 << 20});
     bundle.config["linux"]["resources"]["pids"] = json!({"limit": 23});
     bundle.config["linux"]["resources"]["cpu"] = json!({"quota": 30_000, "period": 60_000, "shares": 512});
@@ -39,7 +40,7 @@ struct Running(Child);
 
 impl Running {
     fn start(bundle: &mut Bundle, script: &str) -> Self {
-        bundle.script(&format!("{script}; echo ready; read line"));
+        bundle.script(&format!("{script}; echo ready; read line; true"));
         let mut child = command(bundle).stdin(Stdio::piped()).spawn().expect("holm-runtime");
         let mut lines = BufReader::new(child.stdout.as_mut().expect("a pipe")).lines();
         let first = lines.next();
