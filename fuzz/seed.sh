@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 tests=../crates
-mkdir -p corpus/config_json corpus/mountinfo corpus/cgroup_files corpus/flags corpus/passwd corpus/seccomp_json
+mkdir -p corpus/config_json corpus/mountinfo corpus/cgroup_files corpus/flags corpus/passwd corpus/seccomp_json corpus/dbus
 cp "$tests"/spec/tests/*.json corpus/config_json/
 for mountinfo in "$tests"/cgroups/tests/texts/*.mountinfo; do
     name=$(basename "$mountinfo" .mountinfo)
@@ -19,6 +19,11 @@ printf '8:0 rbytes=4096 wbytes=0 rios=1 wios=0\n8:16 rbytes=1\n' >corpus/cgroup_
 printf 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n' >corpus/cgroup_files/pressure
 printf '0-3,7\n' >corpus/cgroup_files/list
 printf 'max\n' >corpus/cgroup_files/max
+printf 'system.slice:runc:web' >corpus/dbus/path
+printf "['a.service', 'b.service']" >corpus/dbus/texts
+printf 'uint64 123000000' >corpus/dbus/number
+# A reply with one object path, and JobRemoved with its four values.
+printf 'l\\2\\1\\1\\10\\0\\0\\0\\1\\0\\0\\0\\17\\0\\0\\0\\5\\1u\\0\\7\\0\\0\\0\\10\\1g\\0\\1o\\0\\0\\3\\0\\0\\0/jo\\0' >corpus/dbus/reply
 cat >corpus/seccomp_json/profile <<'JSON'
 {"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1,"architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],
  "syscalls":[{"names":["read","write","exit_group"],"action":"SCMP_ACT_ALLOW"},

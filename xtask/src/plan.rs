@@ -114,10 +114,12 @@ fn launch(bundle: &Path) -> Result<Launch, Box<dyn std::error::Error>> {
         make_cwd: false,
         stdio,
         cgroup,
+        unit: None,
         init: false,
         die_with_parent: false,
         keep_keyring: false,
         preserve_fds: 0,
+        life: runtime::Life::Attended,
     })
 }
 

@@ -49,7 +49,12 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Only this package's tests"),
         )
-        .arg(Arg::new("filter").value_name("FILTER").help("Only tests whose name contains this"))
+        .arg(
+            Arg::new("filter")
+                .value_name("FILTER")
+                .num_args(0..)
+                .help("Only tests whose names contain one of these"),
+        )
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -57,7 +62,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     let wanted = |lane: &&Lane| names.iter().any(|name| *name == lane.name || *name == "all");
     let suite = arguments.get_one::<String>("kernel").map(String::as_str);
     let only: Vec<String> = arguments.get_many("package").into_iter().flatten().cloned().collect();
-    let filter = arguments.get_one::<String>("filter").map(String::as_str);
+    let filter: Vec<&str> = arguments.get_many("filter").into_iter().flatten().map(String::as_str).collect();
     let directory = root().join("target/vm-test");
     std::fs::create_dir_all(&directory)?;
 
@@ -79,7 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             }
             Ok((root, kernel)) => {
                 println!("\n== lane {}: Linux {} ==", lane.name, kernel.release);
-                let tally = in_guest(&directory, lane, &kernel, &root, &programs, filter)?;
+                let tally = in_guest(&directory, lane, &kernel, &root, &programs, &filter.join(" "))?;
                 print!("{}", tally.report());
                 success &= tally.is_success();
                 format!("lane {} (Linux {}): {}", lane.name, kernel.release, tally.counts())
@@ -99,7 +104,7 @@ fn in_guest(
     kernel: &kernel::Kernel,
     root: &std::path::Path,
     programs: &[payload::Program],
-    filter: Option<&str>,
+    filter: &str,
 ) -> Result<Tally, Box<dyn Error>> {
     let payload = payload::lay_out(directory, lane, kernel, programs, filter)?;
     let initramfs = directory.join("initramfs");

@@ -241,6 +241,11 @@ impl Container {
         self.intent().map_or(&NONE, |intent| &intent.annotations)
     }
 
+    /// The unit of systemd that its cgroup is: what has new limits before the cgroup's own files.
+    pub fn unit(&self) -> Option<&crate::unit::RecordedUnit> {
+        self.intent().and_then(|intent| intent.unit.as_ref())
+    }
+
     /// The hooks that run after its creation.
     pub(crate) fn hooks(&self) -> &Hooks {
         static NONE: Hooks = Hooks {

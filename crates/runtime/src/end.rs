@@ -93,12 +93,15 @@ impl Container {
         self.end_processes()?;
         let state = self.state_as(Status::Stopped);
         let failed = hooks::poststop(self.hooks(), &state);
+        // A unit goes with its cgroup. What a failed one leaves is cleared, if systemd can be reached.
+        let unit = self.intent().and_then(|intent| intent.unit.as_ref());
+        let unit = unit.and_then(|unit| unit.stop().err()).map(Cause::Unit);
         let id = self.id().as_str();
         self.root().remove(&start_name(id))?;
         self.root().remove(&config_name(id))?;
         // Last what the id is claimed by.
         self.root().remove(&record_name(id))?;
-        Ok(failed.into_iter().map(|failed| Cause::Hook(Box::new(failed))).collect())
+        Ok(failed.into_iter().map(|failed| Cause::Hook(Box::new(failed))).chain(unit).collect())
     }
 
     fn end_processes(&self) -> Result<(), ContainerError> {

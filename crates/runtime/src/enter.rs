@@ -64,6 +64,7 @@ impl Enter {
             die_with_parent: false,
             keep_keyring: options.keep_keyring,
             preserve_fds: options.preserve_fds,
+            unit: None,
             life: Life::Attended,
         };
         Self { launch, target, cgroups }

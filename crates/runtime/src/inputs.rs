@@ -29,6 +29,8 @@ pub struct Launch {
     pub stdio: Stdio,
     /// Where its cgroup goes.
     pub cgroup: Place,
+    /// The unit of systemd that its cgroup is; `cgroup` is then its [`crate::unit::Unit::place`].
+    pub unit: Option<crate::unit::Unit>,
     /// A reaper of ours stays as pid 1 and the program runs as its child.
     pub init: bool,
     /// The container dies with this process: for launches that nothing else looks after.

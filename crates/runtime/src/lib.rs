@@ -15,6 +15,7 @@ pub mod plan;
 
 mod act;
 pub mod state;
+pub mod unit;
 
 mod container;
 mod end;

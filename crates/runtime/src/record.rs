@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use spec::{Hooks, Map};
 
 use crate::inputs::{Launch, Life, Root};
+use crate::unit::{RecordedUnit, Unit};
 
 /// What is about to exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub(crate) struct Intent {
     /// Groups above those that were missing before, topmost first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parents: Vec<RecordedGroup>,
+    /// The unit of systemd that the cgroup is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<RecordedUnit>,
     /// Nanoseconds since 1970.
     pub(crate) created_ns: u64,
     pub(crate) owner_uid: u32,
@@ -114,7 +118,12 @@ impl Intent {
                 Root::Assembled { from, .. } => from.clone(),
             },
             cgroups: groups.iter().map(|group| RecordedGroup::of(group)).collect(),
-            parents: groups.iter().flat_map(missing).collect(),
+            // The slices above a unit are systemd's.
+            parents: match launch.unit {
+                Some(_) => Vec::new(),
+                None => groups.iter().flat_map(missing).collect(),
+            },
+            unit: launch.unit.as_ref().map(Unit::recorded),
             created_ns: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_nanos() as u64),
@@ -258,6 +267,7 @@ mod tests {
             rootfs: "/b/rootfs".into(),
             cgroups: Vec::new(),
             parents: Vec::new(),
+            unit: None,
             created_ns: 5,
             owner_uid: 0,
             keeper: Process { pid: 1, handle: 2, start: 0 },

@@ -262,6 +262,10 @@ impl StateRoot {
                 let _ = cgroup.kill(PATIENCE);
                 cgroup.remove(PATIENCE).ok()?;
             }
+            if let Some(unit) = &intent.unit {
+                // It went with its cgroup; this clears what a failed one leaves, where systemd can be reached.
+                let _ = unit.stop();
+            }
         }
         unlinkat(&self.dir, name, AtFlags::empty()).ok()
     }

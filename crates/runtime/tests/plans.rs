@@ -102,6 +102,7 @@ fn launch(spec: Spec) -> Launch {
         make_cwd: false,
         stdio: Stdio::Inherit,
         cgroup: Place::Mount(CgroupPath::parse("holm/web").unwrap()),
+        unit: None,
         init: false,
         die_with_parent: false,
         keep_keyring: false,

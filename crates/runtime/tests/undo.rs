@@ -79,6 +79,7 @@ impl Bundle {
             stdio,
             // Two levels, so that a directory made on the way has to go as well.
             cgroup: Place::Own(CgroupPath::parse(&format!("{}-above/{}", self.id, self.id)).expect("path")),
+            unit: None,
             init: false,
             die_with_parent: false,
             keep_keyring: false,

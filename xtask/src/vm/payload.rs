@@ -9,6 +9,7 @@ use crate::workspace::{cargo, root, which};
 use serde_json::Value;
 use std::error::Error;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -96,7 +97,7 @@ pub(super) fn lay_out(
     lane: &Lane,
     kernel: &Kernel,
     programs: &[Program],
-    filter: Option<&str>,
+    filter: &str,
 ) -> Result<PathBuf, Box<dyn Error>> {
     let tree = directory.join("payload");
     let _ = fs::remove_dir_all(&tree);
@@ -104,6 +105,8 @@ pub(super) fn lay_out(
     fs::create_dir_all(guest.join("modules"))?;
     fs::write(guest.join("run"), include_str!("../../guest/run.sh"))?;
     fs::write(guest.join("smoke"), include_str!("../../guest/smoke.sh"))?;
+    // It reads modules.dep as it is; kmod's needs an index of its own.
+    symlink(disk::BUSYBOX, guest.join("modprobe"))?;
     // Tests find texts beside their sources, which expect-test looks for below the workspace's manifest.
     for (from, to) in [
         (kernel.modules.clone(), guest.join("modules")),
@@ -125,12 +128,7 @@ pub(super) fn lay_out(
         let runs = lane.packages.is_empty() || lane.packages.contains(&program.package.as_str());
         if program.is_test && runs {
             let (directory, file) = (program.directory.display(), program.file.display());
-            list.push_str(&format!(
-                "{}/{} {directory} {file} {}\n",
-                program.package,
-                program.name,
-                filter.unwrap_or("")
-            ));
+            list.push_str(&format!("{}/{} {directory} {file} {}\n", program.package, program.name, filter));
         }
     }
     fs::write(guest.join("list"), list)?;

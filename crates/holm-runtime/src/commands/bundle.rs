@@ -6,6 +6,7 @@ use cgroups::Place;
 use cgroups::plan::CgroupPath;
 use clap::ArgMatches;
 use report::{Explain, Hint, Kind};
+use runtime::unit::Unit;
 use runtime::{ContainerId, Launch, Life, Root, Stdio};
 use sys::SyscallError;
 
@@ -50,16 +51,13 @@ pub(super) fn refuse(what: impl Into<String>) -> Refused {
     Refused { what: what.into(), kind: Kind::InvalidInput }
 }
 
+/// What units of systemd are called after where the configuration does not say: `holm-ID.scope`.
+const UNIT_PREFIX: &str = "holm";
+
 /// What the command line asks to launch.
 pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Launch, Failure> {
     let id = super::id(arguments)?;
     let unsupported = |what: &str| Refused { what: what.to_owned(), kind: Kind::Unsupported };
-    if context.systemd_cgroup {
-        return Err(unsupported(
-            "holm-runtime does not ask systemd for cgroups yet; leave --systemd-cgroup out",
-        )
-        .into());
-    }
     if arguments.get_flag("no-pivot") {
         return Err(unsupported(
             "holm-runtime always enters a root with pivot_root(2); leave --no-pivot out",
@@ -93,9 +91,17 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         _ => {}
     }
     let size = spec.process.console_size.map(|size| (size.height as u16, size.width as u16));
+    let unit = match context.systemd_cgroup {
+        true => Some(Unit::find(&spec, UNIT_PREFIX, id.as_str())?),
+        false => None,
+    };
     Ok(Launch {
         root: Root::Directory { path: bundle.join(&spec.root.path) },
-        cgroup: place(&spec.linux.cgroups_path, &id)?,
+        cgroup: match &unit {
+            Some(unit) => unit.place()?,
+            None => place(&spec.linux.cgroups_path, &id)?,
+        },
+        unit,
         stdio: if spec.process.terminal { Stdio::Terminal { size } } else { Stdio::Inherit },
         id,
         spec,

@@ -6,6 +6,7 @@ mod common;
 mod create_start;
 mod hooks;
 mod records;
+mod systemd;
 
 use std::fs::File;
 use std::time::{Duration, Instant};

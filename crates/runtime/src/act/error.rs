@@ -48,6 +48,9 @@ pub enum Cause {
     /// An operation on the cgroup.
     #[error(transparent)]
     Cgroup(cgroups::Error),
+    /// systemd, asked for the container's cgroup.
+    #[error(transparent)]
+    Unit(crate::unit::UnitError),
     /// The container's record.
     #[error(transparent)]
     Record(StateError),
@@ -223,6 +226,7 @@ impl Explain for Cause {
             // Those are transparent: what they show is the error itself, so its cause comes next.
             Self::Call(_) => None,
             Self::Cgroup(cause) => cause.below(),
+            Self::Unit(cause) => cause.below(),
             Self::Record(cause) => cause.below(),
             _ => None,
         }
@@ -232,6 +236,7 @@ impl Explain for Cause {
         match self {
             Self::Call(cause) => cause.kind(),
             Self::Cgroup(cause) => cause.kind(),
+            Self::Unit(cause) => cause.kind(),
             Self::Record(cause) => cause.kind(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT | Errno::NOTDIR => Kind::CommandNotFound,
@@ -249,6 +254,7 @@ impl Explain for Cause {
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Cgroup(cause) => cause.hint(),
+            Self::Unit(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
             Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {

@@ -29,13 +29,14 @@ use crate::inputs::Launch;
 use crate::plan::{Act, HookPoint, Plan, Produced};
 use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
+use crate::unit::RecordedUnit;
 
 pub use enter::{Entered, enter};
 use error::Doing;
 pub use error::{Cause, LaunchError};
+pub use hooks::{HookEnd, HookFailed};
 use profile::Profile;
 pub use profile::Stamp;
-pub use hooks::{HookEnd, HookFailed};
 pub use running::{Exit, Running};
 use spawn::{Birthplace, Stage};
 
@@ -53,6 +54,8 @@ pub(crate) enum Made {
     },
     /// Its groups of resctrl.
     Resctrl(Vec<PathBuf>),
+    /// The unit of systemd that its cgroup is.
+    Unit(RecordedUnit),
     /// Its first process.
     Stage(Stage),
 }
@@ -70,6 +73,7 @@ impl Made {
                 removed.and(killed).map_err(Cause::Cgroup)
             }
             Self::Resctrl(made) => resctrl::remove(&made).map_err(Cause::Call),
+            Self::Unit(unit) => unit.stop().map_err(Cause::Unit),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -200,6 +204,18 @@ impl Performing<'_> {
                     let tail = Tail::of(self.plan);
                     let claim = state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
                     self.made.push(Made::Record(claim));
+                }
+            }
+            Act::StartUnit { unit, properties } => {
+                let (recorded, pid) = (unit.recorded(), self.pid());
+                // Noted first: it may be there although we are told that it is not.
+                self.made.push(Made::Unit(recorded));
+                if let Err(error) = unit.start(pid, properties) {
+                    if error.cause.is_unit_exists() {
+                        // Somebody else's.
+                        self.made.pop();
+                    }
+                    return Err(Cause::Unit(error).into());
                 }
             }
             Act::CreateCgroup(plan) => {

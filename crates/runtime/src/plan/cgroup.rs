@@ -7,11 +7,13 @@ use cgroups::plan::{GroupPlan, Join};
 use cgroups::{Version, Wanted, Which};
 use init::ops::{Op, Slot};
 use sys::{clone, raw};
+use systemd::Property;
 
 use super::beside::Beside;
 use super::mounts::{self, Tree};
 use super::namespaces::Namespaces;
 use super::{Act, Builder, PlanError, Produced, limits};
+use crate::unit;
 
 /// The decisions about the cgroup.
 pub(crate) struct Group {
@@ -21,6 +23,8 @@ pub(crate) struct Group {
     late: cgroups::Plan,
     /// Device rules of the early one: to load them takes longer than to make it.
     devices: Option<DeviceProgram>,
+    /// What systemd is asked to make it with, if it does that.
+    properties: Option<Vec<Property>>,
 }
 
 impl Group {
@@ -45,11 +49,17 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Group, PlanError> {
     for note in &all.notes {
         plan.note(format!("{}: {}", note.limit, note.why));
     }
-    let into = plan.facts.calls.clone_into_cgroup;
+    let (unit, id) = (plan.launch.unit.as_ref(), plan.launch.id.as_str());
+    let properties = unit.map(|unit| unit::all_properties(unit, id, &limits)).transpose();
+    let properties = properties.map_err(|cause| PlanError::Unit(cause.into()))?;
+    // A unit starts with a process in it, so that is there first; and the unit's cgroup is then there with the process.
+    let all = if unit.is_some() { all.adopting() } else { all };
+    let into = plan.facts.calls.clone_into_cgroup && unit.is_none();
     let (early, late) = all.groups.into_iter().partition(|group| into && group.join == Join::CloneInto);
     let mut early: Vec<_> = early;
     let devices = early.iter_mut().find_map(|group: &mut GroupPlan| group.device_program.take());
     Ok(Group {
+        properties,
         early: cgroups::Plan { groups: early, notes: Vec::new() },
         late: cgroups::Plan { groups: late, notes: Vec::new() },
         devices,
@@ -111,12 +121,21 @@ pub(crate) struct JoinFiles {
 
 /// Makes the groups that the stage is not born in; returns the first of the ways into them, and how many they are.
 pub(crate) fn create_after_spawn(plan: &mut Builder<'_>, group: &Group) -> Option<(Produced, usize)> {
+    if let (Some(unit), Some(properties)) = (plan.launch.unit.clone(), &group.properties) {
+        let what = format!("have systemd start {} in {}", unit.path.unit, unit.path.slice);
+        let act = Act::StartUnit { unit, properties: properties.clone() };
+        plan.engine(what, "the stage is moved into its cgroup, whose limits systemd then knows", act);
+    }
     let count = group.late.groups.len();
     if count == 0 {
         return None;
     }
     let act = Act::CreateCgroup(group.late.clone());
-    plan.engine(describe(&group.late), "with its limits, while the stage mounts", act);
+    let (what, why) = match plan.launch.unit {
+        Some(_) => (describe(&group.late).replacen("make", "settle", 1), "what systemd has no property for"),
+        None => (describe(&group.late), "with its limits, while the stage mounts"),
+    };
+    plan.engine(what, why, act);
     if group.early.groups.is_empty() {
         delegate(plan);
     }

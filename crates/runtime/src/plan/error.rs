@@ -26,6 +26,9 @@ pub enum PlanError {
     /// A limit cannot be held.
     #[error("limit the container's resources")]
     Limit(#[source] cgroups::Refused),
+    /// A unit of systemd cannot be what is asked for.
+    #[error(transparent)]
+    Unit(crate::unit::UnitError),
     /// A mount option has no place where it is.
     #[error("mount on {destination}")]
     Option {
@@ -64,6 +67,7 @@ impl Explain for PlanError {
     fn below(&self) -> Option<&dyn Explain> {
         match self {
             Self::Limit(cause) => Some(cause),
+            Self::Unit(cause) => cause.below(),
             Self::Option { cause, .. } => Some(cause),
             Self::Filter(cause) => Some(&**cause),
             _ => None,
@@ -75,6 +79,7 @@ impl Explain for PlanError {
             Self::Unsupported { .. } => Kind::Unsupported,
             Self::Invalid { .. } => Kind::InvalidInput,
             Self::TooLarge(_) => Kind::ResourceExhausted,
+            Self::Unit(cause) => cause.kind(),
             Self::Limit(_) | Self::Option { .. } | Self::Filter(_) => {
                 self.below().map_or(Kind::Internal, Explain::kind)
             }

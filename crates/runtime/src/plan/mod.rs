@@ -32,6 +32,7 @@ use spec::NamespaceType;
 
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
+use crate::unit::Unit;
 
 pub(crate) use self::beside::{DeviceTree, Filesystem};
 pub(crate) use self::cgroup::CgroupView;
@@ -83,6 +84,8 @@ pub(crate) struct Produced(pub(crate) usize);
 pub(crate) enum Act {
     /// Writes down that this container is about to exist, and which cgroups it will have.
     Record,
+    /// Has systemd start the container's unit, with the stage in it.
+    StartUnit { unit: Unit, properties: Vec<systemd::Property> },
     /// Makes the cgroup.
     CreateCgroup(cgroups::Plan),
     /// Puts the rules about devices on the v2 cgroup.
