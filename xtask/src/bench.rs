@@ -7,7 +7,7 @@
 mod bundle;
 mod programs;
 pub(crate) mod room;
-mod scenario;
+pub(crate) mod scenario;
 mod stats;
 mod table;
 

@@ -290,6 +290,23 @@ ops! {
     FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
     /// Makes a file with this content; it must not be there yet.
     MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
+    /// Tells the engine the number of the listener of a filter that was loaded just before, and waits for the turn. Only read(2) and
+    /// write(2) are used, which a filter allows if any.
+    PassListener = 80 "read" { listener: Slot, turn: u32 }
+    /// Copies what is in a directory to another, empty one.
+    CopyTree = 81 "copy" { from: Slot, to: Slot }
+    /// Gives a directory the permission bits of another.
+    TakeMode = 82 "fchmodat" { like: Slot, to: Slot }
+    /// Refuses to go on (`EEXIST`) unless the descriptor is a node of this kind and number.
+    CheckNode = 83 "statx" { fd: Slot, kind: u32, major: u32, minor: u32 }
+    /// mount(2) with `MS_REMOUNT` on a mount given by descriptor: flags and parameters of its filesystem.
+    Reconfigure = 84 "mount" { mount: Slot, flags: u64, data: Text }
+    /// A set of Landlock rules over these rights.
+    LandlockCreate = 85 "landlock_create_ruleset" { access: u64, out: Slot }
+    /// Grants rights to what is at and below a place.
+    LandlockAllow = 86 "landlock_add_rule" { rules: Slot, place: Slot, access: u64 }
+    /// Holds the process to the rules.
+    LandlockRestrict = 87 "landlock_restrict_self" { rules: Slot }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

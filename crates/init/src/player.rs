@@ -9,6 +9,7 @@ use sys::Errno;
 use sys::below::{self, Leaf, Links};
 use sys::raw::{self, Capabilities, Fd, Image, MAX_FDS, MountAttr, SchedAttr};
 
+use crate::copy;
 use crate::message::{self, Message};
 use crate::ops::{Blob, Op, Slot, Text};
 use crate::program::{Reader, SLOTS};
@@ -317,6 +318,35 @@ impl Player {
                 self.tolerated = Some((Errno::from_raw(errno as i32), skip));
                 Ok(())
             }
+            Op::PassListener { listener, turn } => self.pass_listener(self.fd(listener)?, turn),
+            Op::CopyTree { from, to } => copy::tree(self.fd(from)?, self.fd(to)?),
+            Op::TakeMode { like, to } => {
+                let mode = raw::status(self.fd(like)?, c"")?.mode;
+                raw::fchmodat(self.fd(to)?, c".", mode & 0o7777)
+            }
+            Op::CheckNode { fd, kind, major, minor } => {
+                let status = raw::status(self.fd(fd)?, c"")?;
+                let is_it = status.mode & raw::S_IFMT == kind && status.device == (major, minor);
+                if is_it { Ok(()) } else { Err(Errno::EXIST) }
+            }
+            Op::Reconfigure { mount, flags, data } => {
+                let mut buffer = [0; 32];
+                let path = numbered(b"/proc/self/fd/", self.fd(mount)?.0, b"", &mut buffer)?;
+                raw::mount(None, path, None, flags | raw::MS_REMOUNT, Some(self.text(data)?))
+            }
+            Op::LandlockCreate { access, out } => {
+                let rules = raw::landlock_create_ruleset(access)?;
+                self.set(out, rules)
+            }
+            Op::LandlockAllow { rules, place, access } => {
+                /// What can be granted for anything that is not a directory: execute, write, read, truncate, ioctl.
+                const OF_FILES: u64 = 0b111 | 1 << 14 | 1 << 15;
+                let place = self.fd(place)?;
+                let is_directory = raw::status(place, c"")?.mode & raw::S_IFMT == raw::S_IFDIR;
+                let access = if is_directory { access } else { access & OF_FILES };
+                if access == 0 { Ok(()) } else { raw::landlock_allow(self.fd(rules)?, place, access) }
+            }
+            Op::LandlockRestrict { rules } => raw::landlock_restrict_self(self.fd(rules)?),
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }
     }
@@ -377,6 +407,20 @@ impl Player {
             self.set(Slot(first.0.saturating_add(index as u16)), *fd)?;
         }
         Ok(())
+    }
+}
+
+impl Player {
+    fn pass_listener(&self, listener: Fd, turn: u32) -> Result<(), Errno> {
+        write_whole(self.control, &Message::Listener { number: turn, fd: listener.0 }.to_bytes())?;
+        let mut bytes = [0; message::LEN];
+        match raw::read(self.control, &mut bytes)? {
+            0 => Err(Errno::PIPE),
+            len if bytes.get(..len).and_then(Message::from_bytes) == Some(Message::Turn { number: turn }) => {
+                Ok(())
+            }
+            _ => Err(Errno::PROTO),
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! What this host and this process can do, looked up once: the input that makes plans testable anywhere.
 
+mod on_demand;
+
 use cgroups::Layout;
 use report::{Explain, Kind};
 use sys::raw::{self, Fd, MountAttr, OpenHow};
 use sys::{Errno, SyscallError};
+
+pub use on_demand::OnDemand;
 
 /// What a plan depends on besides the launch itself.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct HostFacts {
     pub hard_limits: [u64; 16],
     /// This process's `oom_score_adj`, where it lacks `CAP_SYS_RESOURCE`, which lower values need.
     pub oom_score_adj: i32,
+    /// What few launches ask.
+    pub on_demand: OnDemand,
 }
 
 /// System calls and abilities of system calls.
@@ -113,6 +119,7 @@ impl HostFacts {
             cgroups: Layout::read().map_err(FactsError::Cgroups)?,
             hard_limits,
             oom_score_adj: if capabilities.effective & SYS_RESOURCE == 0 { oom_score_adj() } else { 0 },
+            on_demand: OnDemand::default(),
         })
     }
 

@@ -143,6 +143,43 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+/// A process that does nothing, in new namespaces of its own: they last as long as it does. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Holder {
+    spawned: Spawned,
+}
+
+impl Holder {
+    /// Its process id, as seen here.
+    pub fn pid(&self) -> i32 {
+        self.spawned.pid
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        use std::os::fd::AsFd;
+        let pidfd = self.spawned.pidfd.as_fd();
+        // It may have ended already.
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        let interrupted = Some(rustix::io::Errno::INTR);
+        while waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).err() == interrupted {}
+    }
+}
+
+/// Starts a process that holds new namespaces (`CLONE_NEW*`).
+///
+/// # Errors
+/// Those of clone3(2).
+///
+/// # Kernel
+/// As [`spawn`].
+pub fn hold(namespaces: u64) -> Result<Holder, SyscallError> {
+    let argument = CString::default();
+    start(Fd::NONE, c"", argument, Vec::new(), namespaces, None).map(|spawned| Holder { spawned })
+}
+
 /// Starts a process.
 ///
 /// # Errors
@@ -151,6 +188,19 @@ struct CloneArgs {
 /// # Kernel
 /// Linux 5.3; new namespaces need `CAP_SYS_ADMIN`, or `CLONE_NEWUSER` among them.
 pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
+    let Spawn { file, name, argument, keep, namespaces, cgroup } = spawn;
+    let keep = keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect();
+    start(Fd(file.as_raw_fd()), name, argument, keep, namespaces, cgroup)
+}
+
+fn start(
+    file: Fd,
+    name: &'static CStr,
+    argument: CString,
+    keep: Vec<Fd>,
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> Result<Spawned, SyscallError> {
     const CLONE_VM: u64 = 0x100;
     const CLONE_PIDFD: u64 = 0x1000;
     const CLONE_CHILD_CLEARTID: u64 = 0x0020_0000;
@@ -161,15 +211,15 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
         stack: [0; STACK_WORDS],
         tid: AtomicU32::new(u32::MAX),
         errno: AtomicI32::new(0),
-        file: Fd(spawn.file.as_raw_fd()),
-        ambient: spawn.namespaces & CLONE_NEWUSER != 0,
-        keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
-        arguments: [spawn.name.as_ptr() as usize, spawn.argument.as_ptr() as usize, 0],
-        _argument: spawn.argument,
+        file,
+        ambient: namespaces & CLONE_NEWUSER != 0,
+        keep,
+        arguments: [name.as_ptr() as usize, argument.as_ptr() as usize, 0],
+        _argument: argument,
     });
     let mut pidfd = -1i32;
     let mut args = CloneArgs {
-        flags: CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | (spawn.namespaces & NAMESPACES),
+        flags: CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | (namespaces & NAMESPACES),
         pidfd: &raw mut pidfd as u64,
         child_tid: trampoline.tid.as_ptr() as u64,
         exit_signal: SIGCHLD,
@@ -177,7 +227,7 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
         stack_size: size_of_val(&trampoline.stack) as u64,
         ..CloneArgs::default()
     };
-    if let Some(cgroup) = spawn.cgroup {
+    if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
@@ -195,7 +245,7 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
             Ok(Spawned { pid: pid as i32, pidfd, trampoline })
         }
         Err(errno) => {
-            let subject = format!("flags {:#x}", spawn.namespaces & NAMESPACES);
+            let subject = format!("flags {:#x}", namespaces & NAMESPACES);
             Err(SyscallError::new("clone3", subject, errno))
         }
     }
@@ -257,6 +307,9 @@ unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Resul
 extern "C" fn child(trampoline: *mut Trampoline) -> ! {
     // SAFETY: the parent keeps the trampoline in place and leaves all but the atomics alone.
     let trampoline = unsafe { &*trampoline };
+    if trampoline.file == Fd::NONE {
+        hold_on();
+    }
     let errno = match prepare(trampoline) {
         Err(errno) => errno,
         Ok(()) => {
@@ -271,6 +324,17 @@ extern "C" fn child(trampoline: *mut Trampoline) -> ! {
         }
     };
     trampoline.errno.store(errno.raw(), Ordering::Release);
+    raw::exit(127)
+}
+
+/// Waits to be killed; all signals are blocked. Without its parent nobody would do that.
+fn hold_on() -> ! {
+    const SIGKILL: u64 = 9;
+    if raw::prctl(raw::PR_SET_PDEATHSIG, SIGKILL, 0).is_ok() {
+        loop {
+            let _ = raw::wait_signal();
+        }
+    }
     raw::exit(127)
 }
 

@@ -16,9 +16,13 @@ mod errno;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+pub mod fsids;
+#[cfg(feature = "std")]
 pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;
+#[cfg(feature = "std")]
+pub mod netlink;
 #[cfg(feature = "std")]
 pub mod ns;
 #[cfg(feature = "std")]
@@ -36,6 +40,8 @@ pub mod probe;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;
+#[cfg(feature = "std")]
+pub mod tun;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

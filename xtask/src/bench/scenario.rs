@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which cgroup hierarchies the programs see at /sys/fs/cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum View {
+pub(crate) enum View {
     /// The v1 controllers, each in its directory.
     V1,
     /// The unified hierarchy alone.

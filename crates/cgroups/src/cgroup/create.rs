@@ -56,7 +56,9 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
                 return Err(make_failed(&dir, Failure::EXIST));
             }
             Err(Failure::EXIST) => {
-                take_over(&dir)?;
+                if planned.existing == Existing::TakeOverEmpty {
+                    take_over(&dir)?;
+                }
                 return Ok(group(planned, dir, made_parents, true));
             }
             Err(Failure::NOENT) => {

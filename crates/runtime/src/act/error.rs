@@ -206,10 +206,14 @@ impl Explain for Cause {
             },
             Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
                 Some(Hint::new(
-                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
-                     inside another container start that with `--security-opt systempaths=unconfined`",
+                    "in a user namespace the kernel mounts an overlay since Linux 5.11 (before, use --rootfs-write), and /proc and /sys \
+                     only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
+            Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(
+                "a namespace can be joined only with rights over it: one that the host's user namespace owns is closed to a \
+                 container with a user namespace of its own. Start this one with `--userns host`",
+            )),
             Self::Stage { call: "pivot_root", errno: Errno::INVAL, .. } => {
                 Some(Hint::new("the root of this system is an initramfs, which pivot_root(2) cannot leave"))
             }

@@ -61,6 +61,13 @@ fn helper(program: &'static str, pid: i32, maps: &[IdMapping]) -> Result<(), Cau
     Err(Cause::Helper { program, said })
 }
 
+/// A user namespace with these mappings and no process in it.
+pub(crate) fn make_user_namespace(maps: &IdMaps) -> Result<OwnedFd, Cause> {
+    let holder = sys::clone::hold(sys::clone::CLONE_NEWUSER)?;
+    write_maps(holder.pid(), maps)?;
+    Ok(open_user_namespace(holder.pid())?)
+}
+
 /// The user namespace of a process.
 pub(crate) fn open_user_namespace(pid: i32) -> Result<OwnedFd, SyscallError> {
     let proc = mount::private_procfs()?;

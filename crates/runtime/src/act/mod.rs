@@ -6,11 +6,14 @@
 
 mod error;
 mod ids;
+mod listener;
+mod resctrl;
 mod running;
 mod spawn;
 mod trees;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cgroups::Cgroup;
@@ -37,6 +40,8 @@ pub(crate) enum Made {
         /// Whether processes may be in it that did not end with the container's first.
         kill: bool,
     },
+    /// Its groups of resctrl.
+    Resctrl(Vec<PathBuf>),
     /// Its first process.
     Stage(Stage),
 }
@@ -53,6 +58,7 @@ impl Made {
                 cgroup.remove_made_parents();
                 removed.and(killed).map_err(Cause::Cgroup)
             }
+            Self::Resctrl(made) => resctrl::remove(&made).map_err(Cause::Call),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -163,6 +169,19 @@ impl Performing<'_> {
                     self.fds.extend(files);
                 }
             }
+            Act::DelegateCgroup { uid, gid } => {
+                for made in &self.made {
+                    if let Made::Cgroup { cgroup, .. } = made {
+                        cgroup.delegate(*uid, *gid).map_err(Cause::Cgroup)?;
+                    }
+                }
+            }
+            Act::EnterResctrl(group) => {
+                let mut made = Vec::new();
+                let outcome = resctrl::enter(group, self.pid(), &mut made);
+                self.made.push(Made::Resctrl(made));
+                outcome?;
+            }
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
             Act::CloneTree(tree) => {
@@ -178,9 +197,11 @@ impl Performing<'_> {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
+            Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
+            Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
         }
         Ok(())
@@ -238,6 +259,16 @@ impl Performing<'_> {
 
     /// The stage's next turn with its descriptors; none when the socket has ended.
     fn receive(&self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+        match self.receive_message()? {
+            None => Ok(None),
+            Some((Message::Turn { number }, fds)) => Ok(Some((number, fds))),
+            Some((Message::Failed { step, op, errno }, _)) => Err(Failure::Stage { step, op, errno }),
+            Some((Message::Listener { .. }, _)) => Err(Cause::StageSilent.into()),
+        }
+    }
+
+    /// The stage's next message with its descriptors; none when the socket has ended.
+    fn receive_message(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
         let mut bytes = [0; message::LEN];
         let control = self.control()?;
         let (len, fds) = loop {
@@ -252,8 +283,7 @@ impl Performing<'_> {
             return Ok(None);
         }
         match bytes.get(..len).and_then(Message::from_bytes) {
-            Some(Message::Turn { number }) => Ok(Some((number, fds))),
-            Some(Message::Failed { step, op, errno }) => Err(Failure::Stage { step, op, errno }),
+            Some(message) => Ok(Some((message, fds))),
             None => Err(Cause::StageSilent.into()),
         }
     }
@@ -266,6 +296,18 @@ impl Performing<'_> {
             }
             _ => Err(self.ended()),
         }
+    }
+
+    fn pass_listener(&mut self, turn: u32, socket: &Path) -> Result<(), Failure> {
+        let fd = match self.receive_message()? {
+            Some((Message::Listener { number, fd }, _)) if number == turn => fd,
+            Some((Message::Failed { step, op, errno }, _)) => return Err(Failure::Stage { step, op, errno }),
+            _ => return Err(self.ended()),
+        };
+        let stage = self.stage().ok_or(Cause::StageSilent)?;
+        let listener = listener::fetch(stage.pidfd(), fd)?;
+        listener::send(self.launch, stage.pid(), &listener, socket)?;
+        self.tell(turn, &[])
     }
 
     fn await_exec(&mut self) -> Result<(), Failure> {

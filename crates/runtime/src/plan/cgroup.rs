@@ -61,6 +61,34 @@ pub(crate) fn create_before_spawn(plan: &mut Builder<'_>, group: &Group) {
     if !group.early.groups.is_empty() {
         let act = Act::CreateCgroup(group.early.clone());
         plan.engine(describe(&group.early), "with its limits, so that the stage starts in it", act);
+        delegate(plan);
+    }
+}
+
+/// A container that sees its v2 cgroup alone and may write to it gets it, limits excepted (config-linux.md, "Cgroup ownership"). v1
+/// cannot be delegated safely.
+fn delegate(plan: &mut Builder<'_>) {
+    let spec = &plan.launch.spec;
+    let writable = |mount: &spec::Mount| {
+        let own = mounts::is_cgroup(mount) && Path::new(&mount.destination) == Path::new("/sys/fs/cgroup");
+        own && !mount.options.iter().any(|option| option == "ro" || option == "rro")
+    };
+    let namespace = plan.namespace(spec::NamespaceType::Cgroup).is_new();
+    if !plan.facts.cgroups.v1.is_empty() || !namespace || !spec.mounts.iter().any(writable) {
+        return;
+    }
+    let user = &spec.process.user;
+    let host = |maps: &[spec::IdMapping], id| match maps {
+        [] => Some(id),
+        maps => spec::id_map::to_host(maps, id),
+    };
+    let ids = (host(&spec.linux.uid_mappings, user.uid), host(&spec.linux.gid_mappings, user.gid));
+    if let (Some(uid), Some(gid)) = ids
+        && (uid, gid) != (plan.facts.uid, plan.facts.gid)
+        && plan.facts.is_privileged()
+    {
+        let act = Act::DelegateCgroup { uid, gid };
+        plan.engine(format!("give the cgroup to {uid}:{gid}"), "the container may write to its own", act);
     }
 }
 
@@ -78,6 +106,9 @@ pub(crate) fn create_after_spawn(plan: &mut Builder<'_>, group: &Group) -> Optio
     }
     let act = Act::CreateCgroup(group.late.clone());
     plan.engine(describe(&group.late), "with its limits, while the stage mounts", act);
+    if group.early.groups.is_empty() {
+        delegate(plan);
+    }
     let why = "the stage writes itself in: that does not wait for a grace period of the kernel, as writing another would";
     plan.engine("open the ways into it", why, Act::OpenJoinFiles { count });
     let produced = plan.yielded(count);
@@ -152,11 +183,15 @@ fn unified(
             // Without a cgroup namespace of its own a container sees the whole hierarchy, as with other runtimes.
             let path = if namespaces.cgroup { path.clone() } else { mount.clone() };
             clone_directory(plan, &path, out);
+            // Attached first: without mount_setattr(2) attributes are changed by mount(2), which takes no detached mount.
+            mounts::attach(plan, tree, out, destination);
             mounts::set_attributes(plan, out, attributes, false);
         }
-        None => mounts::filesystem(plan, "cgroup2", &[], attributes, out),
+        None => {
+            mounts::filesystem(plan, "cgroup2", &[], attributes, out);
+            mounts::attach(plan, tree, out, destination);
+        }
     }
-    mounts::attach(plan, tree, out, destination);
     plan.ops.close(out);
 }
 

@@ -108,6 +108,13 @@ fn node_in(
     }
     let device = raw::makedev(node.major, node.minor);
     plan.push(Op::MakeNode { dir, name, mode: node.kind | node.mode, device });
+    if !fresh && node.kind != raw::S_IFCHR {
+        let there = plan.ops.slot();
+        plan.push(Op::Open { dir, name, flags: raw::O_PATH, out: there });
+        let (kind, major, minor) = (node.kind, node.major, node.minor);
+        plan.push(Op::CheckNode { fd: there, kind, major, minor });
+        plan.ops.close(there);
+    }
     if !fresh && node.kind == raw::S_IFCHR {
         // What was there already may be anything the root's maker chose.
         let there = plan.ops.slot();

@@ -5,7 +5,7 @@ use spec::CapabilitySet;
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Builder, PlanError, filter};
+use super::{Act, Builder, PlanError, filter, landlock};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -19,8 +19,9 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
     let process = &launch.spec.process;
     let user = &process.user;
 
+    let landlock = landlock::collect(plan)?;
     settings(plan)?;
-    limits(plan);
+    limits(plan)?;
 
     plan.stage(format!("change to {}", process.cwd), "inside the root, which the kernel is asked to confirm");
     let path = plan.ops.text(&process.cwd);
@@ -56,9 +57,10 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         Some(section) => Some(filter::compile(section)?),
         None => None,
     };
-    // Without no_new_privs a filter takes CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
+    // Without no_new_privs a filter and Landlock rules take CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
     // bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
-    let to_load = if filter.is_some() && !process.no_new_privileges { SYS_ADMIN } else { 0 };
+    let to_load =
+        if (filter.is_some() || landlock.is_some()) && !process.no_new_privileges { SYS_ADMIN } else { 0 };
     plan.stage("take the capabilities of the specification", "and no other");
     plan.push(Op::SetCapabilities {
         effective: sets.effective.0 & sets.permitted.0 | to_load,
@@ -80,6 +82,7 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
+    landlock::restrict(plan, landlock);
     if let Some(filter) = filter {
         let count = filter.instructions().len();
         plan.stage(
@@ -87,9 +90,39 @@ pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Re
             "last, so that it has to allow only execve",
         );
         let bytes = plan.ops.blob(&filter.to_bytes());
-        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener: Slot::NONE });
+        let listener = if filter.needs_listener() { plan.ops.slot() } else { Slot::NONE };
+        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener });
+        if listener != Slot::NONE {
+            pass_listener(plan, listener)?;
+        }
     }
     execute(plan);
+    Ok(())
+}
+
+/// The stage has the listener only once the filter holds, so it names it with calls that every filter has to allow, and the engine
+/// fetches it.
+fn pass_listener(plan: &mut Builder<'_>, listener: Slot) -> Result<(), PlanError> {
+    const WHAT: &str = "seccomp action SCMP_ACT_NOTIFY";
+    let launch = plan.launch;
+    if plan.facts.kernel < (5, 6) {
+        return Err(PlanError::unsupported(WHAT, "it takes pidfd_getfd(2), which Linux has since 5.6"));
+    }
+    if launch.init {
+        return Err(PlanError::unsupported(
+            WHAT,
+            "the listener of a program that has a reaper cannot be fetched",
+        ));
+    }
+    let Some(section) = &launch.spec.linux.seccomp else { return Ok(()) };
+    let turn = plan.next_turn();
+    plan.push(Op::PassListener { listener, turn });
+    let act = Act::PassListener { turn, socket: section.listener_path.clone().into() };
+    plan.engine(
+        format!("pass the filter's listener to {}", section.listener_path),
+        "who listens there answers for the calls",
+        act,
+    );
     Ok(())
 }
 
@@ -150,27 +183,25 @@ fn bits(numbers: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised: as high as it is then has to do, and is told.
-fn limits(plan: &mut Builder<'_>) {
+/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised, and the specification wants limits as they are or an error.
+fn limits(plan: &mut Builder<'_>) -> Result<(), PlanError> {
     let launch = plan.launch;
     if launch.spec.process.rlimits.is_empty() {
-        return;
+        return Ok(());
     }
     plan.stage("set the resource limits", "as the specification asks");
-    for limit in &launch.spec.process.rlimits {
+    for (at, limit) in launch.spec.process.rlimits.iter().enumerate() {
         let ceiling =
             plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
-        let (mut soft, mut hard) = (limit.soft, limit.hard);
-        if hard > ceiling && !plan.facts.can_raise_limits() {
-            plan.note(format!(
-                "{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE",
-                limit.resource
+        if limit.hard > ceiling && !plan.facts.can_raise_limits() {
+            return Err(PlanError::unsupported(
+                format!("process.rlimits[{at}]: {} with a hard limit of {}", limit.resource, limit.hard),
+                format!("this process's is {ceiling}, and raising it takes CAP_SYS_RESOURCE"),
             ));
-            hard = ceiling;
-            soft = soft.min(hard);
         }
-        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft, hard });
+        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft: limit.soft, hard: limit.hard });
     }
+    Ok(())
 }
 
 fn groups(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {

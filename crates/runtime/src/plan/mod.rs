@@ -9,10 +9,12 @@ mod cgroup;
 mod devices;
 mod filter;
 mod identity;
+mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
 mod protect;
+mod resctrl;
 mod root;
 mod terminal;
 
@@ -28,6 +30,7 @@ use crate::inputs::Launch;
 
 pub use self::error::PlanError;
 pub use self::namespaces::Source;
+pub(crate) use self::resctrl::ResctrlGroup;
 
 mod error;
 
@@ -73,6 +76,10 @@ pub(crate) enum Act {
     CreateCgroup(cgroups::Plan),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
     OpenJoinFiles { count: usize },
+    /// Gives the cgroup to a user, by ids of the host.
+    DelegateCgroup { uid: u32, gid: u32 },
+    /// Puts the stage into a group of resctrl, which is made if need be.
+    EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
     MakeDirectories(Vec<PathBuf>),
     /// Opens a file of nsfs. Yields it.
@@ -85,12 +92,16 @@ pub(crate) enum Act {
     Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
+    /// Makes a user namespace with these mappings, for mounts alone. Yields it.
+    MakeUserNamespace(IdMaps),
     /// Opens the stage's user namespace. Yields it.
     OpenUserNamespace,
     /// Lets the stage go on, with descriptors.
     Tell { turn: u32, fds: Vec<Produced> },
     /// Waits for the stage, which passes the terminal's other end.
     ReceiveTerminal { turn: u32 },
+    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
+    PassListener { turn: u32, socket: PathBuf },
     /// Waits until the stage has become the program.
     AwaitExec,
 }
@@ -104,6 +115,8 @@ pub(crate) struct CloneTree {
     pub(crate) propagation: u64,
     /// The user namespace whose mapping it takes.
     pub(crate) idmap: Option<Produced>,
+    /// Whether the mounts below take it too.
+    pub(crate) map_below: bool,
 }
 
 /// An overlay from descriptors.
@@ -113,6 +126,8 @@ pub(crate) struct Overlay {
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),
+    /// The kernel takes only mounts of a mount namespace as layers (before Linux 6.15).
+    pub(crate) attached: bool,
 }
 
 /// Where an overlay's changes go.
@@ -222,6 +237,9 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let mut builder = Builder::new(launch, facts);
     let plan = &mut builder;
 
+    for problem in launch.spec.warnings() {
+        plan.note(problem.to_string());
+    }
     plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
     let mut namespaces = namespaces::decide(plan)?;
     let cgroup = cgroup::decide(plan)?;
@@ -230,6 +248,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let joined = namespaces::open_joined(plan, &mut namespaces);
     namespaces::spawn(plan, &mut namespaces, &cgroup);
     namespaces::map_ids(plan, &mut namespaces)?;
+    let resctrl = resctrl::decide(plan)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
     let join = cgroup::create_after_spawn(plan, &cgroup);
@@ -248,6 +267,9 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     root::enter(plan, &tree)?;
     namespaces::names(plan);
     terminal::attach(plan, terminal);
+    if let Some(ticket) = resctrl {
+        plan.need(ticket);
+    }
     identity::become_user(plan, &namespaces)?;
     builder.finish()
 }

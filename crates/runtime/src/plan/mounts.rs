@@ -8,7 +8,7 @@ use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
 use sys::{Errno, raw};
 
 use super::namespaces::Namespaces;
-use super::{Act, Builder, CloneTree, PlanError, Ticket};
+use super::{Act, Builder, CloneTree, PlanError, Produced, Ticket};
 
 /// The root with what is mounted in it so far.
 pub(crate) struct Tree {
@@ -102,15 +102,12 @@ pub(crate) fn prepare_sources(
         let options = options(mount)?;
         let Some(bind) = options.bind else { continue };
         let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty();
-        if mapped {
-            may_be_mapped(plan, namespaces, mount)?;
-        }
         let by_engine =
             plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
         if !mapped && !by_engine {
             continue;
         }
-        let idmap = if mapped { Some(namespaces.user_fd(plan)) } else { None };
+        let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
         let path = host_path(plan, &mount.source);
         let what = format!("take {}{}", path.display(), if mapped { ", id-mapped" } else { "" });
         let act = Act::CloneTree(CloneTree {
@@ -118,6 +115,7 @@ pub(crate) fn prepare_sources(
             recursive: bind == Bind::Recursive || options.idmap == Some(IdMap::Recursive),
             propagation: 0,
             idmap,
+            map_below: options.idmap == Some(IdMap::Recursive),
         });
         let fd = plan.produce(what, "the stage, in its user namespace, may not reach it", act);
         let (ticket, slot) = plan.hand_over(vec![fd]);
@@ -126,29 +124,23 @@ pub(crate) fn prepare_sources(
     Ok(sources)
 }
 
-fn may_be_mapped(plan: &Builder<'_>, namespaces: &Namespaces, mount: &Mount) -> Result<(), PlanError> {
+/// The user namespace whose mapping a mount takes.
+fn mapping(
+    plan: &mut Builder<'_>,
+    namespaces: &mut Namespaces,
+    mount: &Mount,
+) -> Result<Produced, PlanError> {
     let what = || format!("id-mapped mount on {}", mount.destination);
-    let linux = &plan.launch.spec.linux;
     if !plan.facts.is_privileged() || !plan.facts.calls.mount_setattr {
-        return Err(PlanError::unsupported(
-            what(),
-            "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12",
-        ));
+        let why = "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12";
+        return Err(PlanError::unsupported(what(), why));
     }
-    if !namespaces.user {
-        return Err(PlanError::unsupported(
+    namespaces.for_mount(plan, mount).ok_or_else(|| {
+        PlanError::unsupported(
             what(),
-            "without a new user namespace there is no mapping to take",
-        ));
-    }
-    let own = |maps: &[spec::IdMapping], of: &[spec::IdMapping]| maps.is_empty() || maps == of;
-    if !own(&mount.uid_mappings, &linux.uid_mappings) || !own(&mount.gid_mappings, &linux.gid_mappings) {
-        return Err(PlanError::unsupported(
-            what(),
-            "only the mapping of the container's user namespace can be taken",
-        ));
-    }
-    Ok(())
+            "without mappings of its own or a user namespace there is no mapping to take",
+        )
+    })
 }
 
 pub(crate) fn mount_all(
@@ -171,12 +163,6 @@ pub(crate) fn mount_all(
     let launch = plan.launch;
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
         let options = options(mount)?;
-        if options.tmpcopyup {
-            return Err(PlanError::unsupported(
-                format!("option `tmpcopyup` on {}", mount.destination),
-                "this version of holm does not fill a tmpfs with what it covers",
-            ));
-        }
         if options.remount {
             remount(plan, &tree, mount, &options)?;
         } else if options.is_bind() {
@@ -325,9 +311,13 @@ fn remount(
     options: &MountOptions,
 ) -> Result<(), PlanError> {
     plan.stage(format!("change the mount on {}", mount.destination), "option `remount`");
+    let of_filesystem = options.superblock.set & !superblock::RDONLY;
     let place = plan.ops.slot();
     let path = plan.ops.text(&mount.destination);
     plan.push(Op::OpenBelow { root: tree.root, path, flags: raw::O_PATH, no_links: false, out: place });
+    if !options.is_bind() && (of_filesystem != 0 || !options.data.is_empty()) {
+        reconfigure(plan, place, options, options.superblock.set);
+    }
     if plan.facts.calls.mount_setattr {
         change(plan, place, options)?;
     } else {
@@ -335,6 +325,17 @@ fn remount(
     }
     plan.ops.close(place);
     Ok(())
+}
+
+/// Flags and parameters of a filesystem by mount(2), which sets the mount's attributes as well.
+fn reconfigure(plan: &mut Builder<'_>, mount: Slot, options: &MountOptions, superblock: u64) {
+    let parameters: Vec<String> = options
+        .data
+        .iter()
+        .map(|(key, value)| value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")))
+        .collect();
+    let data = plan.ops.text(parameters.join(","));
+    plan.push(Op::Reconfigure { mount, flags: superblock | flags_of(options.attributes.set), data });
 }
 
 /// A filesystem that is made for the container.
@@ -362,8 +363,13 @@ fn fresh(
         keys.set &= !superblock::RDONLY;
     }
     data.extend(superblock::fsconfig_keys(keys.set, keys.clear).map(|key| (key.to_owned(), None)));
-    if !kernels_own && fstype != "tmpfs" && !mount.source.is_empty() {
+    // Among the kernel's own only tmpfs shows it, to df(1).
+    if !kernels_own && !mount.source.is_empty() {
         data.push(("source".to_owned(), Some(mount.source.clone())));
+    }
+    let label = &plan.launch.spec.linux.mount_label;
+    if !label.is_empty() && !matches!(fstype, "proc" | "sysfs" | "mqueue") {
+        data.push(("context".to_owned(), Some(label.clone())));
     }
     let mut attributes = options.attributes.set | options.recursive.set;
     let destination = normal(&mount.destination);
@@ -372,6 +378,9 @@ fn fresh(
         tree.readonly_at_last.push((out, mount.destination.clone()));
     }
     filesystem(plan, fstype, &data, attributes, out);
+    if fstype == "tmpfs" {
+        like_what_it_covers(plan, tree, out, mount, options);
+    }
     if matches!(fstype, "proc" | "sysfs") {
         // What is written to /proc, and what is masked there, is meant for procfs: a link or another mount in its
         // place would redirect it (CVE-2019-16884, CVE-2019-19921).
@@ -383,6 +392,10 @@ fn fresh(
         plan.ops.close(place);
     } else {
         attach(plan, tree, out, &mount.destination);
+    }
+    if options.superblock.set & superblock::I_VERSION != 0 && !kernels_own {
+        // fsconfig(2) has no name for it.
+        reconfigure(plan, out, &MountOptions { data: Vec::new(), ..options.clone() }, keys.set);
     }
     for propagation in &options.propagation {
         let recursive = propagation.is_recursive();
@@ -403,6 +416,34 @@ fn fresh(
         _ => plan.ops.close(out),
     }
     Ok(())
+}
+
+/// A tmpfs without a mode of its own has that of the directory that it covers (as with runc and crun), and with `tmpcopyup` what is in
+/// it too. Where there is none yet, it is as the kernel makes it.
+fn like_what_it_covers(
+    plan: &mut Builder<'_>,
+    tree: &Tree,
+    tmpfs: Slot,
+    mount: &Mount,
+    options: &MountOptions,
+) {
+    let takes_mode = !options.data.iter().any(|(key, _)| key == "mode");
+    if !takes_mode && !options.tmpcopyup {
+        return;
+    }
+    let covered = plan.ops.slot();
+    let path = plan.ops.text(&mount.destination);
+    let skip = u32::from(takes_mode) + u32::from(options.tmpcopyup) + 1;
+    plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip });
+    let flags = raw::O_PATH | raw::O_DIRECTORY;
+    plan.push(Op::OpenBelow { root: tree.root, path, flags, no_links: false, out: covered });
+    if takes_mode {
+        plan.push(Op::TakeMode { like: covered, to: tmpfs });
+    }
+    if options.tmpcopyup {
+        plan.push(Op::CopyTree { from: covered, to: tmpfs });
+    }
+    plan.ops.close(covered);
 }
 
 /// A detached mount of a new filesystem.

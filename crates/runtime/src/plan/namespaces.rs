@@ -52,6 +52,10 @@ pub(crate) struct Namespaces {
     mapped: Option<Ticket>,
     /// The new user namespace, for mounts that take its mapping.
     pub(crate) user_fd: Option<Produced>,
+    /// The user namespace to join.
+    joined_user: Option<Produced>,
+    /// User namespaces that are made for mounts alone, with their mappings.
+    for_mounts: Vec<(IdMaps, Produced)>,
     /// The pid namespace to join.
     pid_fd: Option<Produced>,
 }
@@ -62,6 +66,28 @@ impl Namespaces {
         *self.user_fd.get_or_insert_with(|| {
             plan.produce("open the user namespace", "mounts take its mapping", Act::OpenUserNamespace)
         })
+    }
+
+    /// What gives a mount its mapping: a user namespace with the mount's own mappings, else the container's. None without either.
+    pub(crate) fn for_mount(&mut self, plan: &mut Builder<'_>, mount: &spec::Mount) -> Option<Produced> {
+        let linux = &plan.launch.spec.linux;
+        let own = !mount.uid_mappings.is_empty();
+        let same = mount.uid_mappings == linux.uid_mappings && mount.gid_mappings == linux.gid_mappings;
+        if self.user && (!own || same) {
+            return Some(self.user_fd(plan));
+        }
+        if !own {
+            return self.joined_user;
+        }
+        let (uid, gid) = (mount.uid_mappings.clone(), mount.gid_mappings.clone());
+        let maps = IdMaps { uid, gid, by_helpers: false, deny_setgroups: false };
+        if let Some((_, made)) = self.for_mounts.iter().find(|(known, _)| *known == maps) {
+            return Some(*made);
+        }
+        let what = format!("make a user namespace that maps {}", describe(&maps));
+        let made = plan.produce(what, "mounts take its mapping", Act::MakeUserNamespace(maps.clone()));
+        self.for_mounts.push((maps, made));
+        Some(made)
     }
 
     /// Whether the kernel refuses setgroups(2) in the container.
@@ -138,6 +164,8 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
         foreign_ids,
         mapped: None,
         user_fd: None,
+        joined_user: None,
+        for_mounts: Vec::new(),
         pid_fd: None,
     })
 }
@@ -148,6 +176,9 @@ pub(crate) fn open_joined(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -
     for (kind, path) in namespaces.joined.clone() {
         let act = Act::OpenNamespace { path: path.clone().into() };
         let fd = plan.produce(format!("open the {kind} namespace {path}"), "it is joined, not made", act);
+        if kind == NamespaceType::User {
+            namespaces.joined_user = Some(fd);
+        }
         if kind == NamespaceType::Pid {
             // setns(2) moves only later children there: the stage has to be born in it.
             namespaces.pid_fd = Some(fd);

@@ -58,12 +58,43 @@ pub(crate) fn own_settings(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<()
         plan.stage(format!("set the OOM score adjustment to {possible}"), "as the specification asks");
         write_own(plan, tree, "oom_score_adj", possible.to_string().as_bytes());
     }
+    labels(plan, tree)
+}
+
+/// AppArmor's profile and SELinux's label of the program, which take effect with execve (apparmor(7), proc_pid_attr(5)).
+fn labels(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
     let process = &launch.spec.process;
-    if !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty() {
-        return Err(PlanError::unsupported(
-            "AppArmor profile or SELinux label",
-            "this version of holm applies neither",
-        ));
+    let profile = &process.apparmor_profile;
+    if !profile.is_empty() {
+        if !plan.facts.on_demand.apparmor() {
+            return Err(PlanError::unsupported(
+                format!("process.apparmorProfile `{profile}`"),
+                "AppArmor is not active on this host",
+            )
+            .with_hint(
+                "start the container without a profile, or boot with `apparmor=1 security=apparmor`",
+            ));
+        }
+        plan.stage(format!("take the AppArmor profile {profile}"), "with execve");
+        // A directory of its own since Linux 5.8; before, and where that is not built in, LSMs share one file.
+        let name = if plan.facts.kernel >= (5, 8) { "attr/apparmor/exec" } else { "attr/exec" };
+        write_own(plan, tree, name, format!("exec {profile}").as_bytes());
+    }
+    let label = &process.selinux_label;
+    let mount_label = &launch.spec.linux.mount_label;
+    for (property, label) in [("process.selinuxLabel", label), ("linux.mountLabel", mount_label)] {
+        if !label.is_empty() && !plan.facts.on_demand.selinux() {
+            return Err(PlanError::unsupported(
+                format!("{property} `{label}`"),
+                "SELinux is not active on this host",
+            ));
+        }
+    }
+    if !label.is_empty() {
+        plan.stage(format!("take the SELinux label {label}"), "with execve; keys made until then get it too");
+        write_own(plan, tree, "attr/exec", label.as_bytes());
+        write_own(plan, tree, "attr/keycreate", label.as_bytes());
     }
     Ok(())
 }

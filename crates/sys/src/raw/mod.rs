@@ -9,20 +9,26 @@
 mod arch;
 mod fs;
 mod image;
+mod landlock;
 mod memfd;
 mod mount;
+mod netlink;
 mod process;
 mod socket;
 mod terminal;
+mod tun;
 
 pub use arch::nr;
 pub use fs::*;
 pub use image::Image;
+pub use landlock::*;
 pub use memfd::*;
 pub use mount::*;
+pub use netlink::*;
 pub use process::*;
 pub use socket::*;
 pub use terminal::*;
+pub use tun::*;
 
 use core::ffi::CStr;
 

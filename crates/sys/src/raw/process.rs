@@ -30,6 +30,18 @@ pub fn set_gid(gid: u32) -> Result<(), Errno> {
     unsafe { syscall!(nr::SETRESGID, gid, gid, gid) }.map(drop)
 }
 
+/// setfsuid(2) of this thread; returns the id from before. It never fails, and what the id is afterwards only a second call tells.
+pub fn set_filesystem_uid(uid: u32) -> u32 {
+    // SAFETY: integers.
+    unsafe { syscall!(nr::SETFSUID, uid) }.unwrap_or(0) as u32
+}
+
+/// setfsgid(2) of this thread; see [`set_filesystem_uid`].
+pub fn set_filesystem_gid(gid: u32) -> u32 {
+    // SAFETY: integers.
+    unsafe { syscall!(nr::SETFSGID, gid) }.unwrap_or(0) as u32
+}
+
 /// setgroups(2); `groups` holds 32-bit ids in the machine's byte order.
 pub fn setgroups(groups: &[u8]) -> Result<(), Errno> {
     // SAFETY: the kernel copies `len / 4` integers out of the slice, at any alignment.
