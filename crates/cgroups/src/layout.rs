@@ -254,7 +254,8 @@ impl Layout {
         let mut layout = self.clone();
         let may = |hierarchy: &Hierarchy| {
             let mount = crate::dir::Dir::open_mount(&hierarchy.mount)?;
-            let nearest = path.ancestors().map(|above| mount.at(above)).find(|dir| dir.is_mount() || dir.exists());
+            let nearest =
+                path.ancestors().map(|above| mount.at(above)).find(|dir| dir.is_mount() || dir.exists());
             Ok::<_, crate::Error>(nearest.is_some_and(|dir| dir.is_writable()))
         };
         let mut v1 = Vec::new();

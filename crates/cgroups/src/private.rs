@@ -41,10 +41,12 @@ impl Explain for MountFailed {
             Errno::BUSY => Some(Hint::new(
                 "a hierarchy with some of them exists already, or cgroup v2 uses them: /proc/cgroups shows where",
             )),
-            Errno::INVAL | Errno::NODEV | Errno::NOENT => Some(Hint::new(
-                "this kernel lacks a controller for v1: /proc/cgroups lists what it has",
-            )),
-            Errno::PERM => Some(Hint::new("mounting a cgroup v1 hierarchy takes root in the first user namespace")),
+            Errno::INVAL | Errno::NODEV | Errno::NOENT => {
+                Some(Hint::new("this kernel lacks a controller for v1: /proc/cgroups lists what it has"))
+            }
+            Errno::PERM => {
+                Some(Hint::new("mounting a cgroup v1 hierarchy takes root in the first user namespace"))
+            }
             _ => None,
         }
     }
@@ -80,9 +82,8 @@ pub fn wait_for_release(layout: &Layout, controllers: ControllerSet) {
     let Some(controller) = controllers.iter().next() else { return };
     let Some(hierarchy) = layout.v1.iter().find(|it| it.controllers == controllers) else { return };
     // Groups that are still wanted keep it, and that is right.
-    let wanted = Dir::open_mount(&hierarchy.mount).and_then(|top| {
-        top.children().map_err(|errno| top.failed("getdents", "", errno))
-    });
+    let wanted = Dir::open_mount(&hierarchy.mount)
+        .and_then(|top| top.children().map_err(|errno| top.failed("getdents", "", errno)));
     if !wanted.is_ok_and(|children| children.is_empty()) {
         return;
     }

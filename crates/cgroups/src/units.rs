@@ -177,7 +177,9 @@ mod tests {
 
     #[test]
     fn bytes_are_shown_as_they_are_typed() {
-        for (bytes, text) in [(0, "0"), (1000, "1000"), (1 << 28, "256M"), (3 << 29, "1536M"), (1 << 40, "1T")] {
+        for (bytes, text) in
+            [(0, "0"), (1000, "1000"), (1 << 28, "256M"), (3 << 29, "1536M"), (1 << 40, "1T")]
+        {
             assert_eq!(show_bytes(bytes), text);
             assert_eq!(parse_bytes(text), Ok(bytes));
         }

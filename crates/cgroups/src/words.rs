@@ -34,14 +34,29 @@ const fn word(name: &'static str, value: &'static str, controller: Controller, a
 /// The vocabulary, in the order of the help.
 pub const WORDS: &[Word] = &[
     word("memory.max", "SIZE|max", Controller::Memory, "the most memory; beyond it processes are killed"),
-    word("memory.high", "SIZE|max", Controller::Memory, "where processes are slowed down and memory is taken back (v2)"),
+    word(
+        "memory.high",
+        "SIZE|max",
+        Controller::Memory,
+        "where processes are slowed down and memory is taken back (v2)",
+    ),
     word("memory.low", "SIZE", Controller::Memory, "what is taken back last when memory is short"),
     word("memory.min", "SIZE", Controller::Memory, "what is never taken back (v2)"),
     word("memory.swap.max", "SIZE|max", Controller::Memory, "the most swap; on v1 it needs memory.max"),
     word("memory.swappiness", "PERCENT", Controller::Memory, "eagerness to swap (v1)"),
-    word("cpu.max", "CPUS|TIME/PERIOD|max", Controller::Cpu, "the most processor time: 1.5 processors, 20ms/100ms"),
+    word(
+        "cpu.max",
+        "CPUS|TIME/PERIOD|max",
+        Controller::Cpu,
+        "the most processor time: 1.5 processors, 20ms/100ms",
+    ),
     word("cpu.burst", "TIME", Controller::Cpu, "unused time that may be saved up"),
-    word("cpu.weight", "1-10000", Controller::Cpu, "the share of processor time when it is short; 100 is usual"),
+    word(
+        "cpu.weight",
+        "1-10000",
+        Controller::Cpu,
+        "the share of processor time when it is short; 100 is usual",
+    ),
     word("cpu.idle", "0|1", Controller::Cpu, "run only when nobody else wants to"),
     word("cpuset.cpus", "LIST", Controller::Cpuset, "the processors to run on: 0-3,8"),
     word("cpuset.mems", "LIST", Controller::Cpuset, "the memory nodes to use"),
@@ -60,7 +75,12 @@ pub const WORDS: &[Word] = &[
         "access to devices: -all,+/dev/null,+c:1:5:r; + allows, - denies, the last that matches counts",
     ),
     word("hugetlb.2MB.max", "SIZE", Controller::Hugetlb, "the most huge pages of a size, in bytes"),
-    word("net_cls.classid", "MAJOR:MINOR|NUMBER", Controller::NetCls, "the class that tc and netfilter see (v1)"),
+    word(
+        "net_cls.classid",
+        "MAJOR:MINOR|NUMBER",
+        Controller::NetCls,
+        "the class that tc and netfilter see (v1)",
+    ),
     word("net_prio", "INTERFACE:NUMBER", Controller::NetPrio, "the priority of packets by interface (v1)"),
     word("perf_event", "", Controller::PerfEvent, "be counted by perf(1) as a group; it has no value"),
     word("rdma.max", "DEVICE:hca_handle=N,hca_object=N", Controller::Rdma, "the most of an RDMA adapter"),
@@ -94,11 +114,7 @@ impl Wish {
     ///
     /// # Errors
     /// A word that is none, and a value that is wrong.
-    pub fn add(
-        &mut self,
-        text: &str,
-        device: DeviceLookup<'_>,
-    ) -> Result<(), Refused> {
+    pub fn add(&mut self, text: &str, device: DeviceLookup<'_>) -> Result<(), Refused> {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         if value.is_empty() && name != "perf_event" {
             let why = match WORDS.iter().find(|word| word.name == name) {
@@ -165,14 +181,17 @@ impl Wish {
                 })?);
             }
             "net_prio" => {
-                let (interface, priority) = value.rsplit_once(':').ok_or_else(|| wrong("INTERFACE:NUMBER"))?;
+                let (interface, priority) =
+                    value.rsplit_once(':').ok_or_else(|| wrong("INTERFACE:NUMBER"))?;
                 let priority = parse_number(priority).and_then(|it| u32::try_from(it).ok());
                 let priority = priority.ok_or_else(|| wrong("INTERFACE:NUMBER"))?;
                 limits.network.priorities.push((interface.to_owned(), priority));
             }
             "perf_event" if value.is_empty() => self.membership.push(Controller::PerfEvent),
             "perf_event" => return Err(Refused::value(name, "it has no value: being a member is all")),
-            "rdma.max" => limits.rdma.push(rdma(value).ok_or_else(|| wrong("DEVICE:hca_handle=N,hca_object=N"))?),
+            "rdma.max" => {
+                limits.rdma.push(rdma(value).ok_or_else(|| wrong("DEVICE:hca_handle=N,hca_object=N"))?)
+            }
             "misc.max" => {
                 let (resource, max) = value.rsplit_once(':').ok_or_else(|| wrong("RESOURCE:NUMBER"))?;
                 let max = match max {
@@ -343,7 +362,8 @@ fn io_max(
     throttles: &mut Vec<Throttle>,
 ) -> Result<(), Refused> {
     let wrong = || {
-        let what = format!("`{}` is not DEVICE:rbps=SIZE,wbps=SIZE,riops=NUMBER,wiops=NUMBER", value.escape_debug());
+        let what =
+            format!("`{}` is not DEVICE:rbps=SIZE,wbps=SIZE,riops=NUMBER,wiops=NUMBER", value.escape_debug());
         Refused::value(name, what)
     };
     let (path, rates) = split_device(value).filter(|(_, rates)| !rates.is_empty()).ok_or_else(wrong)?;
@@ -386,7 +406,8 @@ fn device_rules(name: &str, value: &str, device: DeviceLookup<'_>) -> Result<Vec
     let mut rules = Vec::new();
     for text in value.split(',') {
         let wrong = || {
-            let what = format!("`{}` is not a rule such as -all, +/dev/null:rw or +c:1:5:r", text.escape_debug());
+            let what =
+                format!("`{}` is not a rule such as -all, +/dev/null:rw or +c:1:5:r", text.escape_debug());
             Refused::value(name, what)
         };
         let allow = match text.as_bytes().first() {
@@ -443,7 +464,8 @@ fn device_rules(name: &str, value: &str, device: DeviceLookup<'_>) -> Result<Vec
 /// `10:1` in hexadecimal as tc(8) writes classes, or a number, which may be hexadecimal (`0x100001`).
 fn class_id(text: &str) -> Option<u32> {
     let hex = |text: &str, most: usize| {
-        let fine = !text.is_empty() && text.len() <= most && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let fine =
+            !text.is_empty() && text.len() <= most && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         fine.then(|| u32::from_str_radix(text, 16).ok()).flatten()
     };
     match (text.split_once(':'), text.strip_prefix("0x")) {

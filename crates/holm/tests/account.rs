@@ -26,7 +26,8 @@ fn processor_time_and_peak_memory_agree_with_getrusage() {
     let before = sys::raw::children_usage().unwrap();
     // A buffer of 256 MiB is the memory, and filling it with zeros the time.
     let load = ["exec", &group.0, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=16"];
-    let status = Command::new(env!("CARGO_BIN_EXE_holm")).arg("cgroup").args(load).stderr(Stdio::null()).status();
+    let status =
+        Command::new(env!("CARGO_BIN_EXE_holm")).arg("cgroup").args(load).stderr(Stdio::null()).status();
     assert!(status.unwrap().success());
     let after = sys::raw::children_usage().unwrap();
 

@@ -84,7 +84,10 @@ impl Entry {
     pub fn open(request: Request) -> Result<Self, Error> {
         let target = || {
             request.target.ok_or_else(|| {
-                Error::input("no process is named to take it from", "name one with -t PID, or give a file: --net=FILE")
+                Error::input(
+                    "no process is named to take it from",
+                    "name one with -t PID, or give a file: --net=FILE",
+                )
             })
         };
         let mut joins = Vec::new();
@@ -152,7 +155,10 @@ impl Entry {
     pub fn run(self) -> Result<u8, Error> {
         let mounts = self.joins.iter().any(|join| join.id.kind == Kind::Mnt);
         sys::raw::prctl(sys::raw::PR_SET_DUMPABLE, 0, 0).map_err(|errno| {
-            Error::step("keep those inside from tracing this process", SyscallError::new("prctl", "PR_SET_DUMPABLE", errno))
+            Error::step(
+                "keep those inside from tracing this process",
+                SyscallError::new("prctl", "PR_SET_DUMPABLE", errno),
+            )
         })?;
         for Join { id, fd } in &self.joins {
             sys::ns::join(fd, id.kind.flag()).map_err(|cause| {
@@ -172,7 +178,8 @@ impl Entry {
             rustix::process::fchdir(directory)
                 .map_err(|errno| failed("change the working directory", "fchdir", errno))?;
         } else if (mounts || self.root.is_some()) && self.directory_inside.is_none() {
-            rustix::process::chdir("/").map_err(|errno| failed("change the working directory", "chdir", errno))?;
+            rustix::process::chdir("/")
+                .map_err(|errno| failed("change the working directory", "chdir", errno))?;
         }
         if let Some(path) = &self.directory_inside {
             rustix::process::chdir(path).map_err(|errno| {
@@ -228,7 +235,9 @@ fn identity(
             let pid = target()?;
             let status = text::read_lossy(find::proc(pid, "status"));
             let words = text::status_words(&status, key).and_then(|words| words.get(1)?.parse().ok());
-            words.map(Some).ok_or_else(|| Error::not_found(format!("there is no process {pid}"), "see `ps -e`"))
+            words
+                .map(Some)
+                .ok_or_else(|| Error::not_found(format!("there is no process {pid}"), "see `ps -e`"))
         }
     };
     let (uid, gid) = (id(&request.uid, "Uid")?, id(&request.gid, "Gid")?);

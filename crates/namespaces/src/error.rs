@@ -95,7 +95,9 @@ impl Explain for Error {
 pub(crate) fn hint_on_make(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::PERM => Some("without root, make a user namespace with it: -U, or -r to be root in it"),
-        Errno::NOSPC | Errno::USERS => Some("a limit in /proc/sys/user is reached, or they are nested 32 deep"),
+        Errno::NOSPC | Errno::USERS => {
+            Some("a limit in /proc/sys/user is reached, or they are nested 32 deep")
+        }
         Errno::INVAL => Some("this kernel may lack the kind: see /proc/self/ns"),
         _ => None,
     }

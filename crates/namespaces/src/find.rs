@@ -100,6 +100,8 @@ impl Found {
 struct Gathered {
     all: BTreeMap<Id, Namespace>,
     unreadable: u32,
+    /// The device of the file system that namespaces are on.
+    nsfs: Option<(u32, u32)>,
 }
 
 /// Finds them.
@@ -107,8 +109,12 @@ struct Gathered {
 /// # Errors
 /// When /proc cannot be listed.
 pub fn find() -> Result<Found, Error> {
-    let mut gathered = Gathered::default();
-    let pids = numbers_in(Path::new("/proc")).map_err(|cause| Error::step("list the host's processes", cause))?;
+    let nsfs = rustix::fs::stat("/proc/self/ns/mnt").ok();
+    let device =
+        |status: rustix::fs::Stat| (rustix::fs::major(status.st_dev), rustix::fs::minor(status.st_dev));
+    let mut gathered = Gathered { nsfs: nsfs.map(device), ..Gathered::default() };
+    let pids =
+        numbers_in(Path::new("/proc")).map_err(|cause| Error::step("list the host's processes", cause))?;
     let mut mount_namespaces = BTreeMap::new();
     for &pid in &pids {
         gathered.process(pid, &mut mount_namespaces);
@@ -144,7 +150,8 @@ impl Gathered {
                 Ok(None) => {}
                 Err(errno) => denied |= errno == rustix::io::Errno::ACCESS,
             }
-            let children = kind.file_for_children().and_then(|file| link(&proc(pid, "ns").join(file)).ok()?);
+            let children =
+                kind.file_for_children().and_then(|file| link(&proc(pid, "ns").join(file)).ok()?);
             if let Some(id) = children.filter(|id| Some(*id) != own[index]) {
                 self.held(id, Holder::Children { pid });
             }
@@ -156,10 +163,30 @@ impl Gathered {
         self.threads(pid, &own);
         let Ok(descriptors) = numbers_in(&proc(pid, "fd")) else { return };
         for fd in descriptors {
-            if let Ok(Some(id)) = link(&proc(pid, "fd").join(fd.to_string())) {
+            if let Some(id) = self.behind(&proc(pid, "fd").join(fd.to_string())) {
                 self.held(id, Holder::Descriptor { pid, fd });
             }
         }
+    }
+
+    /// The namespace that a descriptor is. One that was opened by a name it is bound to shows that name, and `/` once it is
+    /// bound there no more; then the file system it is on tells.
+    fn behind(&self, path: &Path) -> Option<Id> {
+        let target = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::with_capacity(64)).ok()?;
+        let target = target.to_bytes();
+        if let Some(id) = str::from_utf8(target).ok().and_then(Id::parse) {
+            return Some(id);
+        }
+        // No file server is asked: a dead one would not answer.
+        let flags = AtFlags::STATX_DONT_SYNC;
+        let status = target
+            .starts_with(b"/")
+            .then(|| rustix::fs::statx(rustix::fs::CWD, path, flags, rustix::fs::StatxFlags::TYPE).ok())??;
+        if Some((status.stx_dev_major, status.stx_dev_minor)) != self.nsfs {
+            return None;
+        }
+        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        id_of(&fd).ok()
     }
 
     /// Threads have namespaces of their own; most are in those of their process.
@@ -262,9 +289,7 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
         ways.push(proc(pid, "ns").join(id.kind.name()));
     }
     ways.extend(namespace.holders.iter().filter_map(|holder| match holder {
-        Holder::Mount { path, pid } => {
-            Some(proc(*pid, "root").join(path.strip_prefix("/").unwrap_or(path)))
-        }
+        Holder::Mount { path, pid } => Some(proc(*pid, "root").join(path.strip_prefix("/").unwrap_or(path))),
         Holder::Descriptor { pid, fd } => Some(proc(*pid, "fd").join(fd.to_string())),
         Holder::Thread { pid, tid } => {
             Some(proc(*pid, "task").join(tid.to_string()).join("ns").join(id.kind.name()))
@@ -281,7 +306,10 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
     }
     // What only its relatives hold is reached through them.
     Err(failure.unwrap_or_else(|| {
-        Error::not_found(format!("nothing leads to {id} any more"), "list the namespaces again: `holm ns list`")
+        Error::not_found(
+            format!("nothing leads to {id} any more"),
+            "list the namespaces again: `holm ns list`",
+        )
     }))
 }
 
@@ -291,7 +319,8 @@ pub fn open(namespace: &Namespace) -> Result<OwnedFd, Error> {
 /// When it cannot be opened, or is none.
 pub fn open_path(path: &Path) -> Result<(OwnedFd, Id), Error> {
     let what = || format!("open the namespace {}", path.display());
-    let failed = |call, errno| Error::step(what(), SyscallError::new(call, path.display().to_string(), errno));
+    let failed =
+        |call, errno| Error::step(what(), SyscallError::new(call, path.display().to_string(), errno));
     // A handle first: opening a pipe or a device that somebody has put there would wait or do something.
     let handle = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| failed("open", errno))?;
@@ -308,9 +337,8 @@ pub fn open_path(path: &Path) -> Result<(OwnedFd, Id), Error> {
     let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
     let fd = rustix::fs::open(&*again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| failed("open", errno))?;
-    let id = id_of(&fd).map_err(|_| {
-        Error::input(format!("{} is not a namespace", path.display()), "see /proc/PID/ns")
-    })?;
+    let id = id_of(&fd)
+        .map_err(|_| Error::input(format!("{} is not a namespace", path.display()), "see /proc/PID/ns"))?;
     Ok((fd, id))
 }
 
@@ -322,8 +350,7 @@ pub fn id_of(fd: &OwnedFd) -> Result<Id, SyscallError> {
     let flag = sys::ns::kind(fd)?;
     let kind = Kind::from_flag(flag)
         .ok_or_else(|| SyscallError::new("ioctl", "NS_GET_NSTYPE", sys::Errno::INVAL))?;
-    let status =
-        rustix::fs::fstat(fd).map_err(|errno| SyscallError::new("fstat", kind.name(), errno))?;
+    let status = rustix::fs::fstat(fd).map_err(|errno| SyscallError::new("fstat", kind.name(), errno))?;
     Ok(Id { kind, inode: status.st_ino })
 }
 

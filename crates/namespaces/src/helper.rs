@@ -190,7 +190,9 @@ fn write(helped: i32, file: &str, text: &str) -> Result<(), Error> {
     let path = format!("/proc/{helped}/{file}");
     let failed = |call, errno: rustix::io::Errno| {
         let hint = match errno {
-            rustix::io::Errno::PERM => Some("an ordinary user can map itself only, or what newuidmap(1) allows"),
+            rustix::io::Errno::PERM => {
+                Some("an ordinary user can map itself only, or what newuidmap(1) allows")
+            }
             rustix::io::Errno::INVAL => Some("ids are mapped twice, or not known in this user namespace"),
             _ => None,
         };

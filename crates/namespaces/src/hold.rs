@@ -144,8 +144,9 @@ fn prepare(kind: Kind) -> Result<(), SyscallError> {
 /// # Errors
 /// Those of mount(2).
 pub fn bind(source: &Path, target: &Path) -> Result<(), SyscallError> {
-    rustix::mount::mount_bind(source, target)
-        .map_err(|errno| SyscallError::new("mount", format!("{}, {}", source.display(), target.display()), errno))
+    rustix::mount::mount_bind(source, target).map_err(|errno| {
+        SyscallError::new("mount", format!("{}, {}", source.display(), target.display()), errno)
+    })
 }
 
 /// Holds an existing namespace.

@@ -21,7 +21,8 @@ pub fn inside(namespace: &Namespace, fd: &OwnedFd) -> Facts {
         Kind::User => {
             for (name, file) in [("uid map", "uid_map"), ("gid map", "gid_map"), ("setgroups", "setgroups")] {
                 let value = by_process(file).unwrap_or_default();
-                let lines = value.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
+                let lines =
+                    value.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" "));
                 let value = lines.collect::<Vec<_>>().join(", ");
                 facts.extend((!value.is_empty()).then_some((name, value)));
             }

@@ -96,7 +96,9 @@ impl Kind {
             Self::Ipc => "System V message queues, semaphores and shared memory; POSIX message queues",
             Self::Uts => "the host name and the NIS domain name",
             Self::Cgroup => "the view of control groups: /proc/self/cgroup begins at the own group",
-            Self::Time => "the monotonic and the boot-time clock, by an offset fixed before the first process",
+            Self::Time => {
+                "the monotonic and the boot-time clock, by an offset fixed before the first process"
+            }
         }
     }
 
@@ -104,7 +106,9 @@ impl Kind {
     pub fn shares(self) -> &'static str {
         match self {
             Self::User => "each id inside is one outside as well: files and limits see that one",
-            Self::Pid => "all namespaces above see each process, under another number; /proc has to be mounted anew",
+            Self::Pid => {
+                "all namespaces above see each process, under another number; /proc has to be mounted anew"
+            }
             Self::Mnt => "the files themselves, and mounts that propagate (shared, slave)",
             Self::Net => "UNIX sockets in the file system, and most of /proc/sys outside of net",
             Self::Ipc => "pipes, UNIX sockets, futexes and POSIX shared memory, which are files in /dev/shm",
@@ -158,7 +162,9 @@ mod tests {
         let id = Id::parse("net:[4026531840]").unwrap();
         assert_eq!(id, Id { kind: Kind::Net, inode: 4_026_531_840 });
         assert_eq!(id.to_string(), "net:[4026531840]");
-        for text in ["", "net", "net:[]", "net:[+1]", "net:[1", "nat:[1]", "socket:[1]", "net:[99999999999999999999]"] {
+        for text in
+            ["", "net", "net:[]", "net:[+1]", "net:[1", "nat:[1]", "socket:[1]", "net:[99999999999999999999]"]
+        {
             assert_eq!(Id::parse(text), None, "{text}");
         }
     }

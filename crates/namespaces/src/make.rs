@@ -120,7 +120,11 @@ impl Request {
                 return Err(Error::input(format!("{flag} needs a new {kind} namespace"), &hint));
             }
         }
-        if self.hostname.as_ref().is_some_and(|name| name.is_empty() || name.len() > 64 || name.contains('\0')) {
+        if self
+            .hostname
+            .as_ref()
+            .is_some_and(|name| name.is_empty() || name.len() > 64 || name.contains('\0'))
+        {
             return Err(Error::input("the host name has to be 1 to 64 bytes long", "choose a shorter one"));
         }
         maps::check(&self.users)?;
@@ -295,7 +299,10 @@ impl Request {
         };
         if self.propagation == Some(Propagation::Unchanged) || self.propagation == Some(Propagation::Shared) {
             // It must not appear outside. Where nothing is mounted there is nothing to change.
-            let _ = rustix::mount::mount_change(place, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC);
+            let _ = rustix::mount::mount_change(
+                place,
+                MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+            );
         }
         CString::new(place.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;

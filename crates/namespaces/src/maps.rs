@@ -56,8 +56,7 @@ pub fn punch(ranges: &[IdRange], single: IdRange) -> Vec<IdRange> {
     let mut all = vec![single];
     for range in ranges {
         let cuts = [single.inside.checked_sub(range.inside), single.outside.checked_sub(range.outside)];
-        let mut cuts: Vec<u32> =
-            cuts.into_iter().flatten().filter(|&offset| offset < range.count).collect();
+        let mut cuts: Vec<u32> = cuts.into_iter().flatten().filter(|&offset| offset < range.count).collect();
         cuts.sort_unstable();
         cuts.dedup();
         let mut from = 0;
@@ -129,7 +128,18 @@ mod tests {
     fn both_ways_of_writing_a_range_are_read() {
         assert_eq!(IdRange::parse("0:100000:65536"), Ok(range(0, 100_000, 65_536)));
         assert_eq!(IdRange::parse("100000,0,65536"), Ok(range(0, 100_000, 65_536)));
-        for text in ["", "1", "1:2", "1:2:0", "1:2:3:4", "a:b:c", "-1:2:3", "0:0:4294967296", "1:0:4294967295", "+1:0:1"] {
+        for text in [
+            "",
+            "1",
+            "1:2",
+            "1:2:0",
+            "1:2:3:4",
+            "a:b:c",
+            "-1:2:3",
+            "0:0:4294967296",
+            "1:0:4294967295",
+            "+1:0:1",
+        ] {
             assert!(IdRange::parse(text).is_err(), "{text}");
         }
         assert!(IdRange::parse("0:0:4294967295").is_ok());

@@ -56,7 +56,8 @@ impl Identity {
             Error::step_with("change the user", SyscallError::new(call, subject, errno), hint)
         };
         if self.keep_capabilities && self.uid.is_some() {
-            raw::prctl(raw::PR_SET_KEEPCAPS, 1, 0).map_err(|errno| failed("prctl", "PR_SET_KEEPCAPS".into(), errno))?;
+            raw::prctl(raw::PR_SET_KEEPCAPS, 1, 0)
+                .map_err(|errno| failed("prctl", "PR_SET_KEEPCAPS".into(), errno))?;
         }
         if self.clear_groups {
             let none: &[Gid] = &[];
@@ -156,7 +157,10 @@ struct Dying {
 impl Dying {
     fn arrange(&self) -> Result<(), Error> {
         raw::prctl(raw::PR_SET_PDEATHSIG, self.signal as u64, 0).map_err(|errno| {
-            Error::step("let the child die with its parent", SyscallError::new("prctl", "PR_SET_PDEATHSIG", errno))
+            Error::step(
+                "let the child die with its parent",
+                SyscallError::new("prctl", "PR_SET_PDEATHSIG", errno),
+            )
         })?;
         // The parent may have gone before the call. Its number says nothing in another pid namespace; the pipe does.
         let mut polled = [PollFd::new(&self.alive, PollFlags::IN)];

@@ -89,7 +89,10 @@ impl Reference {
                 let id = Id { kind: given.unwrap_or(kind), inode: *inode };
                 let found = found()?;
                 let namespace = found.get(id).ok_or_else(|| {
-                    Error::not_found(format!("there is no namespace {id}"), "`holm ns list` shows those there are")
+                    Error::not_found(
+                        format!("there is no namespace {id}"),
+                        "`holm ns list` shows those there are",
+                    )
                 })?;
                 (find::open(namespace)?, id)
             }
@@ -152,7 +155,9 @@ impl Reference {
 /// When there is no such process, or it may not be looked at.
 pub fn open_of_process(pid: u32, kind: Kind) -> Result<(OwnedFd, Id), Error> {
     find::open_path(&find::proc(pid, "ns").join(kind.name())).map_err(|error| match error {
-        Error::Step { cause, .. } if cause.errno == sys::Errno::NOENT && !find::exists(&find::proc(pid, "")) => {
+        Error::Step { cause, .. }
+            if cause.errno == sys::Errno::NOENT && !find::exists(&find::proc(pid, "")) =>
+        {
             no_process(pid)
         }
         Error::Step { what, cause, .. } if cause.errno == sys::Errno::NOENT => Error::step_with(

@@ -86,10 +86,7 @@ mod tests {
             namespace(Kind::Pid, 5, Some(4), Some(3)),
             namespace(Kind::Net, 6, None, Some(2)),
         ];
-        assert_eq!(
-            shown(&all, By::Parent),
-            "user:[1]\n user:[2]\n  user:[3]\npid:[4]\n pid:[5]\nnet:[6]\n"
-        );
+        assert_eq!(shown(&all, By::Parent), "user:[1]\n user:[2]\n  user:[3]\npid:[4]\n pid:[5]\nnet:[6]\n");
         assert_eq!(
             shown(&all, By::Owner),
             "user:[1]\n user:[2]\n  user:[3]\n   pid:[5]\n  net:[6]\n pid:[4]\n"

@@ -87,9 +87,8 @@ impl Counter {
         let flags = PERF_FLAG_PID_CGROUP | PERF_FLAG_FD_CLOEXEC;
         let group = group.as_fd().as_raw_fd();
         // SAFETY: the kernel reads as many bytes as the structure says it has.
-        let fd = unsafe {
-            syscall!(PERF_EVENT_OPEN, &raw const attr, group as usize, processor, -1isize, flags)
-        };
+        let fd =
+            unsafe { syscall!(PERF_EVENT_OPEN, &raw const attr, group as usize, processor, -1isize, flags) };
         owned(fd.map(|fd| Fd(fd as i32)))
             .map(Self)
             .map_err(|errno| SyscallError::new("perf_event_open", event.name(), errno))

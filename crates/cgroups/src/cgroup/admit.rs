@@ -23,7 +23,9 @@ impl Cgroup {
         })?;
         let place = |group: &Group| -> Option<PathBuf> {
             let same = |it: &&crate::layout::Hierarchy| {
-                it.version == group.version && it.controllers == group.controllers && it.mount == group.dir.mount_path()
+                it.version == group.version
+                    && it.controllers == group.controllers
+                    && it.mount == group.dir.mount_path()
             };
             before.hierarchies().find(same)?.own_below_mount()
         };
@@ -35,7 +37,8 @@ impl Cgroup {
                 Err(errno) => {
                     for (group, old) in moved.iter().rev() {
                         if let Some(old) = old {
-                            let _ = group.dir.at(old.clone()).write("cgroup.procs", pid.to_string().as_bytes());
+                            let _ =
+                                group.dir.at(old.clone()).write("cgroup.procs", pid.to_string().as_bytes());
                         }
                     }
                     return Err(group.dir.failed("write", "cgroup.procs", errno));

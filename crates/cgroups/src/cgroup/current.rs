@@ -42,13 +42,17 @@ impl Cgroup {
             all.add(&format!("hugetlb.{}.max", stats.page_size), Some(max));
         }
         if let Some(group) = self.serving(Controller::NetCls) {
-            let class = group.number("net_cls.classid")?.map(|id| format!("{:x}:{:x}", id >> 16, id & 0xffff));
+            let class =
+                group.number("net_cls.classid")?.map(|id| format!("{:x}:{:x}", id >> 16, id & 0xffff));
             all.add("net_cls.classid", class);
         }
         if let Some(group) = self.serving(Controller::NetPrio) {
             let text = group.text("net_prio.ifpriomap")?.unwrap_or_default();
             for line in text.lines().filter(|line| !line.ends_with(" 0")) {
-                all.add("net_prio", line.split_once(' ').map(|(interface, priority)| format!("{interface}:{priority}")));
+                all.add(
+                    "net_prio",
+                    line.split_once(' ').map(|(interface, priority)| format!("{interface}:{priority}")),
+                );
             }
         }
         Ok(all.0)
@@ -66,7 +70,9 @@ impl Found {
         let bytes = |limit: Option<u64>| limit.map_or("max".to_owned(), show_bytes);
         let there = |file: &str| Ok::<_, Error>(group.text(file)?.is_some());
         let pairs: &[(&str, &str)] = match group.version {
-            Version::V1 => &[("memory.max", "memory.limit_in_bytes"), ("memory.low", "memory.soft_limit_in_bytes")],
+            Version::V1 => {
+                &[("memory.max", "memory.limit_in_bytes"), ("memory.low", "memory.soft_limit_in_bytes")]
+            }
             Version::V2 => &[
                 ("memory.max", "memory.max"),
                 ("memory.high", "memory.high"),
@@ -79,7 +85,8 @@ impl Found {
             if there(file)? {
                 let limit = group.limit(file)?;
                 // No soft limit on v1 is what 0 is on v2: nothing is protected.
-                let value = if *word == "memory.low" && limit.is_none() { "0".to_owned() } else { bytes(limit) };
+                let value =
+                    if *word == "memory.low" && limit.is_none() { "0".to_owned() } else { bytes(limit) };
                 self.add(word, Some(value));
             }
         }
@@ -125,15 +132,21 @@ impl Found {
         match group.version {
             Version::V2 => {
                 for line in group.text("io.max")?.unwrap_or_default().lines() {
-                    self.add("io.max", line.split_once(' ').map(|(device, rates)| {
-                        format!("{device}:{}", rates.trim().replace(' ', ","))
-                    }));
+                    self.add(
+                        "io.max",
+                        line.split_once(' ')
+                            .map(|(device, rates)| format!("{device}:{}", rates.trim().replace(' ', ","))),
+                    );
                 }
                 for file in ["io.bfq.weight", "io.weight"] {
                     let text = group.text(file)?.unwrap_or_default();
                     for line in text.lines().filter(|_| file == "io.weight" || !text.is_empty()) {
                         let (device, weight) = line.split_once(' ').unwrap_or(("default", line));
-                        let value = if device == "default" { weight.to_owned() } else { format!("{device}:{weight}") };
+                        let value = if device == "default" {
+                            weight.to_owned()
+                        } else {
+                            format!("{device}:{weight}")
+                        };
                         self.add("io.weight", Some(value));
                     }
                     if !text.is_empty() {

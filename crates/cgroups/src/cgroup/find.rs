@@ -64,7 +64,8 @@ impl Cgroup {
         let place = Place::Mount(path.clone());
         let planned = plan(layout, &Wanted { place: &place, limits, which: Which::Needed })?;
         for (planned, group) in planned.groups.iter().filter_map(|planned| {
-            let same = |group: &&Group| group.version == planned.version && group.controllers == planned.controllers;
+            let same =
+                |group: &&Group| group.version == planned.version && group.controllers == planned.controllers;
             let needs = planned.version == crate::Version::V2 && !planned.enable.is_empty();
             self.groups.iter().find(same).filter(|_| needs).map(|group| (planned, group))
         }) {
@@ -87,7 +88,9 @@ impl Cgroup {
         let alone = |group: &Group| {
             let Group { version, controllers, dir, .. } = group;
             let (version, controllers, dir) = (*version, *controllers, dir.clone());
-            Self { groups: vec![Group { version, controllers, dir, made_parents: Vec::new(), taken_over: true }] }
+            Self {
+                groups: vec![Group { version, controllers, dir, made_parents: Vec::new(), taken_over: true }],
+            }
         };
         self.groups.iter().map(alone).collect()
     }
@@ -98,7 +101,9 @@ impl Cgroup {
         for group in &self.groups {
             let here = match group.version {
                 crate::Version::V1 => group.controllers,
-                crate::Version::V2 => crate::ControllerSet::parse(&group.dir.read("cgroup.controllers").unwrap_or_default()),
+                crate::Version::V2 => {
+                    crate::ControllerSet::parse(&group.dir.read("cgroup.controllers").unwrap_or_default())
+                }
             };
             all.extend(here.iter());
         }

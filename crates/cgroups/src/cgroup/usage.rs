@@ -63,7 +63,8 @@ impl Cgroup {
                 Version::V2 => io::parse_stat(&group.text("io.stat")?.unwrap_or_default()),
                 Version::V1 => self.io_stats()?,
             };
-            let total = |count: fn(&io::DeviceStats) -> u64| devices.iter().map(|(_, stats)| count(stats)).sum();
+            let total =
+                |count: fn(&io::DeviceStats) -> u64| devices.iter().map(|(_, stats)| count(stats)).sum();
             usage.read_bytes = Some(total(|stats| stats.read_bytes));
             usage.written_bytes = Some(total(|stats| stats.written_bytes));
         }

@@ -51,7 +51,11 @@ pub fn command() -> Command {
 fn words_text() -> String {
     let mut text = String::from("Limits, the same for either version:\n");
     for word in WORDS {
-        let form = if word.value.is_empty() { word.name.to_owned() } else { format!("{}={}", word.name, word.value) };
+        let form = if word.value.is_empty() {
+            word.name.to_owned()
+        } else {
+            format!("{}={}", word.name, word.value)
+        };
         let _ = if form.len() > 32 {
             writeln!(text, "  {form}\n  {:<32} {}", "", word.about)
         } else {
@@ -82,14 +86,18 @@ fn delete() -> Command {
 }
 
 fn list() -> Command {
-    Command::new("list")
-        .visible_alias("ls")
-        .about("Show the tree of groups with what they use now")
-        .args([name().required(false), switch("all", "Also groups without processes").short('a'), mount(), json()])
+    Command::new("list").visible_alias("ls").about("Show the tree of groups with what they use now").args([
+        name().required(false),
+        switch("all", "Also groups without processes").short('a'),
+        mount(),
+        json(),
+    ])
 }
 
 fn set() -> Command {
-    group("set", "Change limits; what is not named stays").arg(limits().num_args(1..).required(true)).after_help(words_text())
+    group("set", "Change limits; what is not named stays")
+        .arg(limits().num_args(1..).required(true))
+        .after_help(words_text())
 }
 
 fn get() -> Command {
@@ -102,7 +110,11 @@ fn stat() -> Command {
     group("stat", "Tell what a group has used").args([
         optional("watch", "SECONDS", "Print a line every second, or so many seconds").short('w'),
         one("count", "NUMBER", "With --watch: end after so many lines").short('n'),
-        optional("perf", "SECONDS", "Count events of the kernel for a second, or so many: page faults, switches, …"),
+        optional(
+            "perf",
+            "SECONDS",
+            "Count events of the kernel for a second, or so many: page faults, switches, …",
+        ),
         json(),
     ])
 }
@@ -137,18 +149,18 @@ fn thaw() -> Command {
 }
 
 fn kill() -> Command {
-    group("kill", "Kill every process of a group and wait until they are gone").args([
-        one("signal", "SIGNAL", "Send this signal instead, and do not wait").short('s'),
-        timeout(),
-    ])
+    group("kill", "Kill every process of a group and wait until they are gone")
+        .args([one("signal", "SIGNAL", "Send this signal instead, and do not wait").short('s'), timeout()])
 }
 
 fn events() -> Command {
-    group("events", "Print what happens to a group: oom-kill, pids-max, frozen, thawed, empty, removed").args([
-        many("until", "EVENT", "End after this event"),
-        one("timeout", "SECONDS", "End after so many seconds").short('t'),
-        json(),
-    ])
+    group("events", "Print what happens to a group: oom-kill, pids-max, frozen, thawed, empty, removed").args(
+        [
+            many("until", "EVENT", "End after this event"),
+            one("timeout", "SECONDS", "End after so many seconds").short('t'),
+            json(),
+        ],
+    )
 }
 
 fn delegate() -> Command {
@@ -169,7 +181,11 @@ fn limits() -> Arg {
 }
 
 fn mount() -> Arg {
-    many("mount", "CONTROLLERS", "Mount a v1 hierarchy with these that nobody has mounted, for this command alone")
+    many(
+        "mount",
+        "CONTROLLERS",
+        "Mount a v1 hierarchy with these that nobody has mounted, for this command alone",
+    )
 }
 
 fn timeout() -> Arg {

@@ -31,7 +31,8 @@ pub fn command() -> Command {
 fn kinds_text() -> String {
     let mut text = String::from("Kinds: what a namespace has for itself, and what stays shared.\n");
     for kind in Kind::ALL {
-        let _ = writeln!(text, "  {:<7} {}\n  {:<7} shared: {}", kind.name(), kind.isolates(), "", kind.shares());
+        let _ =
+            writeln!(text, "  {:<7} {}\n  {:<7} shared: {}", kind.name(), kind.isolates(), "", kind.shares());
     }
     text
 }
@@ -57,14 +58,20 @@ fn list() -> Command {
 fn inspect() -> Command {
     Command::new("inspect")
         .about("Tell all that is known about a namespace")
-        .arg(Arg::new("namespace").value_name("NAMESPACE").required(true).num_args(1..).help(
-            "A process, a file, a name (`blue` or `net:blue`), or a number as `holm ns list` shows it",
-        ))
+        .arg(
+            Arg::new("namespace").value_name("NAMESPACE").required(true).num_args(1..).help(
+                "A process, a file, a name (`blue` or `net:blue`), or a number as `holm ns list` shows it",
+            ),
+        )
         .arg(json())
 }
 
 fn enter() -> Command {
-    let kinds = kind_flags("Enter the", "namespace of the target, or this one: a file, a held name or a number", "NS");
+    let kinds = kind_flags(
+        "Enter the",
+        "namespace of the target, or this one: a file, a held name or a number",
+        "NS",
+    );
     Command::new("enter")
         .about("Run a program in namespaces that exist")
         .override_usage("holm ns enter [-t PID] [FLAGS] [--] [PROGRAM [ARG]...]")
@@ -92,7 +99,11 @@ fn enter() -> Command {
 }
 
 fn run() -> Command {
-    let kinds = kind_flags("Make a new", "namespace, and bind it to a file that exists or hold it by a name", "FILE|NAME");
+    let kinds = kind_flags(
+        "Make a new",
+        "namespace, and bind it to a file that exists or hold it by a name",
+        "FILE|NAME",
+    );
     Command::new("run")
         .about("Run a program in new namespaces")
         .override_usage("holm ns run [FLAGS] [--] [PROGRAM [ARG]...]")

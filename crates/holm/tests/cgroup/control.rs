@@ -81,7 +81,9 @@ fn the_events_of_a_group_are_told_as_they_happen() {
     let output = watcher.wait_with_output().unwrap();
     let told: Vec<String> = String::from_utf8_lossy(&output.stdout)
         .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+        })
         .collect();
     let mut wanted = ["frozen", "thawed", "empty"].iter();
     let mut next = wanted.next();

@@ -96,7 +96,8 @@ fn written_bytes_agree_with_what_was_written() {
     // A limit far above what a disk does: the v1 kernel counts only on devices that have one (Linux 6.10).
     let Some(group) = Group::new("io", &[&format!("io.max={device}:wbps=100G,rbps=100G")]) else { return };
     let file = directory.join(format!("{}.bytes", group.name));
-    let script = format!("exec dd if=/dev/zero of={} bs=1M count=24 oflag=direct 2>/dev/null", file.display());
+    let script =
+        format!("exec dd if=/dev/zero of={} bs=1M count=24 oflag=direct 2>/dev/null", file.display());
     let mut child = group.run(&script);
     let written = child.0.wait().unwrap().success();
     let _ = std::fs::remove_file(&file);

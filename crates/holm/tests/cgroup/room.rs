@@ -77,7 +77,11 @@ impl Group {
         args.extend(self.mount.iter().flat_map(|mount| ["--mount", mount]));
         args.extend(limits);
         let output = holm(&args);
-        output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
+        output
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
     /// A group below it.

@@ -108,9 +108,13 @@ fn net_cls_marks_packets_that_a_rule_counts() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let counts: Vec<&str> = text.lines().filter_map(|line| line.split("packets ").nth(1)?.split(' ').next()).collect();
+    let counts: Vec<&str> =
+        text.lines().filter_map(|line| line.split("packets ").nth(1)?.split(' ').next()).collect();
     if counts.is_empty() {
-        return skipped("netcls", &format!("the rules cannot be made: {}", String::from_utf8_lossy(&output.stderr)));
+        return skipped(
+            "netcls",
+            &format!("the rules cannot be made: {}", String::from_utf8_lossy(&output.stderr)),
+        );
     }
     assert_eq!(counts, ["3", "5"], "{text}");
 }

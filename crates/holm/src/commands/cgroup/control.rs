@@ -28,7 +28,9 @@ pub(super) fn admit(matches: &ArgMatches) -> Result<u8, Failure> {
     let (host, _, cgroup) = super::named(matches)?;
     for &pid in &pids {
         if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            return Err(namespaces::Error::not_found(format!("there is no process {pid}"), "see `ps -e`").into());
+            return Err(
+                namespaces::Error::not_found(format!("there is no process {pid}"), "see `ps -e`").into()
+            );
         }
     }
     pids.iter().try_for_each(|&pid| cgroup.admit(&host.layout, pid))?;

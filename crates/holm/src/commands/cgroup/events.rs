@@ -10,13 +10,15 @@ use serde_json::json;
 
 use crate::commands::failure::Failure;
 
-const NAMES: [&str; 8] = ["oom-kill", "oom", "memory-high", "pids-max", "frozen", "thawed", "empty", "removed"];
+const NAMES: [&str; 8] =
+    ["oom-kill", "oom", "memory-high", "pids-max", "frozen", "thawed", "empty", "removed"];
 
 /// What has no descriptor to wait for is looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
-    let until: Vec<&str> = matches.get_many::<String>("until").into_iter().flatten().map(String::as_str).collect();
+    let until: Vec<&str> =
+        matches.get_many::<String>("until").into_iter().flatten().map(String::as_str).collect();
     if let Some(wrong) = until.iter().find(|name| !NAMES.contains(name)) {
         let why = format!("the events are {}", NAMES.join(", "));
         return Err(Refused::value(format!("--until `{}`", wrong.escape_debug()), why).into());

@@ -66,7 +66,9 @@ pub(super) fn get(matches: &ArgMatches) -> Result<u8, Failure> {
     for word in &wanted {
         if !all.iter().any(|(known, _)| known == *word) {
             let why = match words::WORDS.iter().find(|known| known.name == word.as_str()) {
-                Some(_) => "this group has no such limit: no hierarchy that it is in holds one, or none is set",
+                Some(_) => {
+                    "this group has no such limit: no hierarchy that it is in holds one, or none is set"
+                }
                 None => "this is not a limit; `holm cgroup --help` lists them",
             };
             return Err(cgroups::Refused::value(word.escape_debug().to_string(), why).into());

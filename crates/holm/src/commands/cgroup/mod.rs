@@ -126,9 +126,9 @@ fn seconds(matches: &ArgMatches, id: &str) -> Result<Option<Duration>, Refused> 
 fn count(matches: &ArgMatches, id: &str) -> Result<Option<u64>, Refused> {
     let Some(text) = text(matches, id) else { return Ok(None) };
     let number = text.parse().ok().filter(|&number| number > 0);
-    number.map(Some).ok_or_else(|| {
-        Refused::value(format!("--{id} `{}`", text.escape_debug()), "give a number from 1 on")
-    })
+    number
+        .map(Some)
+        .ok_or_else(|| Refused::value(format!("--{id} `{}`", text.escape_debug()), "give a number from 1 on"))
 }
 
 /// How long to wait for what the kernel does in the background.

@@ -136,10 +136,7 @@ mod tests {
     #[test]
     fn a_picture_never_exceeds_the_terminal() {
         let lines = ["title".to_owned(), "a long line".to_owned(), "not shown".to_owned()];
-        assert_eq!(
-            frame(&lines, 0, (2, 6)),
-            "\x1b[H\x1b[7mtitle \x1b[0m\x1b[K\r\na long\x1b[K\x1b[J"
-        );
+        assert_eq!(frame(&lines, 0, (2, 6)), "\x1b[H\x1b[7mtitle \x1b[0m\x1b[K\r\na long\x1b[K\x1b[J");
     }
 
     #[test]

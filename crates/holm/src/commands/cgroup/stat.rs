@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use cgroups::Cgroup;
 use cgroups::cgroup::{Stats, Usage};
 use cgroups::controller::{cpuset, perf_event};
 use cgroups::pressure::Pressure;
-use cgroups::Cgroup;
 use clap::ArgMatches;
 use serde_json::{Map, Value, json};
 use sys::perf::{Counter, Event};
@@ -176,37 +176,46 @@ fn pressures(stats: &Stats) -> [(&'static str, Option<Pressure>); 3] {
 fn to_json(stats: &Stats) -> Value {
     let mut all = Map::new();
     if let Some(cpu) = &stats.cpu {
-        all.insert("cpu".to_owned(), json!({
-            "used_ns": cpu.used_ns,
-            "user_ns": cpu.user_ns,
-            "system_ns": cpu.system_ns,
-            "periods": cpu.periods,
-            "throttled_periods": cpu.throttled_periods,
-            "throttled_ns": cpu.throttled_ns,
-        }));
+        all.insert(
+            "cpu".to_owned(),
+            json!({
+                "used_ns": cpu.used_ns,
+                "user_ns": cpu.user_ns,
+                "system_ns": cpu.system_ns,
+                "periods": cpu.periods,
+                "throttled_periods": cpu.throttled_periods,
+                "throttled_ns": cpu.throttled_ns,
+            }),
+        );
     }
     if let Some(per_cpu) = stats.cpuacct.as_ref().map(|it| &it.per_cpu_ns) {
         all.insert("cpu_by_processor_ns".to_owned(), json!(per_cpu));
     }
     if let Some(memory) = &stats.memory {
-        all.insert("memory".to_owned(), json!({
-            "used_bytes": memory.used_bytes,
-            "peak_bytes": memory.peak_bytes,
-            "max_bytes": memory.max_bytes,
-            "anonymous_bytes": memory.anonymous_bytes,
-            "file_bytes": memory.file_bytes,
-            "kernel_bytes": memory.kernel_bytes,
-            "swap_used_bytes": memory.swap_used_bytes,
-            "faults": memory.faults,
-            "major_faults": memory.major_faults,
-            "limit_hits": memory.limit_hits,
-            "oom_kills": memory.oom_kills,
-        }));
+        all.insert(
+            "memory".to_owned(),
+            json!({
+                "used_bytes": memory.used_bytes,
+                "peak_bytes": memory.peak_bytes,
+                "max_bytes": memory.max_bytes,
+                "anonymous_bytes": memory.anonymous_bytes,
+                "file_bytes": memory.file_bytes,
+                "kernel_bytes": memory.kernel_bytes,
+                "swap_used_bytes": memory.swap_used_bytes,
+                "faults": memory.faults,
+                "major_faults": memory.major_faults,
+                "limit_hits": memory.limit_hits,
+                "oom_kills": memory.oom_kills,
+            }),
+        );
     }
     if let Some(pids) = &stats.pids {
-        all.insert("pids".to_owned(), json!({
-            "current": pids.current, "peak": pids.peak, "max": pids.max, "limit_hits": pids.limit_hits,
-        }));
+        all.insert(
+            "pids".to_owned(),
+            json!({
+                "current": pids.current, "peak": pids.peak, "max": pids.max, "limit_hits": pids.limit_hits,
+            }),
+        );
     }
     let io = stats.io.iter().map(|(device, io)| {
         json!({
@@ -218,7 +227,8 @@ fn to_json(stats: &Stats) -> Value {
         })
     });
     all.insert("io".to_owned(), Value::Array(io.collect()));
-    let huge = stats.hugetlb.iter().map(|it| json!({ "page_size": it.page_size, "used_bytes": it.used_bytes }));
+    let huge =
+        stats.hugetlb.iter().map(|it| json!({ "page_size": it.page_size, "used_bytes": it.used_bytes }));
     all.insert("hugetlb".to_owned(), Value::Array(huge.collect()));
     for (name, pressure) in pressures(stats) {
         if let Some(it) = pressure {

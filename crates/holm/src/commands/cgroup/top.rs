@@ -55,7 +55,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
             std::thread::sleep(delay);
             let now = look(&host.layout, &top, Some(&before))?;
             let separator = if index > 0 { "\n" } else { "" };
-            engine::run::print(&format!("{separator}{}\n", lines(&now, &before, &top, Sort::Cpu).join("\n")))?;
+            engine::run::print(&format!(
+                "{separator}{}\n",
+                lines(&now, &before, &top, Sort::Cpu).join("\n")
+            ))?;
             before = now;
         }
         return Ok(0);
@@ -176,12 +179,19 @@ mod tests {
     #[test]
     fn the_busiest_group_comes_first_and_a_tree_keeps_its_order() {
         let at = Instant::now();
-        let rows = vec![row("", 700_000_000, 5 << 20), row("a", 200_000_000, 3 << 20), row("a/b", 500_000_000, 4 << 20)];
+        let rows = vec![
+            row("", 700_000_000, 5 << 20),
+            row("a", 200_000_000, 3 << 20),
+            row("a/b", 500_000_000, 4 << 20),
+        ];
         let before = Look { at, rows: Vec::new(), whole: true };
         let now = Look { at: at + Duration::from_secs(1), rows, whole: true };
         let groups = |sort| {
             let lines = lines(&now, &before, Path::new(""), sort);
-            lines[1..].iter().map(|line| line.rsplit("  ").next().unwrap_or("").to_owned()).collect::<Vec<_>>()
+            lines[1..]
+                .iter()
+                .map(|line| line.rsplit("  ").next().unwrap_or("").to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(groups(Sort::Cpu), ["/", "/a/b", "/a"]);
         assert_eq!(groups(Sort::Memory), ["/", "/a/b", "/a"]);

@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 
+use crate::commands::failure::Failure;
 use clap::ArgMatches;
 use namespaces::enter::{Entry, From, Request};
 use namespaces::reference::Reference;
 use namespaces::{Error, Kind};
-use crate::commands::failure::Failure;
 use sys::{Errno, SyscallError};
 
 use crate::cli::ns::KINDS;
@@ -68,13 +68,18 @@ fn protect_executable() -> Result<(), Error> {
     if own.to_string_lossy().starts_with("/memfd:") {
         return Ok(());
     }
-    let failed = |call, errno: Errno| Error::step("copy this program", SyscallError::new(call, "/proc/self/exe", errno));
+    let failed = |call, errno: Errno| {
+        Error::step("copy this program", SyscallError::new(call, "/proc/self/exe", errno))
+    };
     let bytes = std::fs::read("/proc/self/exe").map_err(|error| failed("read", error.into()))?;
     let copy = sys::memfd::sealed(c"holm", true, &[&bytes])
         .map_err(|cause| Error::step("copy this program", cause))?;
     drop(bytes);
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_else(|| "holm".into());
-    let error = std::process::Command::new(format!("/proc/self/fd/{}", copy.as_raw_fd())).arg0(name).args(args).exec();
+    let error = std::process::Command::new(format!("/proc/self/fd/{}", copy.as_raw_fd()))
+        .arg0(name)
+        .args(args)
+        .exec();
     Err(failed("execve", error.into()))
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::commands::failure::Failure;
 use clap::ArgMatches;
 use namespaces::hold::{self, Name};
 use namespaces::make::{Bind, Request};
 use namespaces::{Error, find, reference};
-use crate::commands::failure::Failure;
 
 pub(super) fn hold(matches: &ArgMatches) -> Result<u8, Failure> {
     let (kind, name) = named(matches)?;

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::commands::failure::Failure;
 use clap::ArgMatches;
 use namespaces::find::{self, Found, Namespace};
 use namespaces::reference::Reference;
 use namespaces::{Error, inspect};
-use crate::commands::failure::Failure;
 use serde_json::{Map, Value};
 
 use crate::commands::table;
@@ -45,8 +45,10 @@ fn facts(namespace: &Namespace) -> inspect::Facts {
 
 fn to_json(namespace: &Namespace) -> Value {
     let mut value = super::list::to_json(namespace);
-    let inside: Map<String, Value> =
-        facts(namespace).into_iter().map(|(name, fact)| (name.replace(' ', "_"), Value::String(fact))).collect();
+    let inside: Map<String, Value> = facts(namespace)
+        .into_iter()
+        .map(|(name, fact)| (name.replace(' ', "_"), Value::String(fact)))
+        .collect();
     if let Value::Object(fields) = &mut value {
         fields.insert("inside".to_owned(), Value::Object(inside));
     }
@@ -67,7 +69,10 @@ fn shown(found: &Found, namespace: &Namespace) -> String {
     line("owner", &namespace.owner.map_or(above.to_owned(), |inode| format!("user:[{inode}]")));
     line("made by", &namespace.owner_uid.map(crate::commands::accounts::user_name).unwrap_or_default());
     if kind.has_parents() {
-        line("parent", &namespace.parent.map_or("none that can be seen".to_owned(), |it| format!("{kind}:[{it}]")));
+        line(
+            "parent",
+            &namespace.parent.map_or("none that can be seen".to_owned(), |it| format!("{kind}:[{it}]")),
+        );
         let below: Vec<_> = found
             .namespaces
             .iter()

@@ -1,10 +1,10 @@
 //! `holm ns list`.
 
+use crate::commands::failure::Failure;
 use clap::ArgMatches;
 use namespaces::find::{self, Holder, Namespace};
 use namespaces::tree::{self, By};
 use namespaces::{Id, Kind, hold};
-use crate::commands::failure::Failure;
 use serde_json::{Value, json};
 
 use crate::commands::accounts;

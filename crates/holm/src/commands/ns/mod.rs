@@ -52,6 +52,9 @@ fn id_or_follow(text: &str, flag: &str) -> Result<Option<u32>, Error> {
 fn id(text: &str, flag: &str) -> Result<u32, Error> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().filter(|&id| id != u32::MAX).ok_or_else(|| {
-        Error::input(format!("{flag} `{}` is not an id", text.escape_debug()), "give a number from 0 to 4294967294")
+        Error::input(
+            format!("{flag} `{}` is not an id", text.escape_debug()),
+            "give a number from 0 to 4294967294",
+        )
     })
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::commands::failure::Failure;
 use clap::ArgMatches;
 use engine::ids::parse_subids;
 use namespaces::hold::Name;
@@ -10,7 +11,6 @@ use namespaces::make::{Bind, Propagation, Request};
 use namespaces::maps::{IdRange, punch};
 use namespaces::program::Identity;
 use namespaces::{Error, Kind};
-use crate::commands::failure::Failure;
 
 use crate::cli::ns::KINDS;
 use crate::commands::accounts;
@@ -28,7 +28,8 @@ fn request(matches: &ArgMatches) -> Result<Request, Failure> {
     if maps.asked && !kinds.iter().any(|(kind, _)| *kind == Kind::User) {
         kinds.push((Kind::User, None));
     }
-    let id = |name: &str, flag: &str| super::text(matches, name).map(|text| super::id(text, flag)).transpose();
+    let id =
+        |name: &str, flag: &str| super::text(matches, name).map(|text| super::id(text, flag)).transpose();
     let (uid, gid) = (id("setuid", "--setuid")?, id("setgid", "--setgid")?);
     Ok(Request {
         kinds,
@@ -112,7 +113,8 @@ impl Maps {
 /// The effective ids of this process.
 fn caller() -> (u32, u32) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = |key| namespaces::text::status_words(&status, key).and_then(|words| words.get(1)?.parse().ok());
+    let effective =
+        |key| namespaces::text::status_words(&status, key).and_then(|words| words.get(1)?.parse().ok());
     (effective("Uid").unwrap_or(0), effective("Gid").unwrap_or(0))
 }
 
