@@ -53,7 +53,11 @@ fn pages() -> io::Result<Vec<(PathBuf, String)>> {
     for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = format!("holm-{}", command.get_name());
         let _ = writeln!(index, "* [`holm {}`]({name}.md): {}", command.get_name(), about(command));
-        pages.push((docs.join(format!("reference/{name}.md")), markdown(command)));
+        pages.push((docs.join(format!("reference/{name}.md")), markdown(command) + &subcommands(command)));
+        for below in own_subcommands(command) {
+            let name = format!("{name}-{}", below.get_name());
+            pages.push((docs.join(format!("man/{name}.1")), manual(below.clone(), &name)?));
+        }
         pages.push((docs.join(format!("man/{name}.1")), manual(command.clone(), &name)?));
     }
     pages.push((docs.join("reference/README.md"), index));
@@ -90,6 +94,28 @@ fn markdown(command: &Command) -> String {
     }
     if let Some(after) = command.get_after_help() {
         let _ = writeln!(page, "\n## Examples and exit status\n\n```text\n{after}\n```");
+    }
+    page
+}
+
+/// Those that are written down; clap adds one for help.
+fn own_subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|below| below.get_name() != "help")
+}
+
+/// A section for each subcommand of a command that has some.
+fn subcommands(command: &Command) -> String {
+    let mut page = String::new();
+    for below in own_subcommands(command) {
+        let _ = writeln!(page, "\n## `holm {} {}`\n\n{}.\n", command.get_name(), below.get_name(), about(below));
+        let _ = writeln!(page, "```text\n{}\n```\n\n| | |\n| --- | --- |", below.clone().render_usage());
+        for argument in below.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(page, "| `{}` | {} |", cell(&form(argument)), cell(&help));
+        }
+        if let Some(after) = below.get_after_help() {
+            let _ = writeln!(page, "\n```text\n{}\n```", after.to_string().trim_end());
+        }
     }
     page
 }

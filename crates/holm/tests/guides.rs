@@ -6,17 +6,27 @@
 //! that fails leaves nothing behind but groups, which are removed by their names.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 #[test]
 fn the_guide_to_namespaces_is_true() {
-    check("namespaces.md", &["ip", "ipcmk", "jq", "pgrep"], &["ns-example"]);
+    check(
+        "namespaces.md",
+        include_str!("../../../docs/guide/namespaces.md"),
+        &["ip", "ipcmk", "jq", "pgrep"],
+        &["ns-example"],
+    );
 }
 
 #[test]
 fn the_guide_to_groups_is_true() {
-    check("cgroups.md", &["jq", "pgrep", "setpriv"], &["demo", "team"]);
+    check(
+        "cgroups.md",
+        include_str!("../../../docs/guide/cgroups.md"),
+        &["jq", "pgrep", "setpriv"],
+        &["demo", "team"],
+    );
 }
 
 /// A command of a page and what it shows.
@@ -27,7 +37,7 @@ struct Typed {
     shows: Vec<String>,
 }
 
-fn check(page: &str, programs: &[&str], groups: &'static [&'static str]) {
+fn check(page: &str, text: &str, programs: &[&str], groups: &'static [&'static str]) {
     let missing = |program: &&&str| {
         let found =
             Command::new("sh").args(["-c", &format!("command -v {program}")]).stdout(Stdio::null()).status();
@@ -36,13 +46,11 @@ fn check(page: &str, programs: &[&str], groups: &'static [&'static str]) {
     if let Some(missing) = programs.iter().find(missing) {
         return eprintln!("SKIPPED {page}: {missing} is not installed");
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide").join(page);
-    let text = std::fs::read_to_string(&path).unwrap();
     let _leave = Leave(groups);
     let Some(mut shell) = Shell::start() else {
         return eprintln!("SKIPPED {page}: this caller cannot make namespaces");
     };
-    for Typed { line, command, shows } in typed(&text) {
+    for Typed { line, command, shows } in typed(text) {
         let got = shell.type_in(&command);
         let same = got.len() == shows.len() && got.iter().zip(&shows).all(|(got, shown)| matches(got, shown));
         assert!(
