@@ -5,6 +5,7 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod life;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;
@@ -71,10 +72,14 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(launch)
+        .subcommand(life::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
-    let (_, arguments) = arguments.subcommand().expect("clap requires one");
+    let (name, arguments) = arguments.subcommand().expect("clap requires one");
+    if name == "runtime" {
+        return life::run(arguments);
+    }
     let groups = room::Hierarchies::read()?;
     let wanted: Vec<&String> = arguments.get_many("scenario").into_iter().flatten().collect();
     let scenarios: Vec<&Scenario> = scenario::ALL
@@ -117,9 +122,14 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         sheet.rows.push(row);
     }
     if arguments.get_flag("write") {
-        table::write(&sheet)?;
+        table::write(&sheet, "bench:launch")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Cgroups and namespaces take root.
+fn must_be_root() -> Result<(), Box<dyn std::error::Error>> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err("this takes root".into()) }
 }
 
 /// How `program` is launched in `scenario`; its bundle is written.

@@ -92,6 +92,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             name: engine.name().to_owned(),
             seconds: 240,
             argv: words.map(str::to_owned).to_vec(),
+            open_input: false,
             log: log.clone(),
         };
         let plan = Plan { directory: PathBuf::from("/tmp"), jobs: vec![job], ..Plan::default() };

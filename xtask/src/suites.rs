@@ -51,6 +51,14 @@ pub(crate) fn command() -> Command {
             path("wrapper", "FILE")
                 .help("A program that starts each file of a suite, given as its arguments"),
         )
+        .arg(
+            Arg::new("rooms")
+                .long("rooms")
+                .value_name("NUMBER")
+                .value_parser(value_parser!(u8).range(1..))
+                .default_value("2")
+                .help("Into how many parts, side by side, each suite is divided"),
+        )
         .arg(path("record", "FILE").help("Write the outcome of every test to this file"))
         .arg(
             path("baseline", "FILE")
@@ -76,6 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         .into_iter()
         .filter(|suite| wanted.is_empty() || wanted.iter().any(|name| *name == suite.name()));
 
+    let rooms = usize::from(*arguments.get_one::<u8>("rooms").expect("it has a default"));
     let hierarchies = Hierarchies::read()?;
     let mut plans = Vec::new();
     for suite in suites {
@@ -89,7 +98,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             Ok(mut plan) => {
                 plan.jobs.retain(|job| only.is_empty() || only.contains(&job.name));
                 plan.wrapper = file("wrapper").map(fs::canonicalize).transpose()?;
-                plans.push((suite, plan));
+                plans.extend(plan.divided(rooms).into_iter().map(|part| (suite, part)));
             }
             Err(reason) => println!("skipped {}: {reason}", suite.name()),
         }

@@ -18,9 +18,9 @@ use crate::error::Error;
 use crate::layout::Version;
 
 /// `f_type` of a v1 hierarchy (linux/magic.h).
-const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
+pub(crate) const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 /// `f_type` of the v2 hierarchy.
-const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+pub(crate) const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
 /// A directory of a hierarchy.
 #[derive(Debug, Clone)]

@@ -76,6 +76,11 @@ impl Log {
         }
     }
 
+    /// Whether [`Log::debug`] says anything: a launch does not wait for words that nobody reads.
+    pub(crate) fn is_debug(&self) -> bool {
+        self.debug
+    }
+
     /// What only somebody who looks for a reason wants to know.
     pub(crate) fn debug(&self, message: &str) {
         match self.file {

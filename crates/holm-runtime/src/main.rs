@@ -4,6 +4,10 @@
 
 use std::process::ExitCode;
 
+/// A launch is over before any of its memory is needed anew.
+#[global_allocator]
+static ALLOCATOR: sys::arena::Arena = sys::arena::Arena::new();
+
 fn main() -> ExitCode {
     holm_runtime::main(std::env::args_os().skip(1).collect())
 }

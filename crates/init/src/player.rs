@@ -22,7 +22,14 @@ const FAILED: i32 = 127;
 /// program, or ends.
 pub fn play(image: Image, control: Fd) -> ! {
     let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
-    let mut player = Player { image, program, control, slots: [Fd::NONE; SLOTS], tolerated: None };
+    let mut player = Player {
+        image,
+        program,
+        control,
+        slots: [Fd::NONE; SLOTS],
+        tolerated: None,
+        empty_is_attached: false,
+    };
     for index in 0..program.slots {
         if let Some((slot, number)) = program.inherited(&player.image, index) {
             let _ = player.set(Slot(slot), Fd(number));
@@ -58,6 +65,8 @@ struct Player {
     slots: [Fd; SLOTS],
     /// The error that the next operation may end in, and how many to leave out then.
     tolerated: Option<(Errno, u32)>,
+    /// Whether the mount that hides directories hides one.
+    empty_is_attached: bool,
 }
 
 impl Player {
@@ -188,11 +197,7 @@ impl Player {
                 raw::symlinkat(self.text(target)?, self.fd(dir)?, self.text(name)?)
             }
             Op::Chown { dir, name, uid, gid } => raw::fchownat(self.fd(dir)?, self.text(name)?, uid, gid),
-            Op::CheckDevice { fd, major, minor } => {
-                let status = raw::status(self.fd(fd)?, c"")?;
-                let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
-                if is_it { Ok(()) } else { Err(Errno::NODEV) }
-            }
+            Op::CheckDevice { fd, major, minor } => is_device(self.fd(fd)?, major, minor),
             Op::CheckFilesystem { fd, magic } => {
                 if raw::filesystem_type(self.fd(fd)?)? == magic {
                     Ok(())
@@ -267,6 +272,8 @@ impl Player {
                 let flags = raw::O_RDWR | raw::O_NOCTTY | raw::O_CLOEXEC;
                 let opened = raw::openat(self.fd(devpts)?, c"ptmx", flags | raw::O_NOFOLLOW, 0)?;
                 self.set(master, opened)?;
+                // Somebody may have mounted another file there, whose answer to the next calls would be taken for a descriptor.
+                is_device(opened, 5, 2)?;
                 raw::unlock_pty(opened)?;
                 let other = raw::open_pty_peer(opened, flags)?;
                 self.set(peer, other)
@@ -297,8 +304,9 @@ impl Player {
             }
             Op::ResetSignals {} => {
                 raw::reset_signal_handlers();
-                raw::set_signal_mask(0).map(drop)
+                Ok(())
             }
+            Op::SetSignalMask { mask } => raw::set_signal_mask(mask).map(drop),
             Op::CloseOnExec { first } => self.close_on_exec(first),
 
             Op::Await { turn, first, count } => self.wait_for(turn, first, count),
@@ -310,6 +318,14 @@ impl Player {
                     raw::send_with_fds(self.control, &message, &[self.fd(fd)?])
                 }
             }
+            Op::Rebirth {} => match raw::fork_sibling()? {
+                None => Ok(()),
+                Some((pid, pidfd)) => {
+                    let message = Message::Born { pid }.to_bytes();
+                    let _ = raw::send_with_fds(self.control, &message, &[pidfd]);
+                    raw::exit(0)
+                }
+            },
             Op::Supervise {} => supervise::split(self.program.close_range),
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
@@ -347,13 +363,20 @@ impl Player {
                 if access == 0 { Ok(()) } else { raw::landlock_allow(self.fd(rules)?, place, access) }
             }
             Op::LandlockRestrict { rules } => raw::landlock_restrict_self(self.fd(rules)?),
+            Op::Stamp { at } => self.image.set_word(at.into(), raw::monotonic_ns()).ok_or(Errno::FAULT),
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }
     }
 
-    fn cover(&self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
+    fn cover(&mut self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
         let mode = raw::status(place, c"")?.mode;
-        let source = self.fd(if mode & raw::S_IFMT == raw::S_IFDIR { empty } else { null })?;
+        let is_directory = mode & raw::S_IFMT == raw::S_IFDIR;
+        let source = self.fd(if is_directory { empty } else { null })?;
+        if is_directory && !self.empty_is_attached {
+            raw::move_mount(source, place, c"")?;
+            self.empty_is_attached = true;
+            return Ok(());
+        }
         let copy = raw::open_tree(source, c"", raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH)?;
         let moved = raw::move_mount(copy, place, c"");
         raw::close(copy).and(moved)
@@ -422,6 +445,12 @@ impl Player {
             _ => Err(Errno::PROTO),
         }
     }
+}
+
+fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), Errno> {
+    let status = raw::status(fd, c"")?;
+    let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
+    if is_it { Ok(()) } else { Err(Errno::NODEV) }
 }
 
 fn links(refused: bool) -> Links {

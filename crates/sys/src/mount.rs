@@ -68,6 +68,16 @@ pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, SyscallError>
         .map_err(|errno| SyscallError::new("open_tree", path.display().to_string(), errno))
 }
 
+/// Attaches a detached mount at a name below a directory, and follows no link there.
+///
+/// # Errors
+/// `EINVAL` when the directory is in a detached mount itself, before Linux 6.15.
+pub fn attach(mount: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &str) -> Result<(), SyscallError> {
+    let text = c_string("move_mount", name.as_bytes())?;
+    raw::move_mount(Fd::from(&mount), Fd::from(&to), &text)
+        .map_err(|errno| SyscallError::new("move_mount", name, errno))
+}
+
 /// Changes attributes of a mount (mount_setattr(2), Linux 5.12). `subject` names it in an error.
 pub fn set_attributes(
     mount: BorrowedFd<'_>,

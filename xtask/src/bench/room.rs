@@ -186,6 +186,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         Task::Launch => interleaved(&plan, 1, plan.runs),
         Task::InARow(count) => interleaved(&plan, count, plan.runs.div_ceil(count).max(3)),
         Task::SmallestLimit => smallest_limits(&plan),
+        Task::Life(containers) => super::life::measured(&plan, containers),
     };
     serde_json::to_writer(io::stdout().lock(), &measured)?;
     Ok(ExitCode::SUCCESS)
@@ -259,6 +260,12 @@ struct Sample {
     wall_ms: f64,
     cpu_ms: f64,
     peak_kib: u64,
+}
+
+/// Runs a command through the timer: wall and processor time in milliseconds, peak memory in KiB.
+pub(super) fn timed_argv(plan: &Plan, argv: &[String]) -> Result<(f64, f64, u64), String> {
+    let launch = Launch { name: String::new(), argv: argv.to_vec(), config: None };
+    timed(plan, &launch, 1, "").map(|sample| (sample.wall_ms, sample.cpu_ms, sample.peak_kib))
 }
 
 /// Runs a launch through the timer.

@@ -66,6 +66,8 @@ impl Suite {
             name: name.to_owned(),
             seconds,
             argv,
+            // script(1) turns the end of its input into a character that the first program of a file gets.
+            open_input: self == Self::Runc,
             log: logs.join(format!("{name}.log")),
         };
         Ok(match self {

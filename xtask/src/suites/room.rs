@@ -10,7 +10,7 @@ use crate::bench::scenario::View;
 use crate::workspace::must;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use rustix::fs::Mode;
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::{Pid, WaitOptions, wait};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -20,10 +20,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Everything that is started for one suite.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// Where the jobs are started; made if it is not there.
     pub(crate) directory: PathBuf,
@@ -37,21 +38,36 @@ pub(crate) struct Plan {
     pub(crate) jobs: Vec<Job>,
 }
 
+impl Plan {
+    /// The same work for `parts` rooms; none of them has nothing to do.
+    pub(crate) fn divided(mut self, parts: usize) -> Vec<Self> {
+        let jobs = std::mem::take(&mut self.jobs);
+        let mut divided: Vec<Self> = (0..parts.min(jobs.len())).map(|_| self.clone()).collect();
+        for (number, job) in jobs.into_iter().enumerate() {
+            divided[number % parts].jobs.push(job);
+        }
+        divided
+    }
+}
+
 /// One file, group or program of a suite.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) name: String,
     /// It is ended after this time.
     pub(crate) seconds: u64,
     pub(crate) argv: Vec<String>,
+    /// Whether its standard input stays open, though nothing comes; it is /dev/null otherwise.
+    pub(crate) open_input: bool,
     /// Gets both of its output streams.
     pub(crate) log: PathBuf,
 }
 
 /// Carries out a plan in a room of its own.
 pub(crate) fn carry_out(hierarchies: &Hierarchies, plan: &Plan) -> Result<(), Box<dyn Error>> {
-    let label = plan.jobs.first().map_or("none", |job| job.name.as_str());
-    let groups = Groups::make(hierarchies, &format!("suite-{label}"))?;
+    static NUMBER: AtomicU32 = AtomicU32::new(1);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let groups = Groups::make(hierarchies, &format!("suite-{number}"))?;
     let mut child = process::Command::new(std::env::current_exe()?)
         .arg("suites-room")
         .args(groups.0.iter().map(|group| format!("--enter={}", group.display())))
@@ -87,6 +103,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     furnish(View::V1)?;
     fs::create_dir("/run/lock")?;
     mount("tmpfs", "/tmp", "tmpfs", MountFlags::empty(), Some(c"mode=1777,size=3g"))?;
+    devices()?;
     must(process::Command::new("ip").args(["link", "set", "lo", "up"]))?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     fs::create_dir_all(&plan.directory)?;
@@ -104,6 +121,28 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Nodes of our own in /dev. There is one devtmpfs, and a runtime that gives /dev/null to the container's user gives away the
+/// host's.
+fn devices() -> Result<(), Box<dyn Error>> {
+    let new = Path::new("/tmp/dev");
+    fs::create_dir(new)?;
+    mount("tmpfs", new, "tmpfs", MountFlags::empty(), Some(c"mode=755"))?;
+    must(process::Command::new("cp").args(["-a", "--one-file-system", "/dev/.", "/tmp/dev"]))?;
+    for (name, fstype, options) in [
+        ("pts", "devpts", c"newinstance,ptmxmode=0666,mode=620,gid=5"),
+        ("shm", "tmpfs", c"mode=1777"),
+        ("mqueue", "mqueue", c""),
+    ] {
+        fs::create_dir_all(new.join(name))?;
+        mount(fstype, new.join(name), fstype, MountFlags::empty(), Some(options))?;
+    }
+    fs::remove_file(new.join("ptmx"))?;
+    std::os::unix::fs::symlink("pts/ptmx", new.join("ptmx"))?;
+    std::os::unix::fs::chown(new.join("null"), Some(0), Some(0))?;
+    mount_move(new, "/dev")?;
+    Ok(fs::remove_dir(new)?)
+}
+
 /// Runs a job to its end, or to the end of its time.
 fn perform(plan: &Plan, job: &Job) -> Result<(), Box<dyn Error>> {
     let log = File::create(&job.log)?;
@@ -113,15 +152,16 @@ fn perform(plan: &Plan, job: &Job) -> Result<(), Box<dyn Error>> {
         .map(|wrapper| wrapper.to_string_lossy().into_owned())
         .chain(job.argv.clone())
         .collect();
-    let child = process::Command::new(&words[0])
+    let mut child = process::Command::new(&words[0])
         .args(&words[1..])
         .current_dir(&plan.directory)
         .envs(plan.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
+        .stdin(if job.open_input { Stdio::piped() } else { Stdio::null() })
         .stdout(log.try_clone()?)
         .stderr(log.try_clone()?)
         .spawn()
         .map_err(|error| format!("{}: {error}", words[0]))?;
+    let _input = child.stdin.take();
     let began = Instant::now();
     loop {
         match wait(WaitOptions::NOHANG) {

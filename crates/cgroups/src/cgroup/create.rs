@@ -122,7 +122,7 @@ fn settle(planned: &GroupPlan, group: &Group) -> Result<(), Error> {
     }
     apply(dir, &planned.writes)?;
     if let Some(program) = &planned.device_program {
-        super::devices::attach(dir, program)?;
+        super::devices::attach(dir, program, !group.taken_over)?;
     }
     Ok(())
 }

@@ -97,7 +97,9 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
     };
     let facts = HostFacts::read()?;
     let plan = runtime::plan(&launch, &facts)?;
-    plan.to_string().lines().for_each(|step| context.log.debug(step));
+    if context.log.is_debug() {
+        plan.to_string().lines().for_each(|step| context.log.debug(step));
+    }
     for note in plan.notes() {
         context.log.warn(note);
     }

@@ -69,6 +69,52 @@ fn ids_are_mapped_as_configured() {
 }
 
 #[test]
+fn a_joined_user_namespace_owns_what_is_made_in_it_and_lends_its_mapping() {
+    let Some(mut bundle) = Bundle::new("a_joined_user_namespace") else { return };
+    user_namespace(&mut bundle, 100_000);
+    let holder = sys::clone::hold(sys::clone::CLONE_NEWUSER).expect("a user namespace");
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{}/{map}", holder.pid()), "0 100000 65536").expect("a mapping");
+    }
+    fs::create_dir(bundle.dir.join("src")).expect("a directory");
+    for side in ["uidMappings", "gidMappings"] {
+        bundle.config["linux"].as_object_mut().expect("an object").remove(side);
+    }
+    let path = format!("/proc/{}/ns/user", holder.pid());
+    let joined = fs::read_link(&path).expect("a link").display().to_string();
+    namespaces(&mut bundle).retain(|namespace| namespace["type"] != "user");
+    namespaces(&mut bundle).push(json!({ "type": "user", "path": path }));
+    let mount = json!({ "destination": "/dev/shm/m", "source": "src", "options": ["bind", "idmap"] });
+    bundle.config["mounts"].as_array_mut().expect("a list").push(mount);
+    let out = said(
+        &mut bundle,
+        "readlink /proc/self/ns/user; cat /proc/self/uid_map; stat -c %u /dev/shm/m; cat /proc/1/comm; true",
+    );
+    let words: Vec<_> = out.split_whitespace().collect();
+    assert_eq!(words, [joined.as_str(), "0", "100000", "65536", "0", "sh"]);
+}
+
+#[test]
+fn namespaces_of_the_hosts_are_joined_together_with_a_new_user_namespace() {
+    let Some(mut bundle) = Bundle::new("namespaces_of_the_hosts") else { return };
+    user_namespace(&mut bundle, 100_000);
+    let holder = sys::clone::hold(sys::clone::CLONE_NEWNET | sys::clone::CLONE_NEWUTS).expect("namespaces");
+    // Only an owner of the network namespace may mount its /sys.
+    bundle.config["mounts"]
+        .as_array_mut()
+        .expect("a list")
+        .retain(|mount| !mount["destination"].as_str().is_some_and(|path| path.starts_with("/sys")));
+    bundle.config.as_object_mut().expect("an object").remove("hostname");
+    for (kind, file) in [("network", "net"), ("uts", "uts")] {
+        let path = format!("/proc/{}/ns/{file}", holder.pid());
+        let link = fs::read_link(&path).expect("a link").display().to_string();
+        namespaces(&mut bundle).retain(|namespace| namespace["type"] != kind);
+        namespaces(&mut bundle).push(json!({ "type": kind, "path": path }));
+        assert_eq!(said(&mut bundle, &format!("readlink /proc/self/ns/{file}")).trim(), link);
+    }
+}
+
+#[test]
 fn clocks_of_a_time_namespace_are_set() {
     let Some(mut bundle) = Bundle::new("clocks_of_a_time_namespace") else { return };
     namespaces(&mut bundle).push(json!({ "type": "time" }));

@@ -7,6 +7,7 @@ mod common;
 mod landlock;
 mod linux;
 mod mounts;
+mod net_devices;
 mod process;
 mod resources;
 mod seccomp;

@@ -18,8 +18,11 @@ fn v2() -> bool {
     fs::metadata("/sys/fs/cgroup/cgroup.controllers").is_ok()
 }
 
+/// Limits, the controllers that they take, and files with what they say on v1 and on v2.
+type Case<'a> = (Value, &'a [&'a str], &'a [(&'a str, &'a str)], &'a [(&'a str, &'a str)]);
+
 /// `resources` and what the files then say: on v1 with the controller before the name.
-fn check(test: &str, cases: &[(Value, &[&str], &[(&str, &str)], &[(&str, &str)])]) {
+fn check(test: &str, cases: &[Case<'_>]) {
     let Some(mut bundle) = Bundle::new(test) else { return };
     let namespaces = bundle.config["linux"]["namespaces"].as_array_mut().expect("a list");
     namespaces.push(json!({ "type": "cgroup" }));

@@ -70,8 +70,17 @@ pub(crate) fn make_user_namespace(maps: &IdMaps) -> Result<OwnedFd, Cause> {
 
 /// The user namespace of a process.
 pub(crate) fn open_user_namespace(pid: i32) -> Result<OwnedFd, SyscallError> {
+    open_namespace(pid, "user")
+}
+
+/// The network namespace of a process.
+pub(crate) fn open_network_namespace(pid: i32) -> Result<OwnedFd, SyscallError> {
+    open_namespace(pid, "net")
+}
+
+fn open_namespace(pid: i32, kind: &str) -> Result<OwnedFd, SyscallError> {
     let proc = mount::private_procfs()?;
-    let path = format!("{pid}/ns/user");
+    let path = format!("{pid}/ns/{kind}");
     openat(&proc, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| SyscallError::new("openat", format!("/proc/{path}"), errno))
 }

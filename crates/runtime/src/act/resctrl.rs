@@ -30,7 +30,7 @@ pub(crate) fn enter(group: &ResctrlGroup, pid: i32, made: &mut Vec<PathBuf>) -> 
         write_lines(&schemata, &group.lines)?;
     } else {
         let current = fs::read_to_string(&schemata).map_err(|error| failed("read", &schemata, error))?;
-        for line in group.lines.iter().filter(|line| !agrees(&current, line)) {
+        if let Some(line) = group.lines.iter().find(|line| !agrees(&current, line)) {
             let subject = format!("{}, which differs from `{line}`", schemata.display());
             return Err(SyscallError::new("compare", subject, Errno::EXIST));
         }

@@ -7,6 +7,7 @@ use spec::Mount;
 use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
 use sys::{Errno, raw};
 
+use super::beside::{self, Beside};
 use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, PlanError, Produced, Ticket};
 
@@ -22,18 +23,20 @@ pub(crate) struct Tree {
     pub(crate) devpts: Option<Slot>,
     /// Whether something of the host's lies at /dev.
     pub(crate) dev_is_bound: bool,
+    /// Whether the default devices are in /dev already.
+    pub(crate) dev_is_filled: bool,
     /// Whether something was mounted over or bound into /dev or above it since it was made.
     dev_is_covered: bool,
     /// Mounts that are made read-only when everything in them is made.
     pub(crate) readonly_at_last: Vec<(Slot, String)>,
 }
 
-/// Mounts that parts are copied from. A copy of a detached mount takes Linux 6.15, so they are attached: over the old root and
-/// below the new one, with which they go away at pivot_root.
+/// Mounts that parts are copied from.
 pub(crate) struct Scratch {
-    /// For the container's own files.
+    /// For the container's own files. A copy of a detached mount takes Linux 6.15, so it is attached: over the old root and below the new
+    /// one, with which it goes away at pivot_root.
     files: Option<Slot>,
-    /// An empty directory, read-only.
+    /// An empty directory, read-only and detached: the first directory that is hidden gets it, the others copies of it.
     pub(crate) empty: Option<Slot>,
     /// How many mounts lie over the old root.
     pub(crate) above: u32,
@@ -43,31 +46,28 @@ pub(crate) struct Scratch {
 pub(crate) fn scratch(plan: &mut Builder<'_>) -> Scratch {
     let launch = plan.launch;
     let locked = raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
-    let mut one = |what: &str, why, data: &[(&str, &str)], attributes| {
+    let mut one = |what: &str, why, data: [(&str, &str); 2], attributes| {
         plan.stage(what, why);
         let out = plan.ops.slot();
-        let data: Vec<_> =
-            data.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        let data = data.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         filesystem(plan, "tmpfs", &data, attributes, out);
-        let name = plan.ops.text("/");
-        plan.push(Op::MoveMount { from: out, to: Slot::CWD, name });
         out
     };
-    let files = (!launch.files.is_empty()).then(|| {
-        one(
-            "make room in memory for the container's own files",
-            "the root's files stay as they are",
-            &[("mode", "0755")],
-            locked,
-        )
-    });
     let masks = !launch.spec.linux.masked_paths.is_empty();
     let empty = masks.then(|| {
         let data = [("mode", "0555"), ("nr_inodes", "1")];
-        one("make an empty directory in memory", "it hides others", &data, locked | raw::MOUNT_ATTR_RDONLY)
+        one("make an empty directory in memory", "it hides others", data, locked | raw::MOUNT_ATTR_RDONLY)
     });
-    let above = u32::from(files.is_some()) + u32::from(empty.is_some());
-    Scratch { files, empty, above }
+    let files = (!launch.files.is_empty()).then(|| {
+        let (what, why) =
+            ("make room in memory for the container's own files", "the root's files stay as they are");
+        one(what, why, [("mode", "0755"), ("source", "tmpfs")], locked)
+    });
+    if let Some(files) = files {
+        let name = plan.ops.text("/");
+        plan.push(Op::MoveMount { from: files, to: Slot::CWD, name });
+    }
+    Scratch { files, empty, above: u32::from(files.is_some()) }
 }
 
 /// A bind mount's source that the engine has prepared.
@@ -149,6 +149,7 @@ pub(crate) fn mount_all(
     scratch: Scratch,
     sources: &[Source],
     namespaces: &Namespaces,
+    beside: Option<&Beside>,
 ) -> Result<Tree, PlanError> {
     let mut tree = Tree {
         root,
@@ -157,25 +158,68 @@ pub(crate) fn mount_all(
         dev: None,
         devpts: None,
         dev_is_bound: false,
+        dev_is_filled: false,
         dev_is_covered: false,
         readonly_at_last: Vec::new(),
     };
     let launch = plan.launch;
+    // What the engine makes comes when it is first needed: until then there is something else to mount.
+    let mut pending = beside.filter(|beside| beside.dev_is_made());
+    let mut postponed = Vec::new();
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
-        let options = options(mount)?;
-        if options.remount {
-            remount(plan, &tree, mount, &options)?;
-        } else if options.is_bind() {
-            let source = sources.iter().find(|source| source.index == index);
-            bind(plan, &mut tree, mount, &options, source)?;
-        } else {
-            fresh(plan, &mut tree, mount, &options, namespaces)?;
+        if beside.is_some_and(|beside| beside.has_made(index)) {
+            continue;
         }
+        if let Some(beside) = pending {
+            let options = options(mount)?;
+            let is_fresh = !options.is_bind() && !options.remount;
+            if is_fresh && beside::name_in_dev(mount).is_some() {
+                postponed.push((index, mount));
+                continue;
+            }
+            let destination = normal(&mount.destination);
+            let of_kernel = destination == Path::new("/proc") || destination == Path::new("/sys");
+            if !(is_fresh && of_kernel && matches!(mount.fstype.as_str(), "proc" | "sysfs")) {
+                pending = None;
+                beside.attach_dev(plan, &mut tree);
+                for (index, mount) in std::mem::take(&mut postponed) {
+                    one(plan, &mut tree, index, mount, sources, namespaces)?;
+                }
+            }
+        }
+        one(plan, &mut tree, index, mount, sources, namespaces)?;
+    }
+    if let Some(beside) = pending {
+        beside.attach_dev(plan, &mut tree);
+    }
+    for (index, mount) in postponed {
+        one(plan, &mut tree, index, mount, sources, namespaces)?;
     }
     Ok(tree)
 }
 
-fn normal(destination: &str) -> PathBuf {
+/// One mount of the specification.
+fn one(
+    plan: &mut Builder<'_>,
+    tree: &mut Tree,
+    index: usize,
+    mount: &Mount,
+    sources: &[Source],
+    namespaces: &Namespaces,
+) -> Result<(), PlanError> {
+    let options = options(mount)?;
+    if options.remount {
+        remount(plan, tree, mount, &options)?;
+    } else if options.is_bind() {
+        let source = sources.iter().find(|source| source.index == index);
+        bind(plan, tree, mount, &options, source)?;
+    } else {
+        fresh(plan, tree, mount, &options, namespaces)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn normal(destination: &str) -> PathBuf {
     Path::new("/").join(destination).components().collect()
 }
 

@@ -56,6 +56,9 @@ pub(crate) struct Namespaces {
     joined_user: Option<Produced>,
     /// User namespaces that are made for mounts alone, with their mappings.
     for_mounts: Vec<(IdMaps, Produced)>,
+    /// Namespaces that the stage is born in, with their kinds: with a user namespace that is not the host's, the host's rights over
+    /// them (or over that one, for what is made in it) are needed before.
+    born_in: Vec<(Produced, u64)>,
     /// The pid namespace to join.
     pid_fd: Option<Produced>,
 }
@@ -98,7 +101,7 @@ impl Namespaces {
 
 /// The order in which namespaces are joined: the user namespace first, for the rights it gives over the others; mount
 /// last, because paths change meaning with it.
-const JOIN_ORDER: [NamespaceType; 8] = [
+pub(crate) const JOIN_ORDER: [NamespaceType; 8] = [
     NamespaceType::User,
     NamespaceType::Pid,
     NamespaceType::Network,
@@ -165,6 +168,7 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
         mapped: None,
         user_fd: None,
         joined_user: None,
+        born_in: Vec::new(),
         for_mounts: Vec::new(),
         pid_fd: None,
     })
@@ -179,11 +183,13 @@ pub(crate) fn open_joined(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -
         if kind == NamespaceType::User {
             namespaces.joined_user = Some(fd);
         }
-        if kind == NamespaceType::Pid {
+        match kind {
             // setns(2) moves only later children there: the stage has to be born in it.
-            namespaces.pid_fd = Some(fd);
-        } else {
-            slots.push((kind, plan.inherit(fd)));
+            NamespaceType::Pid => namespaces.pid_fd = Some(fd),
+            // Paths change meaning with it, and what the engine opens later is the host's.
+            NamespaceType::Mount => slots.push((kind, plan.inherit(fd))),
+            _ if namespaces.foreign_ids => namespaces.born_in.push((fd, kind.clone_flag())),
+            _ => slots.push((kind, plan.inherit(fd))),
         }
     }
     slots
@@ -203,6 +209,7 @@ pub(crate) fn spawn(plan: &mut Builder<'_>, namespaces: &mut Namespaces, cgroup:
         namespaces: namespaces.at_birth,
         into_cgroup: cgroup.clone_into(),
         pid_namespace: namespaces.pid_fd,
+        joined: namespaces.born_in.clone(),
     };
     plan.engine(what, "from a sealed copy, so that no file of the host is ever mapped in the container", act);
 }
@@ -220,7 +227,7 @@ pub(crate) fn map_ids(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -> Re
     Ok(())
 }
 
-fn id_maps(plan: &Builder<'_>) -> IdMaps {
+pub(crate) fn id_maps(plan: &Builder<'_>) -> IdMaps {
     let linux = &plan.launch.spec.linux;
     let (uid, gid) = (linux.uid_mappings.clone(), linux.gid_mappings.clone());
     let privileged = plan.facts.capabilities & SET_IDS == SET_IDS;
@@ -244,7 +251,7 @@ pub(crate) fn enter(
     namespaces: &Namespaces,
     joined: &[(NamespaceType, Slot)],
 ) -> Result<(), PlanError> {
-    if namespaces.user {
+    if namespaces.foreign_ids {
         plan.stage("become the owner of the user namespace", "mounts and names are its to make");
         if let Some(ticket) = namespaces.mapped {
             plan.need(ticket);
@@ -264,9 +271,6 @@ pub(crate) fn enter(
         plan.stage(format!("join the {kind} namespace"), "as the specification asks");
         plan.push(Op::Join { ns: *slot, kinds: kind.clone_flag() });
         plan.ops.close(*slot);
-        if *kind == NamespaceType::User {
-            become_owner(plan);
-        }
     }
     if namespaces.network {
         plan.stage("make a network namespace", "by the stage, while the engine makes the cgroup");
@@ -281,7 +285,7 @@ pub(crate) fn enter(
 }
 
 /// Ids 0 of the user namespace, or the first that it has; then no more ambient capabilities than the program shall get.
-fn become_owner(plan: &mut Builder<'_>) {
+pub(crate) fn become_owner(plan: &mut Builder<'_>) {
     let linux = &plan.launch.spec.linux;
     let first = |maps: &[IdMapping]| {
         if maps.iter().any(|map| map.container_id == 0) {

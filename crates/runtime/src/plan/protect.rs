@@ -125,8 +125,9 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         let null = null(plan, tree);
         let empty = tree.scratch.empty.unwrap_or(Slot::NONE);
         for path in &linux.masked_paths {
-            let path = plan.ops.text(path);
-            plan.push(Op::Mask { root: tree.root, path, null, empty });
+            let (root, below) = below_proc(tree, path);
+            let path = plan.ops.text(below);
+            plan.push(Op::Mask { root, path, null, empty });
         }
         plan.ops.close(null);
         plan.ops.close(empty);
@@ -151,6 +152,15 @@ fn null(plan: &mut Builder<'_>, tree: &Tree) -> Slot {
     null
 }
 
+/// A path as one below the container's own procfs if it leads there, or below the root.
+fn below_proc<'a>(tree: &Tree, path: &'a str) -> (Slot, &'a str) {
+    let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
+    match (tree.proc, in_proc) {
+        (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
+        _ => (tree.root, path),
+    }
+}
+
 fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     let copy = plan.ops.slot();
     let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
@@ -168,10 +178,7 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
         return;
     }
     let place = plan.ops.slot();
-    let (root, name) = match (tree.proc, in_proc) {
-        (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
-        _ => (tree.root, path),
-    };
+    let (root, name) = below_proc(tree, path);
     let name = plan.ops.text(name);
     let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE | raw::AT_EMPTY_PATH;
     plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 5 });

@@ -28,6 +28,8 @@ pub const O_RDWR: u64 = 2;
 pub const O_CREAT: u64 = 0o100;
 /// `O_EXCL`
 pub const O_EXCL: u64 = 0o200;
+/// `O_NONBLOCK`
+pub const O_NONBLOCK: u64 = 0o4000;
 /// `O_NOCTTY`
 pub const O_NOCTTY: u64 = 0o400;
 /// `O_TRUNC`
@@ -115,6 +117,13 @@ pub fn set_close_on_exec(fd: Fd, on: bool) -> Result<(), Errno> {
     const F_SETFD: usize = 2;
     // SAFETY: integers.
     unsafe { syscall!(nr::FCNTL, fd.arg(), F_SETFD, on) }.map(drop)
+}
+
+/// Whether a descriptor is close-on-exec (fcntl(2), `F_GETFD`); `EBADF` for a number that is none.
+pub fn is_close_on_exec(fd: Fd) -> Result<bool, Errno> {
+    const F_GETFD: usize = 1;
+    // SAFETY: integers.
+    unsafe { syscall!(nr::FCNTL, fd.arg(), F_GETFD) }.map(|flags| flags & 1 != 0)
 }
 
 /// dup3(2); `new` is replaced, without close-on-exec.

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod arch;
+mod clock;
 mod fs;
 mod image;
 mod landlock;
@@ -15,10 +16,12 @@ mod mount;
 mod netlink;
 mod process;
 mod socket;
+mod statmount;
 mod terminal;
 mod tun;
 
 pub use arch::nr;
+pub use clock::*;
 pub use fs::*;
 pub use image::Image;
 pub use landlock::*;
@@ -27,6 +30,7 @@ pub use mount::*;
 pub use netlink::*;
 pub use process::*;
 pub use socket::*;
+pub use statmount::*;
 pub use terminal::*;
 pub use tun::*;
 

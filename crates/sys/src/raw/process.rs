@@ -246,13 +246,17 @@ pub fn seccomp_set_filter(flags: u64, filter: &[u8]) -> Result<usize, Errno> {
 
 /// Gives signals 1 to 64 their default dispositions, ignored ones too (rt_sigaction(2)).
 pub fn reset_signal_handlers() {
+    // SIGKILL and SIGSTOP refuse, which is as well.
+    (1..=64).for_each(reset_signal_handler);
+}
+
+/// Gives a signal its default disposition (rt_sigaction(2)). A caller that ignores SIGCHLD, which is inherited, would have the kernel
+/// throw the status of children away (wait(2)).
+pub fn reset_signal_handler(signal: u32) {
     // `struct kernel_sigaction`: handler (0 is `SIG_DFL`), flags, restorer, mask.
     let default = [0u64; 4];
-    for signal in 1..=64usize {
-        // SIGKILL and SIGSTOP refuse, which is as well.
-        // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
-        let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
-    }
+    // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
+    let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
 }
 
 /// Sets the mask of blocked signals of this thread, bit n-1 for signal n, and returns the mask before (rt_sigprocmask(2)).
@@ -281,6 +285,23 @@ pub fn fork() -> Result<i32, Errno> {
     const SIGCHLD: usize = 17;
     // SAFETY: no memory is shared and no stack is given, so the copy goes on where this process is.
     unsafe { syscall!(nr::CLONE, SIGCHLD) }.map(|pid| pid as i32)
+}
+
+/// A copy of this process whose parent is this process's parent (clone(2), `CLONE_PARENT`, `CLONE_PIDFD` of Linux 5.2): none in the
+/// copy; here its process id, as seen here, and its handle, which is close-on-exec.
+///
+/// It is born in the pid namespace that setns(2) or unshare(2) have set for children, which this process itself is not in.
+pub fn fork_sibling() -> Result<Option<(i32, Fd)>, Errno> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    const SIGCHLD: usize = 17;
+    let mut pidfd = -1i32;
+    // SAFETY: no memory is shared and no stack is given, so the copy goes on where this process is; the kernel writes one
+    // integer here.
+    let pid = unsafe {
+        syscall!(nr::CLONE, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, 0usize, &raw mut pidfd, 0usize, 0usize)?
+    };
+    Ok(if pid == 0 { None } else { Some((pid as i32, Fd(pidfd))) })
 }
 
 /// wait4(2) for a child (-1: any): its process id and wait status; with `WNOHANG` in `options` 0 when none is ready.
