@@ -30,3 +30,11 @@ cat >corpus/seccomp_json/profile <<'JSON'
   {"names":["personality"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":8,"op":"SCMP_CMP_EQ"}]},
   {"names":["clone"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}]}]}
 JSON
+mkdir -p corpus/namespaces
+printf 'net:[4026531840]' >corpus/namespaces/id
+printf 'uts:box' >corpus/namespaces/name
+printf '0:100000:65536\n1000,0,1\n' >corpus/namespaces/maps
+printf '90 30 0:4 net:[4026532200] /run/netns/blue rw shared:5 - nsfs nsfs rw\n' >corpus/namespaces/mountinfo
+printf '0::/system.slice/docker-0123456789abcdef.scope\n' >corpus/namespaces/container
+printf 'memory.max=256M cpu.max=20ms/100ms io.max=8:0:rbps=1M,wiops=5 devices=-all,+c:1:*:r net_cls.classid=10:1' \
+    >corpus/namespaces/words

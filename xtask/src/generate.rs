@@ -56,7 +56,14 @@ fn pages() -> io::Result<Vec<(PathBuf, String)>> {
         for command in whole.get_subcommands().filter(|command| command.get_name() != "help") {
             let name = format!("{program}-{}", command.get_name());
             let _ = writeln!(index, "* [`{program} {}`]({name}.md): {}", command.get_name(), about(command));
-            pages.push((docs.join(format!("reference/{name}.md")), markdown(program, command)));
+            pages.push((
+                docs.join(format!("reference/{name}.md")),
+                markdown(program, command) + &subcommands(program, command),
+            ));
+            for below in own_subcommands(command) {
+                let name = format!("{name}-{}", below.get_name());
+                pages.push((docs.join(format!("man/{name}.1")), manual(below.clone(), &name)?));
+            }
             pages.push((docs.join(format!("man/{name}.1")), manual(command.clone(), &name)?));
         }
         pages.push((docs.join(format!("man/{program}.1")), manual(whole, program)?));
@@ -94,6 +101,34 @@ fn markdown(program: &str, command: &Command) -> String {
     }
     if let Some(after) = command.get_after_help() {
         let _ = writeln!(page, "\n## Examples and exit status\n\n```text\n{after}\n```");
+    }
+    page
+}
+
+/// Those that are written down; clap adds one for help.
+fn own_subcommands(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|below| below.get_name() != "help")
+}
+
+/// A section for each subcommand of a command that has some.
+fn subcommands(program: &str, command: &Command) -> String {
+    let mut page = String::new();
+    for below in own_subcommands(command) {
+        let _ = writeln!(
+            page,
+            "\n## `{program} {} {}`\n\n{}.\n",
+            command.get_name(),
+            below.get_name(),
+            about(below)
+        );
+        let _ = writeln!(page, "```text\n{}\n```\n\n| | |\n| --- | --- |", below.clone().render_usage());
+        for argument in below.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            let _ = writeln!(page, "| `{}` | {} |", cell(&form(argument)), cell(&help));
+        }
+        if let Some(after) = below.get_after_help() {
+            let _ = writeln!(page, "\n```text\n{}\n```", after.to_string().trim_end());
+        }
     }
     page
 }

@@ -100,6 +100,8 @@ impl Found {
 struct Gathered {
     all: BTreeMap<Id, Namespace>,
     unreadable: u32,
+    /// The device of the file system that namespaces are on.
+    nsfs: Option<(u32, u32)>,
 }
 
 /// Finds them.
@@ -107,7 +109,10 @@ struct Gathered {
 /// # Errors
 /// When /proc cannot be listed.
 pub fn find() -> Result<Found, Error> {
-    let mut gathered = Gathered::default();
+    let nsfs = rustix::fs::stat("/proc/self/ns/mnt").ok();
+    let device =
+        |status: rustix::fs::Stat| (rustix::fs::major(status.st_dev), rustix::fs::minor(status.st_dev));
+    let mut gathered = Gathered { nsfs: nsfs.map(device), ..Gathered::default() };
     let pids =
         numbers_in(Path::new("/proc")).map_err(|cause| Error::step("list the host's processes", cause))?;
     let mut mount_namespaces = BTreeMap::new();
@@ -158,10 +163,30 @@ impl Gathered {
         self.threads(pid, &own);
         let Ok(descriptors) = numbers_in(&proc(pid, "fd")) else { return };
         for fd in descriptors {
-            if let Ok(Some(id)) = link(&proc(pid, "fd").join(fd.to_string())) {
+            if let Some(id) = self.behind(&proc(pid, "fd").join(fd.to_string())) {
                 self.held(id, Holder::Descriptor { pid, fd });
             }
         }
+    }
+
+    /// The namespace that a descriptor is. One that was opened by a name it is bound to shows that name, and `/` once it is
+    /// bound there no more; then the file system it is on tells.
+    fn behind(&self, path: &Path) -> Option<Id> {
+        let target = rustix::fs::readlinkat(rustix::fs::CWD, path, Vec::with_capacity(64)).ok()?;
+        let target = target.to_bytes();
+        if let Some(id) = str::from_utf8(target).ok().and_then(Id::parse) {
+            return Some(id);
+        }
+        // No file server is asked: a dead one would not answer.
+        let flags = AtFlags::STATX_DONT_SYNC;
+        let status = target
+            .starts_with(b"/")
+            .then(|| rustix::fs::statx(rustix::fs::CWD, path, flags, rustix::fs::StatxFlags::TYPE).ok())??;
+        if Some((status.stx_dev_major, status.stx_dev_minor)) != self.nsfs {
+            return None;
+        }
+        let fd = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        id_of(&fd).ok()
     }
 
     /// Threads have namespaces of their own; most are in those of their process.

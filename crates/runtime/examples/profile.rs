@@ -40,6 +40,7 @@ fn main() {
         die_with_parent: false,
         keep_keyring: false,
         preserve_fds: 0,
+        unit: None,
         life: runtime::Life::Attended,
     };
     let facts = HostFacts::read().expect("facts");

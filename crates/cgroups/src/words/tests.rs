@@ -1,3 +1,5 @@
+//! What the words are written as on either version, and what is refused.
+
 use super::*;
 use crate::plan::{CgroupPath, Place, Wanted, Which, plan};
 use crate::testing::mutations;
