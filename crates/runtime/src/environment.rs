@@ -1,6 +1,13 @@
 //! The environment that a program gets, from the one that a document asks for.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use spec::{Hooks, Process};
+
+use crate::passwd;
 
 /// `entries` with the last of each name only, and with `HOME` where it is missing or empty.
 ///
@@ -16,6 +23,24 @@ pub fn settled(entries: &[String], home: impl FnOnce() -> String) -> Vec<String>
         settled.push(format!("HOME={}", home()));
     }
     settled
+}
+
+/// The environment of a container's first process, whose root is this directory of the host.
+pub fn of_process(process: &Process, root: &Path) -> Vec<String> {
+    settled(&process.env, || match File::open(root) {
+        Ok(root) => passwd::home(root.as_fd(), process.user.uid),
+        Err(_) => "/".to_owned(),
+    })
+}
+
+/// `hooks` with the environment of the process for `startContainer` hooks that name none, as other runtimes have it: such a hook is
+/// started in the place of the process.
+pub(crate) fn inherited(hooks: &Hooks, environment: &[String]) -> Hooks {
+    let mut hooks = hooks.clone();
+    for hook in hooks.start_container.iter_mut().filter(|hook| hook.env.is_empty()) {
+        hook.env = environment.to_vec();
+    }
+    hooks
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Results {
         for name in &won {
             let _ = writeln!(difference.text, "  + {name}");
         }
-        let _ = writeln!(difference.text, "  {} lost, {} won", difference.lost, won.len());
+        let _ = writeln!(difference.text, "{} lost, {} won", difference.lost, won.len());
         difference
     }
 }
@@ -235,7 +235,7 @@ mod tests {
         expect![[r#"
               - not ok: runc run: b
               + runc run: c
-              1 lost, 1 won
+            1 lost, 1 won
         "#]]
         .assert_eq(&difference.text);
         assert_eq!(difference.lost, 1);

@@ -73,6 +73,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let config = std::fs::read(&path).map_err(|error| unreadable("open", &path, error))?;
     let mut spec = spec::load(&config)?;
     let preserve_fds = preserved(arguments, &mut spec)?;
+    spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
     let spec = spec::validate(spec)?;
     let console_socket = arguments.contains_id("console-socket");
     match (spec.process.terminal, mode.is_attended(), console_socket) {
@@ -108,7 +109,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         bundle,
         idmap_root: false,
         files: Vec::new(),
-        make_cwd: false,
+        make_cwd: true,
         init: false,
         die_with_parent: false,
         keep_keyring: arguments.get_flag("no-new-keyring"),

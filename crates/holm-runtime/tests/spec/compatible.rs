@@ -25,3 +25,26 @@ fn no_process_at_all_as_a_limit_means_one() {
     let ran = bundle.run();
     assert_eq!((ran.code, ran.out.as_str()), (Some(0), "1\n"), "{ran:?}");
 }
+
+#[test]
+fn a_directory_to_start_in_is_made() {
+    let Some(mut bundle) = Bundle::new("a_directory_to_start_in_is_made") else { return };
+    bundle.config["process"]["cwd"] = json!("/not/there/yet");
+    assert_eq!(said(&mut bundle, "pwd"), "/not/there/yet\n");
+}
+
+#[test]
+fn of_two_entries_of_one_name_the_program_gets_the_last_and_home_is_never_empty() {
+    let Some(mut bundle) = Bundle::new("of_two_entries_of_one_name") else { return };
+    bundle.config["process"]["env"] = json!(["ONE=1", "PATH=/bin", "HOME=", "ONE=2"]);
+    assert_eq!(said(&mut bundle, "env | grep -E '^(ONE|HOME)=' | sort"), "HOME=/\nONE=2\n");
+}
+
+#[test]
+fn a_hook_in_the_place_of_the_program_has_the_programs_environment() {
+    let Some(mut bundle) = Bundle::new("a_hook_in_the_place_of_the_program") else { return };
+    bundle.config["process"]["env"] = json!(["ONE=two", "PATH=/bin"]);
+    let hook = json!({ "path": "/bin/sh", "args": ["sh", "-c", "test \"$ONE\" = two"] });
+    bundle.config["hooks"] = json!({ "startContainer": [hook] });
+    assert_eq!(said(&mut bundle, "echo ran"), "ran\n");
+}

@@ -25,6 +25,7 @@ use cgroups::Cgroup;
 use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
+use crate::environment::inherited;
 use crate::inputs::Launch;
 use crate::plan::{Act, HookPoint, Plan, Produced};
 use crate::start::Tail;
@@ -304,7 +305,8 @@ impl Performing<'_> {
                     HookPoint::Poststop => spec::Status::Stopped,
                 };
                 let state = self.oci_state(status);
-                hooks::run(*point, &self.launch.spec.hooks, &state)
+                let spec = &self.launch.spec;
+                hooks::run(*point, &inherited(&spec.hooks, &spec.process.env), &state)
                     .map_err(|failed| Cause::Hook(Box::new(failed)))?;
             }
             Act::Listen => {

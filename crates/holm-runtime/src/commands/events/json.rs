@@ -27,12 +27,13 @@ pub(super) fn stats(id: &str, stats: &Stats) -> String {
         "intel_rdt": {},
         "network_interfaces": null,
     });
-    json!({ "type": "stats", "id": id, "data": data }).to_string()
+    // In this order, which some readers look for as text.
+    format!(r#"{{"type":"stats","id":{},"data":{data}}}"#, json!(id))
 }
 
 /// Memory ran out.
 pub(super) fn oom(id: &str) -> String {
-    json!({ "type": "oom", "id": id }).to_string()
+    format!(r#"{{"type":"oom","id":{}}}"#, json!(id))
 }
 
 /// An object of what is known.
@@ -173,6 +174,6 @@ mod tests {
         assert_eq!(at("/data/pids"), &json!({ "current": 3 }));
         let read = json!({ "major": 8, "minor": 0, "op": "Read", "value": 512 });
         assert_eq!(at("/data/blkio/ioServiceBytesRecursive/0"), &read);
-        assert_eq!(oom("web"), r#"{"id":"web","type":"oom"}"#);
+        assert_eq!(oom("web"), r#"{"type":"oom","id":"web"}"#);
     }
 }
