@@ -9,10 +9,11 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 pub mod flags;
+mod ip;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 4] = ["run", "doctor", "completions", "version"];
+pub const NAMES: [&str; 5] = ["run", "ip", "doctor", "completions", "version"];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -21,6 +22,7 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        "ip" => ip::command(),
         "doctor" => Command::new("doctor")
             .about("Tell what this host offers for containers, what is missing, and what to do")
             .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the table as JSON")),
