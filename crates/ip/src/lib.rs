@@ -68,7 +68,11 @@ fn command(list: &[String], args: &[OsString]) -> Result<u8, Fail> {
         }
     };
     if let Some(name) = &options.namespace {
-        netns::join(name)?;
+        // These are shown from /sys, which has to be that of the namespace.
+        match words.peek().is_some_and(|object| short(object, "tap") || short(object, "tuntap")) {
+            true => netns::enter(name)?,
+            false => netns::join(name)?,
+        }
     }
     let Some(object) = words.next() else {
         return Err(Fail::wrong("no object is named").hint("`holm ip help` lists objects and commands"));

@@ -81,10 +81,7 @@ pub(super) fn identify(words: &Words<'_>) -> Result<u8, Fail> {
     let wanted = identity(Path::new(&file)).map_err(|error| {
         failed(format!("cannot find the network namespace of process {pid}"), "stat", &file, error)
     })?;
-    let found = names()
-        .into_iter()
-        .filter(|name| identity(&path(name)).is_ok_and(|found| found == wanted))
-        .next_back();
+    let found = names().into_iter().rfind(|name| identity(&path(name)).is_ok_and(|found| found == wanted));
     say(&format!("{}\n", found.unwrap_or_default()));
     Ok(0)
 }

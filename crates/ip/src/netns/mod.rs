@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use sys::raw::{self, Fd};
 use sys::{Errno, SyscallError};
 
+pub(crate) use exec::enter;
 pub(crate) use ids::{id_or_assign, ids};
 
 use crate::fail::{Fail, IMPOSSIBLE};
