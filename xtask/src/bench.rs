@@ -10,6 +10,7 @@ pub(crate) mod room;
 mod scenario;
 mod stats;
 mod table;
+mod tools;
 
 use crate::{Outcome, workspace};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -71,10 +72,14 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(launch)
+        .subcommand(tools::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
-    let (_, arguments) = arguments.subcommand().expect("clap requires one");
+    let (name, arguments) = arguments.subcommand().expect("clap requires one");
+    if name == "tools" {
+        return tools::run(arguments);
+    }
     let groups = room::Hierarchies::read()?;
     let wanted: Vec<&String> = arguments.get_many("scenario").into_iter().flatten().collect();
     let scenarios: Vec<&Scenario> = scenario::ALL
