@@ -40,6 +40,12 @@ fn compile(out: &Path, name: &str, kind: &str, source: &Path, needs: &[&str]) {
         for argument in ["-nostartfiles", "-nostdlib", "-static"] {
             rustc.arg("-C").arg(format!("link-arg={argument}"));
         }
+        if let Some(linker) = env::var_os("RUSTC_LINKER") {
+            // What cargo was told to link this target with.
+            let mut argument = std::ffi::OsString::from("linker=");
+            argument.push(linker);
+            rustc.arg("-C").arg(argument);
+        }
         // Few and small segments: every one costs time in execve(2).
         rustc.args(["-C", "link-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--no-eh-frame-hdr"]);
     }

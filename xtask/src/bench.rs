@@ -5,9 +5,10 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod life;
 mod programs;
 pub(crate) mod room;
-mod scenario;
+pub(crate) mod scenario;
 mod stats;
 mod table;
 mod tools;
@@ -73,12 +74,15 @@ pub(crate) fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(launch)
         .subcommand(tools::command())
+        .subcommand(life::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     let (name, arguments) = arguments.subcommand().expect("clap requires one");
-    if name == "tools" {
-        return tools::run(arguments);
+    match name {
+        "tools" => return tools::run(arguments),
+        "runtime" => return life::run(arguments),
+        _ => {}
     }
     let groups = room::Hierarchies::read()?;
     let wanted: Vec<&String> = arguments.get_many("scenario").into_iter().flatten().collect();
@@ -122,9 +126,14 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         sheet.rows.push(row);
     }
     if arguments.get_flag("write") {
-        table::write(&sheet)?;
+        table::write(&sheet, "bench:launch")?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Cgroups and namespaces take root.
+fn must_be_root() -> Result<(), Box<dyn std::error::Error>> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err("this takes root".into()) }
 }
 
 /// How `program` is launched in `scenario`; its bundle is written.

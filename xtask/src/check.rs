@@ -36,6 +36,9 @@ pub(crate) fn run(_: &ArgMatches) -> Outcome {
     if !stale.is_empty() {
         failed.push("generated pages");
     }
+    if !fuzz_targets()? {
+        failed.push("fuzz targets");
+    }
     if !licences()? {
         failed.push("licences");
     }
@@ -52,6 +55,17 @@ const RUSTDOC: &str = "-D warnings -C target-feature=+crt-static -C relocation-m
 fn passes(name: &str, command: &mut process::Command) -> std::io::Result<bool> {
     println!("== {name}: {}", shown(command));
     Ok(command.status()?.success())
+}
+
+/// The fuzz targets are a workspace of their own, which nothing else compiles.
+fn fuzz_targets() -> std::io::Result<bool> {
+    if which("c++").is_none() {
+        println!("== fuzz targets\nSKIPPED fuzz targets: libFuzzer takes a C++ compiler");
+        return Ok(true);
+    }
+    let mut command = cargo();
+    command.args(["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml"]);
+    passes("fuzz targets", &mut command)
 }
 
 /// Licences and origins of the dependencies. Advisories only where their database can be had.

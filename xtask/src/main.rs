@@ -6,11 +6,14 @@
 
 mod bench;
 mod check;
+mod engines;
 mod facts;
 mod generate;
 mod plan;
+mod suites;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use clap::{ArgMatches, Command};
@@ -27,10 +30,15 @@ const COMMANDS: &[Entry] = &[
     (tidy::command, tidy::run),
     (generate::command, generate::run),
     (test::command, test::run),
+    (vm::command, vm::run),
     (facts::command, facts::run),
     (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
+    (suites::command, suites::run),
+    (suites::room::command, suites::room::run),
+    (engines::command, engines::run),
+    (engines::inside, engines::run_inside),
 ];
 
 fn main() -> ExitCode {

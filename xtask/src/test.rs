@@ -4,7 +4,7 @@
 //! subtracts those. `--without CALL` hides system calls first, so that the fallbacks run.
 
 mod hide;
-mod tally;
+pub(crate) mod tally;
 
 use crate::Outcome;
 use crate::workspace::cargo;

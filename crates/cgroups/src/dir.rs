@@ -18,9 +18,9 @@ use crate::error::Error;
 use crate::layout::Version;
 
 /// `f_type` of a v1 hierarchy (linux/magic.h).
-const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
+pub(crate) const CGROUP_SUPER_MAGIC: u64 = 0x0027_e0eb;
 /// `f_type` of the v2 hierarchy.
-const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
+pub(crate) const CGROUP2_SUPER_MAGIC: u64 = 0x6367_7270;
 
 /// A directory of a hierarchy.
 #[derive(Debug, Clone)]
@@ -74,6 +74,12 @@ impl Dir {
     /// Whether the directory is there.
     pub(crate) fn exists(&self) -> bool {
         rustix::fs::accessat(self.fd(), &self.below, rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok()
+    }
+
+    /// Whether this process may make groups in it.
+    pub(crate) fn is_writable(&self) -> bool {
+        let path = if self.is_mount() { Path::new(".") } else { &self.below };
+        rustix::fs::accessat(self.fd(), path, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS).is_ok()
     }
 
     /// Makes sure that a hierarchy of `version` is mounted here: the path comes from a record.

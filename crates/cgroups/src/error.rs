@@ -198,6 +198,12 @@ pub enum Error {
         /// Which controller or hierarchy is needed.
         needs: &'static str,
     },
+    /// There is no group of this name in any hierarchy.
+    #[error("there is no cgroup `{path}`")]
+    NoSuch {
+        /// The name, relative to where the hierarchies are mounted.
+        path: String,
+    },
     /// A limit is refused; nothing was written.
     #[error("hold a limit")]
     Refused(#[source] Refused),
@@ -223,7 +229,8 @@ impl Explain for Error {
             | Self::TimedOut { .. }
             | Self::BelowUsage { .. }
             | Self::Unreadable { .. }
-            | Self::Missing { .. } => None,
+            | Self::Missing { .. }
+            | Self::NoSuch { .. } => None,
         }
     }
 
@@ -233,6 +240,7 @@ impl Explain for Error {
             Self::TimedOut { .. } => Kind::Busy,
             Self::BelowUsage { .. } => Kind::ResourceExhausted,
             Self::Unreadable { .. } => Kind::Io,
+            Self::NoSuch { .. } => Kind::NotFound,
             Self::Missing { .. } => Kind::Unsupported,
             Self::Use { cause, .. }
             | Self::Make { cause, .. }

@@ -13,6 +13,8 @@ use sys::SyscallError;
 
 use crate::dir::read_path;
 
+mod live;
+
 /// Which interface serves a controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Version {
@@ -215,15 +217,18 @@ pub enum Arrangement {
 }
 
 impl Layout {
-    /// Reads the layout of the live host: `/proc/self/mountinfo`, `/proc/self/cgroup` and, where v2 is
-    /// mounted, its `cgroup.controllers`.
+    /// Reads the layout of the live host: its mounts, `/proc/self/cgroup` and, where v2 is mounted, its
+    /// `cgroup.controllers`. The mounts are asked for by statmount(2); before Linux 6.11 they come from
+    /// `/proc/self/mountinfo`, for which the kernel writes down every mount that there is.
     ///
     /// # Errors
-    /// When one of the first two cannot be read; without a mounted hierarchy the layout is empty.
+    /// When one of the texts in /proc cannot be read; without a mounted hierarchy the layout is empty.
     pub fn read() -> Result<Self, SyscallError> {
-        let mountinfo = read_path(Path::new("/proc/self/mountinfo"))?;
         let own = read_path(Path::new("/proc/self/cgroup"))?;
-        let mut layout = Self::parse(&mountinfo, &own);
+        let mut layout = match live::layout(&own) {
+            Some(layout) => layout,
+            None => Self::parse(&read_path(Path::new("/proc/self/mountinfo"))?, &own),
+        };
         if let Some(v2) = &mut layout.v2 {
             let text = read_path(&v2.mount.join("cgroup.controllers")).unwrap_or_default();
             v2.controllers = ControllerSet::parse(&text);
@@ -231,29 +236,79 @@ impl Layout {
         Ok(layout)
     }
 
+    /// The layout as process `pid` sits in it: the same mounts, with that process's groups as [`Hierarchy::own`].
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn of_process(&self, pid: u32) -> Result<Self, SyscallError> {
+        let own = read_path(Path::new(&format!("/proc/{pid}/cgroup")))?;
+        let mut layout = self.clone();
+        for hierarchy in layout.v1.iter_mut().chain(&mut layout.v2) {
+            let is_v2 = hierarchy.version == Version::V2;
+            hierarchy.own = own_group(&own, hierarchy.controllers, hierarchy.name.as_deref(), is_v2);
+        }
+        Ok(layout)
+    }
+
+    /// The hierarchies in which this process may make or use the group at `path`, relative to the mounts: where that group,
+    /// or the nearest one above it that exists, can be written to.
+    ///
+    /// # Errors
+    /// When a hierarchy cannot be opened.
+    pub fn usable(&self, path: &Path) -> Result<Self, crate::Error> {
+        let mut layout = self.clone();
+        let may = |hierarchy: &Hierarchy| {
+            let mount = crate::dir::Dir::open_mount(&hierarchy.mount)?;
+            let nearest = path.ancestors().map(|above| mount.at(above)).find(|dir| dir.is_mount() || dir.exists());
+            Ok::<_, crate::Error>(nearest.is_some_and(|dir| dir.is_writable()))
+        };
+        let mut v1 = Vec::new();
+        for hierarchy in layout.v1.drain(..) {
+            if may(&hierarchy)? {
+                v1.push(hierarchy);
+            }
+        }
+        layout.v1 = v1;
+        if let Some(v2) = &layout.v2
+            && !may(v2)?
+        {
+            layout.v2 = None;
+        }
+        Ok(layout)
+    }
+
+    /// Adds a v1 hierarchy that only this process has mounted, at `mount`.
+    ///
+    /// # Errors
+    /// When this process's groups cannot be read.
+    pub fn add_private(&mut self, controllers: ControllerSet, mount: PathBuf) -> Result<(), SyscallError> {
+        let own = read_path(Path::new("/proc/self/cgroup"))?;
+        self.v1.push(Hierarchy {
+            version: Version::V1,
+            controllers,
+            name: None,
+            own: own_group(&own, controllers, None, false),
+            root: PathBuf::from("/"),
+            mount,
+            read_only: false,
+            nsdelegate: false,
+        });
+        Ok(())
+    }
+
     /// The layout that these two texts describe; v2 controllers are in neither and remain empty.
     pub fn parse(mountinfo: &[u8], own: &[u8]) -> Self {
         let mounts = visible_cgroup_mounts(mountinfo);
         let mut layout = Self::default();
         for mount in mounts {
-            let is_v2 = mount.fstype == b"cgroup2";
-            let controllers =
-                if is_v2 { ControllerSet::EMPTY } else { ControllerSet::parse(mount.super_options) };
-            let name = option_value(mount.super_options, b"name=").filter(|_| !is_v2);
-            if !is_v2 && controllers.is_empty() && name.is_none() {
-                continue;
-            }
-            let hierarchy = Hierarchy {
-                version: if is_v2 { Version::V2 } else { Version::V1 },
-                own: own_group(own, controllers, name.as_deref(), is_v2),
-                controllers,
-                name,
+            let found = Found {
+                is_v2: mount.fstype == b"cgroup2",
                 root: path_of(mount.root),
-                mount: path_of(mount.point),
+                point: path_of(mount.point),
                 read_only: has_option(mount.options, b"ro") || has_option(mount.super_options, b"ro"),
-                nsdelegate: has_option(mount.super_options, b"nsdelegate"),
+                options: mount.super_options,
             };
-            layout.add(hierarchy);
+            layout.extend(found, own);
         }
         layout
     }
@@ -280,6 +335,26 @@ impl Layout {
         }
     }
 
+    /// Adds what is mounted, if it is a hierarchy.
+    fn extend(&mut self, found: Found<'_>, own: &[u8]) {
+        let Found { is_v2, root, point, read_only, options } = found;
+        let controllers = if is_v2 { ControllerSet::EMPTY } else { ControllerSet::parse(options) };
+        let name = option_value(options, b"name=").filter(|_| !is_v2);
+        if !is_v2 && controllers.is_empty() && name.is_none() {
+            return;
+        }
+        self.add(Hierarchy {
+            version: if is_v2 { Version::V2 } else { Version::V1 },
+            own: own_group(own, controllers, name.as_deref(), is_v2),
+            controllers,
+            name,
+            root,
+            mount: point,
+            read_only,
+            nsdelegate: has_option(options, b"nsdelegate"),
+        });
+    }
+
     /// Keeps the better of two mounts of one hierarchy: one that shows this process's group and can be
     /// written to, else the first.
     fn add(&mut self, new: Hierarchy) {
@@ -297,6 +372,16 @@ impl Layout {
             (None, Version::V2) => self.v2 = Some(new),
         }
     }
+}
+
+/// A visible mount of a hierarchy.
+struct Found<'a> {
+    is_v2: bool,
+    root: PathBuf,
+    point: PathBuf,
+    read_only: bool,
+    /// The filesystem's options.
+    options: &'a [u8],
 }
 
 /// Whether a v2 group below one with `controllers` has what `controller` does.

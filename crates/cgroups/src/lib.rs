@@ -13,6 +13,7 @@
 pub mod layout;
 pub mod limits;
 pub mod units;
+pub mod words;
 
 pub mod controller;
 mod parse;
@@ -25,6 +26,8 @@ pub mod cgroup;
 pub mod delegation;
 mod dir;
 pub mod events;
+pub mod private;
+pub mod tree;
 
 pub mod error;
 

@@ -130,6 +130,8 @@ pub struct IoLimits {
     pub leaf_weight: Option<u16>,
     /// Weights of single devices.
     pub device_weights: Vec<DeviceWeight>,
+    /// Weights on the scale of v2, for all devices or for one; written as they are, so that proportions stay.
+    pub fair_weights: Vec<FairWeight>,
     /// Bandwidth limits of single devices.
     pub throttles: Vec<Throttle>,
 }
@@ -158,6 +160,15 @@ pub struct DeviceWeight {
     pub weight: Option<u16>,
     /// As [`IoLimits::leaf_weight`].
     pub leaf_weight: Option<u16>,
+}
+
+/// A weight on the scale of v2: 1 to 10000, 100 by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FairWeight {
+    /// The device; `None` for all that have no weight of their own.
+    pub device: Option<DeviceNumber>,
+    /// The weight. bfq, the only scheduler with weights on v1, goes to 1000.
+    pub weight: u16,
 }
 
 /// One bandwidth limit.

@@ -146,12 +146,21 @@ pub enum Existing {
     TakeOverEmpty,
     /// Fail: the name is ours, so somebody else has made it.
     Refuse,
+    /// Use it as it is, with its processes, and make it only where it is missing: a service manager has made it for us. Undoing
+    /// leaves what was there.
+    Adopt,
 }
 
 impl Plan {
     /// Refuses a group that exists already, also an empty one.
     pub fn exclusive(mut self) -> Self {
         self.groups.iter_mut().for_each(|group| group.existing = Existing::Refuse);
+        self
+    }
+
+    /// Uses groups that a service manager has made for us, with the processes that are in them.
+    pub fn adopting(mut self) -> Self {
+        self.groups.iter_mut().for_each(|group| group.existing = Existing::Adopt);
         self
     }
 

@@ -61,6 +61,30 @@ pub fn parse_cpus(text: &str) -> Result<CpuTime, Refused> {
     Ok(CpuTime { quota_us, period_us: CpuTime::PERIOD_US })
 }
 
+/// A time in microseconds: a number, perhaps with a fraction, and `us`, `ms` or `s`; without a unit microseconds, as
+/// the kernel's files have them.
+///
+/// # Errors
+/// When the text is not such a time.
+pub fn parse_time_us(text: &str) -> Result<u64, Refused> {
+    let (number, factor) = match text {
+        _ if text.ends_with("us") => (&text[..text.len() - 2], 1),
+        _ if text.ends_with("ms") => (&text[..text.len() - 2], 1000),
+        _ if text.ends_with('s') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    scaled(number, factor).flatten().ok_or_else(|| {
+        Refused::value(format!("`{}`", text.escape_debug()), "a time is something like 20ms, 500us or 1.5s")
+    })
+}
+
+/// Bytes as [`parse_bytes`] reads them, with the largest unit that they are a whole number of: `256M`.
+pub fn show_bytes(bytes: u64) -> String {
+    let units = [(50, "P"), (40, "T"), (30, "G"), (20, "M"), (10, "K")];
+    let unit = units.iter().find(|(shift, _)| bytes != 0 && bytes.is_multiple_of(1 << shift));
+    unit.map_or(bytes.to_string(), |(shift, letter)| format!("{}{letter}", bytes >> shift))
+}
+
 /// Processor time per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CpuTime {
@@ -148,6 +172,24 @@ mod tests {
         }
         for text in ["0", "0.001", "-1", "many", "1e2", "99999999999999999999"] {
             assert!(parse_cpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_shown_as_they_are_typed() {
+        for (bytes, text) in [(0, "0"), (1000, "1000"), (1 << 28, "256M"), (3 << 29, "1536M"), (1 << 40, "1T")] {
+            assert_eq!(show_bytes(bytes), text);
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+    }
+
+    #[test]
+    fn a_time_has_a_unit() {
+        for (text, us) in [("20ms", 20_000), ("500us", 500), ("1.5s", 1_500_000), ("7", 7), ("0.5ms", 500)] {
+            assert_eq!(parse_time_us(text), Ok(us), "{text}");
+        }
+        for text in ["", "s", "ms", "1m", "-1s", "1 s", "99999999999999999999s"] {
+            assert!(parse_time_us(text).is_err(), "{text}");
         }
     }
 

@@ -85,8 +85,10 @@ pub fn look(
 
     let mapped = ids::parse_id_map(&read("/proc/self/uid_map"));
     let outside = idmap_outside(caller, &mapped);
-    let no_idmapped_root =
-        outside.clone().or_else(|| no_idmap(&root, kernel, request)).or_else(|| no_idmapped_layer(request));
+    let no_idmapped_root = outside
+        .clone()
+        .or_else(|| no_idmap(&root, kernel, request))
+        .or_else(|| no_idmapped_layer(request, kernel));
     let no_idmapped_root = no_idmapped_root.or_else(|| {
         (!host.calls.mount_setattr)
             .then(|| "this kernel has no mount_setattr(2), or a filter hides it".to_owned())
@@ -182,11 +184,12 @@ fn unusable(flag: &str, path: &Path, errno: impl Into<sys::Errno>) -> BoxedExpla
     })
 }
 
-/// Why a layer that is kept cannot be id-mapped: overlayfs makes its work directory as the user who mounts it, and that user has no id in
-/// the mapping of a container's own range (EOVERFLOW).
-fn no_idmapped_layer(request: &RunRequest) -> Option<String> {
-    let kept = matches!(request.rootfs.changes, Changes::Keep(_));
-    kept.then(|| "an overlay whose changes are kept cannot be id-mapped".to_owned())
+/// Why the layer that keeps the changes cannot be id-mapped, if there is one.
+fn no_idmapped_layer(request: &RunRequest, kernel: (u32, u32)) -> Option<String> {
+    let Changes::Keep(directory) = &request.rootfs.changes else { return None };
+    // One that is missing is told of later, by its flag.
+    let magic = rustix::fs::statfs(directory).ok()?.f_type as u64;
+    idmap::unsupported(magic & u64::from(u32::MAX), kernel)
 }
 
 /// Why nobody here could mount with other owners, whatever the file system.

@@ -15,6 +15,7 @@ pub mod rules;
 pub mod id_pool;
 pub mod idmap;
 pub mod ids;
+pub mod owners;
 pub mod users;
 
 pub mod doctor;

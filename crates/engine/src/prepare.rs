@@ -10,11 +10,13 @@ use report::{BoxedExplain, Explain, Hint, Kind};
 use runtime::{ContainerId, Entry, HostFacts, Launch, Root, Stdio, Upper};
 use spec::{LoadError, Spec};
 
+use crate::flags::mount::Mount as Asked;
 use crate::flags::name::ContainerName;
 use crate::host::{self, Caller, boxed};
 use crate::id_pool::Claim;
+use crate::owners::Gift;
 use crate::request::{RunRequest, Streams};
-use crate::rules;
+use crate::rules::{self, Refused};
 
 /// A container to launch, and what has to be kept while it runs.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Prepared {
     pub details: Vec<String>,
     /// The claim on the container's ids; dropping it gives them back.
     pub claim: Option<Claim>,
+    /// Files that change hands before the container starts.
+    pub gifts: Vec<Gift>,
 }
 
 /// `holm run --bundle DIR`: the configuration decides everything but these.
@@ -71,7 +75,7 @@ pub fn from_request(
             }
         }
     }
-    let root = assemble(root, &facts);
+    let root = assemble(root, &facts).map_err(boxed)?;
     let mut details = Vec::new();
     details.extend(found.no_own_ids.map(|reason| format!("ids inside are ids of the host: {reason}")));
     if let rules::Ids::Maps(maps) = &found.facts.ids
@@ -83,6 +87,7 @@ pub fn from_request(
         );
     }
     let cgroup = place(id, &facts)?;
+    let gifts = gifts(request, &configured.spec);
     Ok(Prepared {
         launch: Launch {
             id: ContainerId::parse(id).map_err(boxed)?,
@@ -104,17 +109,16 @@ pub fn from_request(
         remarks: configured.remarks,
         details,
         claim: found.claim,
+        gifts,
     })
 }
 
 /// The root of the host as an ordinary user can have it: an overlay over it as a whole is refused in a user namespace, because of what
 /// is mounted in it. What nothing is mounted in is laid below a layer entry by entry; the rest is an empty directory.
-fn assemble(root: Root, facts: &HostFacts) -> Root {
-    let (lower, size_bytes) = match root {
-        Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } } if !facts.is_privileged() => {
-            (lower, size_bytes)
-        }
-        other => return other,
+fn assemble(root: Root, facts: &HostFacts) -> Result<Root, Refused> {
+    let (lower, upper) = match root {
+        Root::Overlay { lower, upper } if !facts.is_privileged() => (lower, upper),
+        other => return Ok(other),
     };
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
@@ -125,12 +129,21 @@ fn assemble(root: Root, facts: &HostFacts) -> Root {
             .iter()
             .any(|point| *point != path.to_string_lossy() && std::path::Path::new(point).starts_with(path))
     };
-    let Ok(listing) = std::fs::read_dir(&lower) else {
-        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
-    };
+    let Ok(listing) = std::fs::read_dir(&lower) else { return Ok(Root::Overlay { lower, upper }) };
     if !has_mounts(&lower) {
-        return Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes } };
+        return Ok(Root::Overlay { lower, upper });
     }
+    let Upper::Tmpfs { size_bytes } = upper else {
+        return Err(Refused {
+            flag: "--keep-changes".to_owned(),
+            problem: format!(
+                "{} has other mounts in it, and over such a tree the kernel lays no layer for an ordinary user",
+                lower.display()
+            ),
+            advice: "leave it out, name a root directory without mounts in it, or run as root".to_owned(),
+            kind: Kind::Unsupported,
+        });
+    };
     let mut entries = Vec::new();
     for entry in listing.flatten() {
         let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
@@ -145,13 +158,37 @@ fn assemble(root: Root, facts: &HostFacts) -> Root {
         }
     }
     entries.sort_by(|left, right| name_of(left).cmp(name_of(right)));
-    Root::Assembled { from: lower, entries, size_bytes }
+    Ok(Root::Assembled { from: lower, entries, size_bytes })
 }
 
 fn name_of(entry: &Entry) -> &str {
     match entry {
         Entry::Layered(name) | Entry::Empty(name) | Entry::Link(name, _) => name,
     }
+}
+
+/// The volumes with the option `U`, and who their owner is on the host: the container's user, as the mount translates it.
+fn gifts(request: &RunRequest, spec: &Spec) -> Vec<Gift> {
+    let user = &spec.process.user;
+    let asked = request.mounts.iter().filter_map(|mount| match mount {
+        Asked::Bind(bind) if bind.options.chown => Some(bind),
+        _ => None,
+    });
+    let gift = |bind: &crate::flags::volume::Bind| {
+        let destination = bind.destination.as_path();
+        let mount =
+            spec.mounts.iter().find(|mount| std::path::Path::new(&mount.destination) == destination)?;
+        let on_host = |maps: &[spec::IdMapping], id| match maps.is_empty() || !mount.uid_mappings.is_empty() {
+            true => Some(id),
+            false => spec::id_map::to_host(maps, id),
+        };
+        Some(Gift {
+            path: PathBuf::from(&mount.source),
+            uid: on_host(&spec.linux.uid_mappings, user.uid)?,
+            gid: on_host(&spec.linux.gid_mappings, user.gid)?,
+        })
+    };
+    asked.filter_map(gift).collect()
 }
 
 /// Where the container's cgroup goes: below the host's root for root, below one's own where that was
@@ -256,6 +293,7 @@ pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<
         remarks: Vec::new(),
         details: Vec::new(),
         claim: None,
+        gifts: Vec::new(),
     })
 }
 

@@ -36,6 +36,9 @@ pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Re
     for note in plan.notes() {
         say(note);
     }
+    for gift in &prepared.gifts {
+        gift.give().map_err(boxed)?;
+    }
     let signals = Signals::catch(Session::caught()).map_err(boxed)?;
     let wiring = Wiring::prepare(&prepared.streams).map_err(boxed)?;
     let launched = runtime::launch(&prepared.launch, &plan, &state);

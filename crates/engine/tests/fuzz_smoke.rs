@@ -2,7 +2,7 @@
 //!
 //! `fuzz/` drives the same parsers with libFuzzer, which looks for new paths; this is what every test run does.
 
-use engine::flags::{self, Value};
+use engine::flags::{self, Value, Visitor};
 use engine::users::{Database, MAX_GROUPS, resolve};
 
 /// How many spoilt copies of each example are tried.
@@ -59,52 +59,21 @@ impl Random {
     }
 }
 
-fn spoil_flag<T: Value>() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ T::EXAMPLE.len() as u64);
-    assert!(T::parse(T::EXAMPLE).is_ok(), "{}", T::EXAMPLE);
-    for _ in 0..ROUNDS {
-        let _ = T::parse(&random.spoil(T::EXAMPLE));
+struct SpoilEach;
+
+impl Visitor for SpoilEach {
+    fn visit<T: Value>(&mut self) {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ T::EXAMPLE.len() as u64);
+        assert!(T::parse(T::EXAMPLE).is_ok(), "{}", T::EXAMPLE);
+        for _ in 0..ROUNDS {
+            let _ = T::parse(&random.spoil(T::EXAMPLE));
+        }
     }
 }
 
 #[test]
 fn no_value_makes_a_flag_panic() {
-    macro_rules! each {
-        ($($value:ty),* $(,)?) => { $( spoil_flag::<$value>(); )* };
-    }
-    each! {
-        flags::capability::Capabilities,
-        flags::cpu::CpuSet,
-        flags::cpu::Cpus,
-        flags::destination::Destination,
-        flags::detach_keys::DetachKeys,
-        flags::device::Device,
-        flags::env::EnvEntry,
-        flags::io::BytesPerSecond,
-        flags::io::DeviceWeight,
-        flags::io::OperationsPerSecond,
-        flags::label::Label,
-        flags::mount::Mount,
-        flags::name::ContainerName,
-        flags::name::Hostname,
-        flags::namespace::Ipc,
-        flags::namespace::Source,
-        flags::network::Network,
-        flags::number::OomScoreAdj,
-        flags::number::PidsLimit,
-        flags::security_opt::SecurityOpt,
-        spec::Signal,
-        flags::size::Bytes,
-        flags::size::Limit,
-        flags::sysctl::Sysctl,
-        flags::time_offset::TimeOffset,
-        flags::tmpfs::Tmpfs,
-        flags::ulimit::Ulimit,
-        flags::user::Group,
-        flags::user::User,
-        flags::userns::UserNamespace,
-        flags::volume::Volume,
-    }
+    flags::visit_all(&mut SpoilEach);
 }
 
 #[test]

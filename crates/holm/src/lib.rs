@@ -55,6 +55,8 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
     };
     let outcome = match name {
         "run" => commands::run::run(&matches, global),
+        "ns" => commands::ns::run(&matches),
+        "cgroup" | "cg" => commands::cgroup::run(&matches),
         "doctor" => commands::doctor::run(&matches),
         "completions" => commands::completions::run(&matches),
         _ => return commands::version::run(),

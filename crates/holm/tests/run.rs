@@ -50,6 +50,20 @@ fn filtered(test: &str) -> bool {
     filtered
 }
 
+/// Whether this kernel is new enough.
+fn since(test: &str, wanted: (u32, u32)) -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
+    let new_enough = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted;
+    if !new_enough {
+        eprintln!("SKIPPED {test}: it takes Linux {}.{}, this is {release}", wanted.0, wanted.1);
+    }
+    new_enough
+}
+
+/// The first kernel whose overlay has id-mapped layers; before it a container of root's has the host's ids.
+const OWN_IDS: (u32, u32) = (5, 19);
+
 #[test]
 fn the_exit_status_is_that_of_the_program() {
     if !root("the_exit_status_is_that_of_the_program") {
@@ -77,6 +91,7 @@ fn changes_to_the_root_are_gone_afterwards() {
 fn a_container_has_ids_of_its_own_and_files_keep_their_owners() {
     if !root("a_container_has_ids_of_its_own_and_files_keep_their_owners")
         || filtered("a_container_has_ids_of_its_own_and_files_keep_their_owners")
+        || !since("a_container_has_ids_of_its_own_and_files_keep_their_owners", OWN_IDS)
     {
         return;
     }
@@ -91,6 +106,7 @@ fn a_container_has_ids_of_its_own_and_files_keep_their_owners() {
 fn two_containers_at_once_have_different_ids() {
     if !root("two_containers_at_once_have_different_ids")
         || filtered("two_containers_at_once_have_different_ids")
+        || !since("two_containers_at_once_have_different_ids", OWN_IDS)
     {
         return;
     }
@@ -175,7 +191,7 @@ fn a_read_only_root_and_tmpfs_are_what_they_say() {
     if !root("a_read_only_root_and_tmpfs_are_what_they_say") {
         return;
     }
-    let script = "touch /x 2>/dev/null && echo wrong; touch /tmp/a /run/a /scratch/a && df -k --output=size /scratch | tail -1 | tr -d ' '";
+    let script = "touch /x 2>/dev/null && echo wrong; touch /tmp/a /run/a /scratch/a && df -Pk /scratch | tail -1 | tr -s ' ' | cut -d ' ' -f 2";
     assert_eq!(prints(&["--read-only", "--tmpfs", "/scratch:size=1m"], script), "1024\n");
 }
 
@@ -370,7 +386,9 @@ fn killing_holm_ends_the_container() {
 
 #[test]
 fn an_ordinary_user_has_containers_too() {
-    if !root("an_ordinary_user_has_containers_too") {
+    // An overlay in a user namespace.
+    if !root("an_ordinary_user_has_containers_too") || !since("an_ordinary_user_has_containers_too", (5, 11))
+    {
         return;
     }
     let scratch = Scratch::new("user");
@@ -393,6 +411,102 @@ fn an_ordinary_user_has_containers_too() {
             .unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n 0 65534 1\nlo\n", "{output:?}");
     }
+    let output = Command::new(&holm)
+        .args(["run", "--rootfs", "/", "--keep-changes", ".", "--", "true"])
+        .env("XDG_RUNTIME_DIR", &scratch.0)
+        .uid(65_534)
+        .gid(65_534)
+        .current_dir(&scratch.0)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("--keep-changes: / has other mounts in it"), "{said}");
+}
+
+#[test]
+fn an_ordinary_user_has_the_ids_that_the_host_gives_them() {
+    let test = "an_ordinary_user_has_the_ids_that_the_host_gives_them";
+    if !root(test) || filtered(test) {
+        return;
+    }
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        eprintln!("SKIPPED {test}: the package uidmap is not installed");
+        return;
+    }
+    let scratch = Scratch::new("subuid");
+    std::os::unix::fs::chown(&scratch.0, Some(65_534), Some(65_534)).unwrap();
+    let holm = scratch.0.join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_holm"), &holm).unwrap();
+    let range = scratch.0.join("range");
+    std::fs::write(&range, "nobody:700000:65536\n").unwrap();
+    // The ranges are the host's; these are in a mount namespace of the test's own.
+    let script = r#"
+        [ -e /etc/subuid ] && [ -e /etc/subgid ] || exit 77
+        mount --bind "$1/range" /etc/subuid && mount --bind "$1/range" /etc/subgid || exit 76
+        cd / && XDG_RUNTIME_DIR=$1 exec setpriv --reuid 65534 --regid 65534 --clear-groups "$1/program" run --rootfs / --rootfs-write -- \
+            sh -c 'id -u; cat /proc/self/uid_map | tr -s " "'
+    "#;
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh"])
+        .arg(&scratch.0)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    if output.status.code() == Some(77) {
+        eprintln!("SKIPPED {test}: there is no /etc/subuid to put another over");
+        return;
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n 0 65534 1\n 1 700000 65536\n", "{output:?}");
+}
+
+#[test]
+fn a_volume_is_given_to_the_user_of_the_container_on_request() {
+    if !root("a_volume_is_given_to_the_user_of_the_container_on_request") {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new("gift");
+    for (userns, uid) in [("host", 1234), ("auto", 1235)] {
+        let directory = scratch.0.join(userns);
+        std::fs::create_dir(&directory).unwrap();
+        let volume = format!("{}:/data:U", directory.display());
+        let user = format!("{uid}:{uid}");
+        let flags = ["--userns", userns, "--user", &user, "-v", &volume];
+        let output = run(&flags, "stat -c %u /data && echo mine > /data/file");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{uid}\n"), "{output:?}");
+        // An id-mapped mount keeps the container's numbers on the disk; where there is none, what is inside is what counts.
+        let on_disk = std::fs::metadata(directory.join("file")).unwrap().uid();
+        assert_eq!(on_disk, std::fs::metadata(&directory).unwrap().uid());
+    }
+}
+
+#[test]
+fn kept_changes_do_not_cost_the_container_its_own_ids() {
+    let test = "kept_changes_do_not_cost_the_container_its_own_ids";
+    if !root(test) || filtered(test) || !since(test, OWN_IDS) {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new("kept");
+    let kept = scratch.0.join("layer");
+    std::fs::create_dir(&kept).unwrap();
+    let flags = ["--keep-changes", kept.to_str().unwrap()];
+    let maps = prints(
+        &flags,
+        "cat /proc/self/uid_map; echo one > /usr/one; touch /etc/passwd; chown 12:13 /usr/one",
+    );
+    assert!(!maps.contains("4294967295"), "{maps}");
+    let copied = std::fs::metadata(kept.join("upper/etc/passwd")).unwrap();
+    let own = std::fs::metadata(kept.join("upper/usr/one")).unwrap();
+    // On the disk are the container's numbers, whichever range the next one gets.
+    assert_eq!(((copied.uid(), copied.gid()), (own.uid(), own.gid())), ((0, 0), (12, 13)));
+    let again = prints(
+        &flags,
+        "cat /usr/one; stat -c %u:%g /usr/one /etc/passwd; rm /usr/one; ls -d /usr/one 2>&1 | wc -l",
+    );
+    assert_eq!(again, "one\n12:13\n0:0\n1\n");
+    assert_eq!(prints(&[&flags[..], &["--userns", "host"]].concat(), "stat -c %u:%g /etc/passwd"), "0:0\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The engine lays out a [`program`] beforehand: a flat list of operations with their texts. [`player::play`] plays it like a
 //! player piano: it cannot allocate, cannot decide and does not panic. Start reading at [`ops::Op`], the list of
-//! everything that a stage can do. The two [`message`]s are all it says to the engine.
+//! everything that a stage can do. The few [`message`]s are all it says to the engine.
 //!
 //! This crate is built twice: as a library for the engine, which writes programs, and (by the build script of the
 //! runtime crate, from `stage.rs`) as a static executable of a few pages without the standard library.
@@ -10,6 +10,7 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 
+mod copy;
 pub mod message;
 pub mod ops;
 pub mod player;

@@ -1,7 +1,8 @@
-//! The two messages between the engine and the stage, in 16 bytes each.
+//! The messages between the engine and the stage, in 16 bytes each.
 //!
-//! *Turn* passes a result on, perhaps with descriptors; *failed* says where the program ended. There is no third: that everything
-//! went well shows in the socket's end, which execve(2) closes.
+//! *Turn* passes a result on, perhaps with descriptors; *listener* names a descriptor that the engine has to fetch, for the one that
+//! it comes from may refuse to send it; *born* names the process in which a stage goes on; *failed* says where the program ended. That
+//! everything went well shows in the socket's end, which execve(2) closes.
 
 use sys::Errno;
 
@@ -12,6 +13,18 @@ pub enum Message {
     Turn {
         /// Which point.
         number: u32,
+    },
+    /// The stage waits for the turn of this number; its descriptor `fd` is the listener of a system call filter that already holds.
+    Listener {
+        /// Which point.
+        number: u32,
+        /// The descriptor's number in the stage.
+        fd: i32,
+    },
+    /// The stage goes on in this process, whose handle comes along.
+    Born {
+        /// Its process id, as the engine sees it.
+        pid: i32,
     },
     /// The program ended here.
     Failed {
@@ -32,6 +45,8 @@ impl Message {
     pub fn to_bytes(self) -> [u8; LEN] {
         let words = match self {
             Self::Turn { number } => [1, number, 0, 0],
+            Self::Listener { number, fd } => [3, number, fd as u32, 0],
+            Self::Born { pid } => [4, pid as u32, 0, 0],
             Self::Failed { step, op, errno } => [2, step, op, errno.raw() as u32],
         };
         let mut bytes = [0; LEN];
@@ -50,6 +65,8 @@ impl Message {
         }
         match words {
             [1, number, 0, 0] => Some(Self::Turn { number }),
+            [3, number, fd, 0] => Some(Self::Listener { number, fd: fd as i32 }),
+            [4, pid, 0, 0] => Some(Self::Born { pid: pid as i32 }),
             [2, step, op, errno] => Some(Self::Failed { step, op, errno: Errno::from_raw(errno as i32) }),
             _ => None,
         }
@@ -63,7 +80,8 @@ mod tests {
     #[test]
     fn messages_survive_the_way() {
         let failed = Message::Failed { step: 7, op: 40, errno: Errno::NOENT };
-        for message in [Message::Turn { number: 3 }, failed] {
+        let listener = Message::Listener { number: 4, fd: 9 };
+        for message in [Message::Turn { number: 3 }, listener, Message::Born { pid: 4711 }, failed] {
             assert_eq!(Message::from_bytes(&message.to_bytes()), Some(message));
         }
     }

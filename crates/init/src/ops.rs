@@ -265,8 +265,10 @@ ops! {
     SetAmbient = 50 "prctl PR_CAP_AMBIENT" { capabilities: u64 }
     /// Loads a system call filter.
     LoadFilter = 51 "seccomp" { flags: u64, filter: Blob, listener: Slot }
-    /// Gives every signal its default disposition and unblocks all.
+    /// Gives every signal its default disposition.
     ResetSignals = 52 "rt_sigaction" {}
+    /// Blocks these signals and no others, bit n-1 for signal n.
+    SetSignalMask = 95 "rt_sigprocmask" { mask: u64 }
     /// Marks every descriptor from this number on as close-on-exec.
     CloseOnExec = 53 "close_range" { first: u32 }
     /// Waits for the engine's turn and receives that many descriptors into the slots from `first` on.
@@ -281,8 +283,9 @@ ops! {
     Tolerate = 58 "" { errno: u32, skip: u32 }
     /// Opens a place below a root directory, and makes what is missing: a directory or a file, as `like` is.
     EnsureSame = 60 "openat2" { root: Slot, path: Text, like: Slot, out: Slot }
-    /// Hides a path below a root directory: a directory under a copy of the mount `empty`, anything else under one of `null`. What
-    /// does not exist needs no hiding.
+    /// Hides a path below a root directory: a directory under the mount `empty`, anything else under a copy of `null`. What does not
+    /// exist needs no hiding. `empty` is detached until it hides the first directory; the others get copies of it, for a copy of a
+    /// detached mount takes Linux 6.15.
     Mask = 61 "mask" { root: Slot, path: Text, null: Slot, empty: Slot }
     /// Reads the filesystem's type and refuses to go on (`EXDEV`) unless it is this one (statfs(2)).
     CheckFilesystem = 62 "fstatfs" { fd: Slot, magic: u64 }
@@ -290,6 +293,28 @@ ops! {
     FsPath = 63 "fsconfig" { context: Slot, key: Text, dir: Slot, below: Text }
     /// Makes a file with this content; it must not be there yet.
     MakeFile = 64 "openat" { dir: Slot, name: Text, mode: u32, bytes: Blob }
+    /// Goes on in a new process whose parent is this one's, passes its handle to the engine, and ends this one. The new process is
+    /// in the pid namespace joined before; this one never was.
+    Rebirth = 65 "clone" {}
+    /// Tells the engine the number of the listener of a filter that was loaded just before, and waits for the turn. Only read(2) and
+    /// write(2) are used, which a filter allows if any.
+    PassListener = 80 "read" { listener: Slot, turn: u32 }
+    /// Copies what is in a directory to another, empty one.
+    CopyTree = 81 "copy" { from: Slot, to: Slot }
+    /// Gives a directory the permission bits of another.
+    TakeMode = 82 "fchmodat" { like: Slot, to: Slot }
+    /// Refuses to go on (`EEXIST`) unless the descriptor is a node of this kind and number.
+    CheckNode = 83 "statx" { fd: Slot, kind: u32, major: u32, minor: u32 }
+    /// mount(2) with `MS_REMOUNT` on a mount given by descriptor: flags and parameters of its filesystem.
+    Reconfigure = 84 "mount" { mount: Slot, flags: u64, data: Text }
+    /// A set of Landlock rules over these rights.
+    LandlockCreate = 85 "landlock_create_ruleset" { access: u64, out: Slot }
+    /// Grants rights to what is at and below a place.
+    LandlockAllow = 86 "landlock_add_rule" { rules: Slot, place: Slot, access: u64 }
+    /// Holds the process to the rules.
+    LandlockRestrict = 87 "landlock_restrict_self" { rules: Slot }
+    /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
+    Stamp = 96 "clock_gettime" { at: u32 }
     /// Fails. For tests of what a failure leaves behind.
     Fail = 59 "fail" { errno: u32 }
 }

@@ -9,6 +9,7 @@ use sys::Errno;
 use sys::below::{self, Leaf, Links};
 use sys::raw::{self, Capabilities, Fd, Image, MAX_FDS, MountAttr, SchedAttr};
 
+use crate::copy;
 use crate::message::{self, Message};
 use crate::ops::{Blob, Op, Slot, Text};
 use crate::program::{Reader, SLOTS};
@@ -21,7 +22,14 @@ const FAILED: i32 = 127;
 /// program, or ends.
 pub fn play(image: Image, control: Fd) -> ! {
     let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
-    let mut player = Player { image, program, control, slots: [Fd::NONE; SLOTS], tolerated: None };
+    let mut player = Player {
+        image,
+        program,
+        control,
+        slots: [Fd::NONE; SLOTS],
+        tolerated: None,
+        empty_is_attached: false,
+    };
     for index in 0..program.slots {
         if let Some((slot, number)) = program.inherited(&player.image, index) {
             let _ = player.set(Slot(slot), Fd(number));
@@ -57,6 +65,8 @@ struct Player {
     slots: [Fd; SLOTS],
     /// The error that the next operation may end in, and how many to leave out then.
     tolerated: Option<(Errno, u32)>,
+    /// Whether the mount that hides directories hides one.
+    empty_is_attached: bool,
 }
 
 impl Player {
@@ -187,11 +197,7 @@ impl Player {
                 raw::symlinkat(self.text(target)?, self.fd(dir)?, self.text(name)?)
             }
             Op::Chown { dir, name, uid, gid } => raw::fchownat(self.fd(dir)?, self.text(name)?, uid, gid),
-            Op::CheckDevice { fd, major, minor } => {
-                let status = raw::status(self.fd(fd)?, c"")?;
-                let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
-                if is_it { Ok(()) } else { Err(Errno::NODEV) }
-            }
+            Op::CheckDevice { fd, major, minor } => is_device(self.fd(fd)?, major, minor),
             Op::CheckFilesystem { fd, magic } => {
                 if raw::filesystem_type(self.fd(fd)?)? == magic {
                     Ok(())
@@ -266,6 +272,8 @@ impl Player {
                 let flags = raw::O_RDWR | raw::O_NOCTTY | raw::O_CLOEXEC;
                 let opened = raw::openat(self.fd(devpts)?, c"ptmx", flags | raw::O_NOFOLLOW, 0)?;
                 self.set(master, opened)?;
+                // Somebody may have mounted another file there, whose answer to the next calls would be taken for a descriptor.
+                is_device(opened, 5, 2)?;
                 raw::unlock_pty(opened)?;
                 let other = raw::open_pty_peer(opened, flags)?;
                 self.set(peer, other)
@@ -296,8 +304,9 @@ impl Player {
             }
             Op::ResetSignals {} => {
                 raw::reset_signal_handlers();
-                raw::set_signal_mask(0).map(drop)
+                Ok(())
             }
+            Op::SetSignalMask { mask } => raw::set_signal_mask(mask).map(drop),
             Op::CloseOnExec { first } => self.close_on_exec(first),
 
             Op::Await { turn, first, count } => self.wait_for(turn, first, count),
@@ -309,6 +318,14 @@ impl Player {
                     raw::send_with_fds(self.control, &message, &[self.fd(fd)?])
                 }
             }
+            Op::Rebirth {} => match raw::fork_sibling()? {
+                None => Ok(()),
+                Some((pid, pidfd)) => {
+                    let message = Message::Born { pid }.to_bytes();
+                    let _ = raw::send_with_fds(self.control, &message, &[pidfd]);
+                    raw::exit(0)
+                }
+            },
             Op::Supervise {} => supervise::split(self.program.close_range),
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
@@ -317,13 +334,49 @@ impl Player {
                 self.tolerated = Some((Errno::from_raw(errno as i32), skip));
                 Ok(())
             }
+            Op::PassListener { listener, turn } => self.pass_listener(self.fd(listener)?, turn),
+            Op::CopyTree { from, to } => copy::tree(self.fd(from)?, self.fd(to)?),
+            Op::TakeMode { like, to } => {
+                let mode = raw::status(self.fd(like)?, c"")?.mode;
+                raw::fchmodat(self.fd(to)?, c".", mode & 0o7777)
+            }
+            Op::CheckNode { fd, kind, major, minor } => {
+                let status = raw::status(self.fd(fd)?, c"")?;
+                let is_it = status.mode & raw::S_IFMT == kind && status.device == (major, minor);
+                if is_it { Ok(()) } else { Err(Errno::EXIST) }
+            }
+            Op::Reconfigure { mount, flags, data } => {
+                let mut buffer = [0; 32];
+                let path = numbered(b"/proc/self/fd/", self.fd(mount)?.0, b"", &mut buffer)?;
+                raw::mount(None, path, None, flags | raw::MS_REMOUNT, Some(self.text(data)?))
+            }
+            Op::LandlockCreate { access, out } => {
+                let rules = raw::landlock_create_ruleset(access)?;
+                self.set(out, rules)
+            }
+            Op::LandlockAllow { rules, place, access } => {
+                /// What can be granted for anything that is not a directory: execute, write, read, truncate, ioctl.
+                const OF_FILES: u64 = 0b111 | 1 << 14 | 1 << 15;
+                let place = self.fd(place)?;
+                let is_directory = raw::status(place, c"")?.mode & raw::S_IFMT == raw::S_IFDIR;
+                let access = if is_directory { access } else { access & OF_FILES };
+                if access == 0 { Ok(()) } else { raw::landlock_allow(self.fd(rules)?, place, access) }
+            }
+            Op::LandlockRestrict { rules } => raw::landlock_restrict_self(self.fd(rules)?),
+            Op::Stamp { at } => self.image.set_word(at.into(), raw::monotonic_ns()).ok_or(Errno::FAULT),
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }
     }
 
-    fn cover(&self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
+    fn cover(&mut self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
         let mode = raw::status(place, c"")?.mode;
-        let source = self.fd(if mode & raw::S_IFMT == raw::S_IFDIR { empty } else { null })?;
+        let is_directory = mode & raw::S_IFMT == raw::S_IFDIR;
+        let source = self.fd(if is_directory { empty } else { null })?;
+        if is_directory && !self.empty_is_attached {
+            raw::move_mount(source, place, c"")?;
+            self.empty_is_attached = true;
+            return Ok(());
+        }
         let copy = raw::open_tree(source, c"", raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH)?;
         let moved = raw::move_mount(copy, place, c"");
         raw::close(copy).and(moved)
@@ -378,6 +431,26 @@ impl Player {
         }
         Ok(())
     }
+}
+
+impl Player {
+    fn pass_listener(&self, listener: Fd, turn: u32) -> Result<(), Errno> {
+        write_whole(self.control, &Message::Listener { number: turn, fd: listener.0 }.to_bytes())?;
+        let mut bytes = [0; message::LEN];
+        match raw::read(self.control, &mut bytes)? {
+            0 => Err(Errno::PIPE),
+            len if bytes.get(..len).and_then(Message::from_bytes) == Some(Message::Turn { number: turn }) => {
+                Ok(())
+            }
+            _ => Err(Errno::PROTO),
+        }
+    }
+}
+
+fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), Errno> {
+    let status = raw::status(fd, c"")?;
+    let is_it = status.mode & raw::S_IFMT == raw::S_IFCHR && status.device == (major, minor);
+    if is_it { Ok(()) } else { Err(Errno::NODEV) }
 }
 
 fn links(refused: bool) -> Links {

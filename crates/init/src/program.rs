@@ -257,6 +257,33 @@ mod writer {
             }
         }
 
+        /// Makes every step note when it begins, and all notes written to one more inherited descriptor right before the filter is
+        /// loaded or the program executed. Returns the steps in the order of their notes. For profiles.
+        pub fn stamp_steps(&mut self) -> Vec<u32> {
+            self.data.resize(self.data.len().next_multiple_of(8), 0);
+            let at = HEADER_WORDS * 8 + self.data.len();
+            let file = Slot(SLOTS as u16 - 1);
+            let (mut ops, mut steps) = (Vec::with_capacity(self.ops.len() * 2), Vec::new());
+            let (mut current, mut written) = (None, false);
+            for (step, op) in std::mem::take(&mut self.ops) {
+                let last = !written && matches!(op, Op::LoadFilter { .. } | Op::Execute { .. });
+                if !written && (current.replace(step) != Some(step) || last) {
+                    ops.push((step, Op::Stamp { at: (at + steps.len() * 8) as u32 }));
+                    steps.push(step);
+                }
+                if last {
+                    written = true;
+                    let bytes = Blob { at: at as u32, len: (steps.len() * 8) as u32 };
+                    ops.push((step, Op::Write { to: file, bytes }));
+                }
+                ops.push((step, op));
+            }
+            self.ops = ops;
+            self.data.resize(self.data.len() + steps.len() * 8, 0);
+            self.inherited.push(file);
+            steps
+        }
+
         /// The program in bytes, its first slots filled with these descriptor numbers.
         ///
         /// # Panics

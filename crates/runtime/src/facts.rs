@@ -1,9 +1,13 @@
 //! What this host and this process can do, looked up once: the input that makes plans testable anywhere.
 
+mod on_demand;
+
 use cgroups::Layout;
 use report::{Explain, Kind};
 use sys::raw::{self, Fd, MountAttr, OpenHow};
 use sys::{Errno, SyscallError};
+
+pub use on_demand::OnDemand;
 
 /// What a plan depends on besides the launch itself.
 #[derive(Debug, Clone)]
@@ -24,6 +28,8 @@ pub struct HostFacts {
     pub hard_limits: [u64; 16],
     /// This process's `oom_score_adj`, where it lacks `CAP_SYS_RESOURCE`, which lower values need.
     pub oom_score_adj: i32,
+    /// What few launches ask.
+    pub on_demand: OnDemand,
 }
 
 /// System calls and abilities of system calls.
@@ -43,6 +49,8 @@ pub struct Calls {
     pub overlay_by_fd: bool,
     /// A time namespace takes effect with execve(2), Linux 6.3.
     pub time_namespace_at_exec: bool,
+    /// setns(2) takes a process and joins several namespaces of it at once, Linux 5.8.
+    pub setns_pidfd: bool,
 }
 
 impl Calls {
@@ -55,6 +63,7 @@ impl Calls {
         clone_detached: true,
         overlay_by_fd: true,
         time_namespace_at_exec: true,
+        setns_pidfd: true,
     };
 
     /// What a kernel of this version has, as far as the version tells.
@@ -67,6 +76,7 @@ impl Calls {
             clone_detached: kernel >= (6, 15),
             overlay_by_fd: kernel >= (6, 13),
             time_namespace_at_exec: kernel >= (6, 3),
+            setns_pidfd: kernel >= (5, 8),
         }
     }
 
@@ -95,6 +105,14 @@ impl HostFacts {
     /// # Errors
     /// When the kernel's own files cannot be read: no /proc, or not the kernel's.
     pub fn read() -> Result<Self, FactsError> {
+        Ok(Self { cgroups: Layout::read().map_err(FactsError::Cgroups)?, ..Self::of_this_process()? })
+    }
+
+    /// Looks at this process alone: what entering a container takes, whose cgroups are known.
+    ///
+    /// # Errors
+    /// As [`HostFacts::read`].
+    pub fn of_this_process() -> Result<Self, FactsError> {
         let kernel = kernel_version();
         let capabilities = raw::capget()
             .map_err(|errno| FactsError::Call(SyscallError::new("capget", "this process", errno)))?;
@@ -110,9 +128,10 @@ impl HostFacts {
             gid: rustix::process::getegid().as_raw(),
             capabilities: capabilities.effective,
             calls: Calls::probe(kernel),
-            cgroups: Layout::read().map_err(FactsError::Cgroups)?,
+            cgroups: Layout::default(),
             hard_limits,
             oom_score_adj: if capabilities.effective & SYS_RESOURCE == 0 { oom_score_adj() } else { 0 },
+            on_demand: OnDemand::default(),
         })
     }
 

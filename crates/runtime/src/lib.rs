@@ -6,14 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+pub mod enter;
 pub mod facts;
 pub mod inputs;
+pub mod passwd;
 pub mod plan;
 
 mod act;
 pub mod state;
 
-pub use act::{Cause, Exit, LaunchError, Running, launch};
+pub use act::{Cause, Entered, Exit, LaunchError, Running, Stamp, enter, launch};
+pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Root, Stdio, Upper};
 pub use plan::{Plan, PlanError, plan};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cgroups::{CgroupPath, Layout, Place};
 use expect_test::{ExpectFile, expect_file};
 use init::ops::Op;
-use runtime::facts::Calls;
+use runtime::facts::{Calls, OnDemand};
 use runtime::{ContainerId, HostFacts, Launch, Plan, PlanError, Root, Stdio, Upper};
 use spec::{IdMapping, Namespace, NamespaceType, Rlimit, Seccomp, Spec};
 
@@ -37,6 +37,7 @@ fn facts((mountinfo, own): (&[u8], &[u8])) -> HostFacts {
         cgroups,
         hard_limits: [u64::MAX; 16],
         oom_score_adj: 0,
+        on_demand: OnDemand::default(),
     }
 }
 
@@ -168,13 +169,14 @@ fn an_idmapped_overlay_waits_for_its_user_namespace() {
 }
 
 #[test]
-fn an_idmapped_overlay_is_refused_where_layers_have_to_be_attached() {
-    let told = refused(&idmapped_overlay(), &on_kernel((6, 1)));
+fn an_idmapped_overlay_is_refused_where_layers_cannot_be_idmapped() {
+    let told = refused(&idmapped_overlay(), &on_kernel((5, 15)));
     expect_test::expect![[r#"
-        error: id-mapped overlay: Linux 6.1 does not take detached mounts as its layers; 6.15 does
+        error: id-mapped overlay: Linux 5.15 does not take id-mapped mounts as its layers; 5.19 does
           hint:  use --userns=host, or --rootfs-write
     "#]]
     .assert_eq(&told);
+    planned(&idmapped_overlay(), &on_kernel((6, 1)));
 }
 
 #[test]
@@ -228,15 +230,17 @@ fn with_init_a_reaper_stays_behind() {
 }
 
 #[test]
-fn limits_that_take_cap_sys_resource_are_told() {
+fn a_score_that_takes_cap_sys_resource_is_told_and_a_limit_refused() {
     let mut spec = default_spec();
-    spec.process.rlimits =
-        vec![Rlimit { resource: spec::rlimit::Resource::Nofile, hard: 1 << 20, soft: 1 << 20 }];
     spec.process.oom_score_adj = Some(-500);
     let mut facts = on_v2();
     facts.capabilities &= !(1 << 24);
     facts.hard_limits[7] = 4096;
-    check(&launch(spec), &facts, expect_file!["plans/without-cap-sys-resource.txt"]);
+    check(&launch(spec.clone()), &facts, expect_file!["plans/without-cap-sys-resource.txt"]);
+    spec.process.rlimits =
+        vec![Rlimit { resource: spec::rlimit::Resource::Nofile, hard: 1 << 20, soft: 1 << 20 }];
+    let refused = runtime::plan(&launch(spec), &facts).unwrap_err().to_string();
+    assert!(refused.starts_with("process.rlimits[0]: RLIMIT_NOFILE"), "{refused}");
 }
 
 /// One plan for each way that steps are put together.

@@ -20,6 +20,7 @@ pub mod state;
 pub mod capability;
 pub mod cpu_list;
 pub mod id_map;
+pub mod landlock;
 pub mod mount_options;
 pub mod rlimit;
 pub mod signal;

@@ -14,7 +14,8 @@ mod seccomp;
 mod sysctl;
 
 use crate::config::{Hook, Spec};
-use crate::json_path::one_line;
+use crate::json_path::{Key, one_line};
+use crate::landlock;
 use crate::linux::NamespaceType;
 use crate::resources::Resources;
 use report::{Explain, Kind};
@@ -113,6 +114,7 @@ pub fn validate(spec: Spec) -> Result<Valid<Spec>, Invalid> {
     if spec.annotations.contains_key("") {
         findings.wrong(format_args!("annotations"), "has an empty key");
     }
+    landlock(&spec, &mut findings);
     linux::check(&spec, &mut findings);
     findings.judge(spec)
 }
@@ -216,6 +218,21 @@ fn uts_name(spec: &Spec, property: &str, name: &str, findings: &mut Findings) {
     }
     if spec.linux.namespace(NamespaceType::Uts).is_none() {
         findings.wrong(format_args!("{property}"), "needs a `uts` namespace; it would be set on the host");
+    }
+}
+
+/// An annotation of ours with a text that is JSON of its own.
+fn landlock(spec: &Spec, findings: &mut Findings) {
+    let at = Key(landlock::ANNOTATION);
+    match landlock::rules(&spec.annotations) {
+        Ok(rules) => {
+            for (rule, landlock::Rule { paths, .. }) in rules.iter().flatten().enumerate() {
+                for (index, path) in paths.iter().enumerate() {
+                    findings.absolute(format_args!("annotations{at}[{rule}].paths[{index}]"), path);
+                }
+            }
+        }
+        Err(error) => findings.wrong(format_args!("annotations{at}{}", error.path), error.message),
     }
 }
 

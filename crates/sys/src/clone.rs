@@ -7,12 +7,16 @@
 
 #![allow(unsafe_code)]
 
+mod between;
+
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::raw::{self, Fd, nr, syscall};
 use crate::{Errno, SyscallError};
+
+pub use between::spawn_joined;
 
 /// `CLONE_NEWTIME`, Linux 5.6. Not for [`spawn`]: its bit is part of the exit signal in older calls.
 pub const CLONE_NEWTIME: u64 = 0x80;
@@ -39,6 +43,22 @@ pub const NAMESPACES: u64 = CLONE_NEWNS
     | CLONE_NEWPID
     | CLONE_NEWNET
     | CLONE_NEWTIME;
+
+/// The names of the kinds among `flags`, for errors: `net pid`.
+pub(crate) fn names_of(flags: u64) -> String {
+    let kinds = [
+        (CLONE_NEWUSER, "user"),
+        (CLONE_NEWPID, "pid"),
+        (CLONE_NEWNS, "mnt"),
+        (CLONE_NEWNET, "net"),
+        (CLONE_NEWIPC, "ipc"),
+        (CLONE_NEWUTS, "uts"),
+        (CLONE_NEWCGROUP, "cgroup"),
+        (CLONE_NEWTIME, "time"),
+    ];
+    let names: Vec<_> = kinds.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect();
+    names.join(" ")
+}
 
 /// A process to start.
 #[derive(Debug)]
@@ -68,6 +88,11 @@ pub struct Spawned {
 }
 
 impl Spawned {
+    fn with_pid(mut self, pid: i32) -> Self {
+        self.pid = pid;
+        self
+    }
+
     /// Why the file could not be executed, if that is so. Only meaningful after the process has given up its descriptors.
     pub fn failure(&self) -> Option<SyscallError> {
         match self.trampoline.errno.load(Ordering::Acquire) {
@@ -127,6 +152,46 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+/// A process that does nothing, in new namespaces of its own: they last as long as it does. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Holder {
+    spawned: Spawned,
+}
+
+impl Holder {
+    /// Its process id, as seen here.
+    pub fn pid(&self) -> i32 {
+        self.spawned.pid
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+        use std::os::fd::AsFd;
+        let pidfd = self.spawned.pidfd.as_fd();
+        // It may have ended already.
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+        let interrupted = Some(rustix::io::Errno::INTR);
+        while waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED).err() == interrupted {}
+    }
+}
+
+/// Starts a process that holds new namespaces (`CLONE_NEW*`).
+///
+/// # Errors
+/// Those of clone3(2).
+///
+/// # Kernel
+/// As [`spawn`].
+pub fn hold(namespaces: u64) -> Result<Holder, SyscallError> {
+    let started =
+        start(Fd::NONE, c"", CString::default(), Vec::new(), namespaces, None, false, |args, trampoline| {
+            directly(args, trampoline, namespaces)
+        });
+    started.map(|spawned| Holder { spawned })
+}
+
 /// Starts a process.
 ///
 /// # Errors
@@ -135,6 +200,41 @@ struct CloneArgs {
 /// # Kernel
 /// Linux 5.3; new namespaces need `CAP_SYS_ADMIN`, or `CLONE_NEWUSER` among them.
 pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
+    let namespaces = spawn.namespaces;
+    with_arguments(spawn, false, |args, trampoline| directly(args, trampoline, namespaces))
+}
+
+fn directly(mut args: CloneArgs, trampoline: *mut Trampoline, namespaces: u64) -> Result<i32, SyscallError> {
+    // SAFETY: `start` has laid out both as `clone_into` requires, and keeps the trampoline until the child has let go of it.
+    let outcome = unsafe { clone_into(&mut args, child, trampoline) };
+    outcome
+        .map(|pid| pid as i32)
+        .map_err(|errno| SyscallError::new("clone3", format!("flags {:#x}", namespaces & NAMESPACES), errno))
+}
+
+/// Starts a process by `go`, which makes the call and returns the process id. With `ambient` it keeps its capabilities over execve also
+/// where it makes no user namespace.
+fn with_arguments(
+    spawn: Spawn<'_>,
+    ambient: bool,
+    go: impl FnOnce(CloneArgs, *mut Trampoline) -> Result<i32, SyscallError>,
+) -> Result<Spawned, SyscallError> {
+    let Spawn { file, name, argument, keep, namespaces, cgroup } = spawn;
+    let keep = keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect();
+    start(Fd(file.as_raw_fd()), name, argument, keep, namespaces, cgroup, ambient, go)
+}
+
+#[allow(clippy::too_many_arguments, reason = "the fields of a `Spawn` and how it is done")]
+fn start(
+    file: Fd,
+    name: &'static CStr,
+    argument: CString,
+    keep: Vec<Fd>,
+    namespaces: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    ambient: bool,
+    go: impl FnOnce(CloneArgs, *mut Trampoline) -> Result<i32, SyscallError>,
+) -> Result<Spawned, SyscallError> {
     const CLONE_VM: u64 = 0x100;
     const CLONE_PIDFD: u64 = 0x1000;
     const CLONE_CHILD_CLEARTID: u64 = 0x0020_0000;
@@ -145,15 +245,15 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
         stack: [0; STACK_WORDS],
         tid: AtomicU32::new(u32::MAX),
         errno: AtomicI32::new(0),
-        file: Fd(spawn.file.as_raw_fd()),
-        ambient: spawn.namespaces & CLONE_NEWUSER != 0,
-        keep: spawn.keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect(),
-        arguments: [spawn.name.as_ptr() as usize, spawn.argument.as_ptr() as usize, 0],
-        _argument: spawn.argument,
+        file,
+        ambient: ambient || namespaces & CLONE_NEWUSER != 0,
+        keep,
+        arguments: [name.as_ptr() as usize, argument.as_ptr() as usize, 0],
+        _argument: argument,
     });
     let mut pidfd = -1i32;
     let mut args = CloneArgs {
-        flags: CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | (spawn.namespaces & NAMESPACES),
+        flags: CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | (namespaces & NAMESPACES),
         pidfd: &raw mut pidfd as u64,
         child_tid: trampoline.tid.as_ptr() as u64,
         exit_signal: SIGCHLD,
@@ -161,40 +261,35 @@ pub fn spawn(spawn: Spawn<'_>) -> Result<Spawned, SyscallError> {
         stack_size: size_of_val(&trampoline.stack) as u64,
         ..CloneArgs::default()
     };
-    if let Some(cgroup) = spawn.cgroup {
+    if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     // A handler of ours must not run on the child's small stack.
     let mask =
         raw::set_signal_mask(u64::MAX).map_err(|errno| SyscallError::new("rt_sigprocmask", "all", errno))?;
-    // SAFETY: `args` and the trampoline are laid out as `clone_into` requires, and `Spawned` keeps the trampoline until the
-    // child has let go of it.
-    let outcome = unsafe { clone_into(&mut args, &raw mut *trampoline) };
+    let outcome = go(args, &raw mut *trampoline);
     let _ = raw::set_signal_mask(mask);
-    match outcome {
-        Ok(pid) => {
-            // SAFETY: the kernel has just opened this descriptor for us.
-            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Spawned { pid: pid as i32, pidfd, trampoline })
-        }
-        Err(errno) => {
-            let subject = format!("flags {:#x}", spawn.namespaces & NAMESPACES);
-            Err(SyscallError::new("clone3", subject, errno))
-        }
-    }
+    let pid = outcome?;
+    // SAFETY: the kernel has just opened this descriptor for us, at the number that it wrote before the call ended.
+    let pidfd = unsafe { OwnedFd::from_raw_fd((&raw const pidfd).read_volatile()) };
+    Ok(Spawned { pid, pidfd, trampoline })
 }
 
-/// clone3(2), whose child runs [`child`] on its own stack.
+/// clone3(2), whose child runs `entry` on its own stack.
 ///
 /// # Safety
-/// `args` must name a stack of the child's own, and all it points to, as well as `trampoline`, must stay in place until the
+/// `args` must name a stack of the child's own, and all it points to, as well as `data`, must stay in place until the
 /// child has executed or ended.
-unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Result<usize, Errno> {
+unsafe fn clone_into<T>(
+    args: &mut CloneArgs,
+    entry: extern "C" fn(*mut T) -> !,
+    data: *mut T,
+) -> Result<usize, Errno> {
     let result: isize;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the parent goes on behind label 2 with only rax, rcx and r11 changed. The child has an empty stack, aligned to 16
-    // bytes, calls `child` and never returns.
+    // bytes, calls `entry` and never returns.
     unsafe {
         core::arch::asm!(
             "syscall",
@@ -208,8 +303,8 @@ unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Resul
             inlateout("rax") nr::CLONE3 as isize => result,
             in("rdi") &raw mut *args,
             in("rsi") size_of::<CloneArgs>(),
-            in("r8") trampoline,
-            in("r9") child as extern "C" fn(*mut Trampoline) -> !,
+            in("r8") data,
+            in("r9") entry,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack),
@@ -229,8 +324,8 @@ unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Resul
             in("x8") nr::CLONE3,
             inlateout("x0") &raw mut *args => result,
             in("x1") size_of::<CloneArgs>(),
-            in("x9") trampoline,
-            in("x10") child as extern "C" fn(*mut Trampoline) -> !,
+            in("x9") data,
+            in("x10") entry,
             options(nostack),
         );
     }
@@ -241,6 +336,9 @@ unsafe fn clone_into(args: &mut CloneArgs, trampoline: *mut Trampoline) -> Resul
 extern "C" fn child(trampoline: *mut Trampoline) -> ! {
     // SAFETY: the parent keeps the trampoline in place and leaves all but the atomics alone.
     let trampoline = unsafe { &*trampoline };
+    if trampoline.file == Fd::NONE {
+        hold_on();
+    }
     let errno = match prepare(trampoline) {
         Err(errno) => errno,
         Ok(()) => {
@@ -255,6 +353,17 @@ extern "C" fn child(trampoline: *mut Trampoline) -> ! {
         }
     };
     trampoline.errno.store(errno.raw(), Ordering::Release);
+    raw::exit(127)
+}
+
+/// Waits to be killed; all signals are blocked. Without its parent nobody would do that.
+fn hold_on() -> ! {
+    const SIGKILL: u64 = 9;
+    if raw::prctl(raw::PR_SET_PDEATHSIG, SIGKILL, 0).is_ok() {
+        loop {
+            let _ = raw::wait_signal();
+        }
+    }
     raw::exit(127)
 }
 

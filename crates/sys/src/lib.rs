@@ -7,6 +7,8 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 #[cfg(feature = "std")]
+pub mod arena;
+#[cfg(feature = "std")]
 pub mod bpf;
 #[cfg(feature = "std")]
 pub mod channel;
@@ -16,13 +18,19 @@ mod errno;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+pub mod fsids;
+#[cfg(feature = "std")]
 pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;
 #[cfg(feature = "std")]
 pub mod netlink;
 #[cfg(feature = "std")]
+pub mod ns;
+#[cfg(feature = "std")]
 mod owned;
+#[cfg(feature = "std")]
+pub mod perf;
 #[cfg(feature = "std")]
 pub mod resolve;
 

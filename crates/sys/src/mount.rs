@@ -33,6 +33,12 @@ impl Context {
             .map_err(|errno| self.failed(&format!("{key}={value}"), errno))
     }
 
+    /// Sets a parameter that has no value.
+    pub fn flag(&self, key: &str) -> Result<(), SyscallError> {
+        let name = c_string("fsconfig", key.as_bytes())?;
+        raw::fsconfig_flag(Fd::from(&self.fd), &name).map_err(|errno| self.failed(key, errno))
+    }
+
     /// Sets a parameter that is a descriptor.
     pub fn set_fd(&self, key: &str, value: BorrowedFd<'_>) -> Result<(), SyscallError> {
         let name = c_string("fsconfig", key.as_bytes())?;
@@ -62,6 +68,16 @@ pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd, SyscallError>
         .map_err(|errno| SyscallError::new("open_tree", path.display().to_string(), errno))
 }
 
+/// Attaches a detached mount at a name below a directory, and follows no link there.
+///
+/// # Errors
+/// `EINVAL` when the directory is in a detached mount itself, before Linux 6.15.
+pub fn attach(mount: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &str) -> Result<(), SyscallError> {
+    let text = c_string("move_mount", name.as_bytes())?;
+    raw::move_mount(Fd::from(&mount), Fd::from(&to), &text)
+        .map_err(|errno| SyscallError::new("move_mount", name, errno))
+}
+
 /// Changes attributes of a mount (mount_setattr(2), Linux 5.12). `subject` names it in an error.
 pub fn set_attributes(
     mount: BorrowedFd<'_>,
@@ -73,14 +89,37 @@ pub fn set_attributes(
         .map_err(|errno| SyscallError::new("mount_setattr", subject, errno))
 }
 
-/// Gives a detached mount the id mapping of a user namespace (`MOUNT_ATTR_IDMAP`, Linux 5.12).
+/// Gives a detached mount, and all below it if `recursive`, the id mapping of a user namespace (`MOUNT_ATTR_IDMAP`, Linux 5.12).
 ///
 /// # Errors
 /// `EINVAL` when the filesystem does not support it, or the mount has a mapping already.
-pub fn map_ids(mount: BorrowedFd<'_>, userns: &impl AsFd, subject: &str) -> Result<(), SyscallError> {
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    userns: &impl AsFd,
+    subject: &str,
+) -> Result<(), SyscallError> {
     let userns = Fd::from(&userns.as_fd()).0 as u64;
     let attr = MountAttr { set: raw::MOUNT_ATTR_IDMAP, userns, ..MountAttr::default() };
-    set_attributes(mount, false, &attr, subject)
+    set_attributes(mount, recursive, &attr, subject)
+}
+
+/// Gives the calling thread a mount namespace of its own, from which nothing comes back. Other threads stay; there is no way back,
+/// so this is for a thread that ends soon.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`.
+pub fn enter_private_namespace() -> Result<(), SyscallError> {
+    const CLONE_NEWNS: u64 = 0x2_0000;
+    raw::unshare(CLONE_NEWNS).map_err(|errno| SyscallError::new("unshare", "the mount namespace", errno))?;
+    raw::mount(None, c"/", None, raw::MS_REC | raw::MS_PRIVATE, None)
+        .map_err(|errno| SyscallError::new("mount", "/, private", errno))
+}
+
+/// Attaches a detached mount over `/`, where no path leads to it: it then belongs to the mount namespace.
+pub fn attach_over_root(mount: BorrowedFd<'_>, subject: &str) -> Result<(), SyscallError> {
+    raw::move_mount(Fd::from(&mount), Fd::CWD, c"/")
+        .map_err(|errno| SyscallError::new("move_mount", format!("{subject}, over /"), errno))
 }
 
 fn c_string(call: &'static str, bytes: &[u8]) -> Result<CString, SyscallError> {

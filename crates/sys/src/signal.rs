@@ -138,6 +138,22 @@ impl Drop for Signals {
     }
 }
 
+/// Sends `signal`, a number from 1 to 64, to the process that `pidfd` stands for (pidfd_send_signal(2)). A process that has ended takes
+/// none, and that is no error.
+///
+/// # Errors
+/// `EPERM`, and `EINVAL` for what is no signal.
+///
+/// # Kernel
+/// Linux 5.1.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), SyscallError> {
+    // SAFETY: integers, and no `siginfo_t`.
+    match unsafe { syscall!(nr::PIDFD_SEND_SIGNAL, pidfd.as_raw_fd(), signal, 0usize, 0usize) } {
+        Ok(_) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(SyscallError::new("pidfd_send_signal", signal.to_string(), errno)),
+    }
+}
+
 /// Sends `signal` to the calling thread's own process: how a program stops itself.
 ///
 /// # Errors

@@ -96,20 +96,27 @@ fn floor(scratch: &Path) -> Result<Program, Box<dyn Error>> {
             .args([&stage, &source.join("stage.c")]),
     )?;
     let embed = format!("-DSTAGE=\"{}\"", stage.display());
-    let musl = which("musl-gcc").is_some();
+    let mut musl = false;
     for (output, input) in [(&path, "floor.c"), (&timer(scratch), "timed.c")] {
-        let mut compiler = Command::new(if musl { "musl-gcc" } else { "cc" });
-        compiler.args(["-O2", "-Wall", "-static", &embed, "-o"]).arg(output).arg(source.join(input));
-        if musl {
-            // The kernel's headers, which musl does not bring along.
-            for headers in ["/usr/include", "/usr/include/x86_64-linux-gnu"] {
-                compiler.args(["-idirafter", headers]);
-            }
-        }
-        must(&mut compiler)?;
+        musl = compile(&source.join(input), output, &[&embed])?;
     }
     let version = if musl { "C, musl" } else { "C, glibc" };
     Ok(Program { name: FLOOR.into(), path, kind: Kind::Floor, version: version.into() })
+}
+
+/// Compiles a static C program; returns whether with musl.
+pub(super) fn compile(source: &Path, output: &Path, flags: &[&str]) -> Result<bool, Box<dyn Error>> {
+    let musl = which("musl-gcc").is_some();
+    let mut compiler = Command::new(if musl { "musl-gcc" } else { "cc" });
+    compiler.args(["-O2", "-Wall", "-static"]).args(flags).arg("-o").arg(output).arg(source);
+    if musl {
+        // The kernel's headers, which musl does not bring along.
+        for headers in ["/usr/include", "/usr/include/x86_64-linux-gnu"] {
+            compiler.args(["-idirafter", headers]);
+        }
+    }
+    must(&mut compiler)?;
+    Ok(musl)
 }
 
 /// Builds our runtime as it ships and says where it lies.

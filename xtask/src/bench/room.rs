@@ -46,7 +46,7 @@ pub(super) struct Launch {
 pub(super) type Measured = Vec<(String, Result<Series, String>)>;
 
 /// The cgroup hierarchies of this host, and where in them this process is.
-pub(super) struct Hierarchies(Vec<Hierarchy>);
+pub(crate) struct Hierarchies(Vec<Hierarchy>);
 
 struct Hierarchy {
     /// `cpu,cpuacct`, `name=systemd`, or nothing for the unified one.
@@ -55,7 +55,7 @@ struct Hierarchy {
 }
 
 impl Hierarchies {
-    pub(super) fn read() -> io::Result<Self> {
+    pub(crate) fn read() -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let mut found = Vec::new();
@@ -99,7 +99,7 @@ fn mount_of<'a>(line: &'a str, controllers: &str) -> Option<&'a str> {
 
 /// Carries out a plan in a room of its own.
 pub(super) fn measure(hierarchies: &Hierarchies, plan: &Plan) -> Result<Measured, Box<dyn Error>> {
-    let groups = Groups::make(hierarchies)?;
+    let groups = Groups::make(hierarchies, "bench")?;
     let mut child = process::Command::new(std::env::current_exe()?)
         .arg("bench-room")
         .args(groups.0.iter().map(|group| format!("--enter={}", group.display())))
@@ -116,13 +116,13 @@ pub(super) fn measure(hierarchies: &Hierarchies, plan: &Plan) -> Result<Measured
 }
 
 /// Cgroups of our own; removed with what is below them when dropped.
-struct Groups(Vec<PathBuf>);
+pub(crate) struct Groups(pub(crate) Vec<PathBuf>);
 
 impl Groups {
-    fn make(hierarchies: &Hierarchies) -> io::Result<Self> {
+    pub(crate) fn make(hierarchies: &Hierarchies, label: &str) -> io::Result<Self> {
         let mut made = Self(Vec::new());
         for hierarchy in &hierarchies.0 {
-            let group = hierarchy.directory.join(format!("holm-bench-{}", process::id()));
+            let group = hierarchy.directory.join(format!("holm-{label}-{}", process::id()));
             fs::create_dir(&group)?;
             made.0.push(group.clone());
             if hierarchy.controllers.split(',').any(|one| one == "cpuset") {
@@ -186,13 +186,14 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         Task::Launch => interleaved(&plan, 1, plan.runs),
         Task::InARow(count) => interleaved(&plan, count, plan.runs.div_ceil(count).max(3)),
         Task::SmallestLimit => smallest_limits(&plan),
+        Task::Life(containers) => super::life::measured(&plan, containers),
     };
     serde_json::to_writer(io::stdout().lock(), &measured)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Shows the wanted hierarchies at /sys/fs/cgroup, and an empty /run.
-fn furnish(view: View) -> Result<(), Box<dyn Error>> {
+pub(crate) fn furnish(view: View) -> Result<(), Box<dyn Error>> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None)?;
     let own = fs::read_to_string("/proc/self/cgroup")?;
@@ -259,6 +260,12 @@ struct Sample {
     wall_ms: f64,
     cpu_ms: f64,
     peak_kib: u64,
+}
+
+/// Runs a command through the timer: wall and processor time in milliseconds, peak memory in KiB.
+pub(super) fn timed_argv(plan: &Plan, argv: &[String]) -> Result<(f64, f64, u64), String> {
+    let launch = Launch { name: String::new(), argv: argv.to_vec(), config: None };
+    timed(plan, &launch, 1, "").map(|sample| (sample.wall_ms, sample.cpu_ms, sample.peak_kib))
 }
 
 /// Runs a launch through the timer.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which cgroup hierarchies the programs see at /sys/fs/cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum View {
+pub(crate) enum View {
     /// The v1 controllers, each in its directory.
     V1,
     /// The unified hierarchy alone.
@@ -22,6 +22,8 @@ pub(super) enum Task {
     InARow(u32),
     /// The smallest memory limit, in KiB, with which the program still starts.
     SmallestLimit,
+    /// All commands of a container's life, and a list of this many containers.
+    Life(u32),
 }
 
 /// One line of the table.
@@ -78,7 +80,7 @@ impl Scenario {
     /// What the numbers count.
     pub(super) fn unit(&self) -> &'static str {
         match self.task {
-            Task::Launch => "ms",
+            Task::Launch | Task::Life(_) => "ms",
             Task::InARow(_) => "ms for all",
             Task::SmallestLimit => "KiB",
         }

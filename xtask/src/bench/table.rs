@@ -143,7 +143,7 @@ fn shown(task: Task, cell: &Result<Series, String>) -> String {
         (_, Err(_)) => "-".into(),
         (Task::SmallestLimit, Ok(series)) => format!("{:.0}", series.median()),
         (Task::InARow(_), Ok(series)) => format!("{:.0} ({:.0})", series.median(), series.p10()),
-        (Task::Launch, Ok(series)) => format!("{:.2} ({:.2})", series.median(), series.p10()),
+        (Task::Launch | Task::Life(_), Ok(series)) => format!("{:.2} ({:.2})", series.median(), series.p10()),
     }
 }
 
@@ -152,10 +152,8 @@ fn today() -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
-const MARK: &str = "bench:launch";
-
-/// Puts the tables between the marks of README.md and docs/benchmarks.md.
-pub(super) fn write(sheet: &Sheet) -> io::Result<()> {
+/// Puts the tables between the marks of this name in docs/benchmarks.md, and in README.md where it has them.
+pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
     let section = format!("{}\n{}", sheet.markdown(), sheet.provenance());
     let page = workspace::root().join("docs/benchmarks.md");
     if !page.exists() {
@@ -163,27 +161,29 @@ pub(super) fn write(sheet: &Sheet) -> io::Result<()> {
         fs::write(
             &page,
             format!(
-                "# Benchmarks\n\n`cargo xtask bench launch --write` fills this page.\n\n<!-- {MARK} -->\n<!-- /{MARK} -->\n"
+                "# Benchmarks\n\n`cargo xtask bench launch --write` fills this page.\n\n<!-- {mark} -->\n<!-- /{mark} -->\n"
             ),
         )?;
     }
-    update(&page, &section)?;
-    update(&workspace::root().join("README.md"), &section)
+    update(&page, &section, mark)?;
+    let readme = workspace::root().join("README.md");
+    let has_marks = fs::read_to_string(&readme)?.contains(&format!("<!-- {mark} -->"));
+    if has_marks { update(&readme, &section, mark) } else { Ok(()) }
 }
 
-fn update(file: &Path, section: &str) -> io::Result<()> {
+fn update(file: &Path, section: &str, mark: &str) -> io::Result<()> {
     let text =
         fs::read_to_string(file).map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
-    let updated = between_marks(&text, section)
-        .ok_or_else(|| io::Error::other(format!("{}: no section `<!-- {MARK} -->`", file.display())))?;
+    let updated = between_marks(&text, section, mark)
+        .ok_or_else(|| io::Error::other(format!("{}: no section `<!-- {mark} -->`", file.display())))?;
     fs::write(file, updated)
 }
 
 /// `text` with the part between the marks replaced.
-fn between_marks(text: &str, section: &str) -> Option<String> {
-    let (before, rest) = text.split_once(&format!("<!-- {MARK} -->"))?;
-    let (_, after) = rest.split_once(&format!("<!-- /{MARK} -->"))?;
-    Some(format!("{before}<!-- {MARK} -->\n{}\n<!-- /{MARK} -->{after}", section.trim_end()))
+fn between_marks(text: &str, section: &str, mark: &str) -> Option<String> {
+    let (before, rest) = text.split_once(&format!("<!-- {mark} -->"))?;
+    let (_, after) = rest.split_once(&format!("<!-- /{mark} -->"))?;
+    Some(format!("{before}<!-- {mark} -->\n{}\n<!-- /{mark} -->{after}", section.trim_end()))
 }
 
 #[cfg(test)]
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_section_is_replaced_between_its_marks_only() {
         let text = "a\n<!-- bench:launch -->\nold\n<!-- /bench:launch -->\nb\n";
-        let updated = between_marks(text, "new\n").unwrap();
+        let updated = between_marks(text, "new\n", "bench:launch").unwrap();
         assert_eq!(updated, "a\n<!-- bench:launch -->\nnew\n<!-- /bench:launch -->\nb\n");
-        assert_eq!(between_marks("no marks", "new"), None);
+        assert_eq!(between_marks("no marks", "new", "bench:launch"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The sum over all test programs.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     passed: u64,
     failed: u64,
     ignored: u64,
@@ -18,7 +18,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Takes one line of output into account.
-    pub(super) fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(counts) = line.strip_prefix("test result: ") {
             self.passed += number_before(counts, " passed");
@@ -36,20 +36,29 @@ impl Tally {
     }
 
     /// Notes how a run of several test programs ended.
-    pub(super) fn ended(&mut self, run: &str, success: bool) {
+    pub(crate) fn ended(&mut self, run: &str, success: bool) {
         if !success && self.failed == 0 {
-            self.broken.push(run.to_owned());
+            self.broke(format!("`cargo test {run}` ended badly before its tests could be counted"));
         }
     }
 
-    pub(super) fn is_success(&self) -> bool {
+    /// Notes a failure that no test shows.
+    pub(crate) fn broke(&mut self, what: String) {
+        self.broken.push(what);
+    }
+
+    /// Tests that failed so far.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
         self.failed == 0 && self.broken.is_empty()
     }
 
     /// Skips by reason, failures by name, and the counts as the last line.
-    pub(super) fn report(&self) -> String {
+    pub(crate) fn report(&self) -> String {
         let mut text = String::from("\n");
-        let skipped: u64 = self.skipped.values().map(|names| names.len() as u64).sum();
         for (reason, names) in &self.skipped {
             let _ = writeln!(text, "skipped {}: {reason}", names.len());
             names.iter().for_each(|name| text.push_str(&format!("    {name}\n")));
@@ -61,13 +70,18 @@ impl Tally {
             let _ = writeln!(text, "failed: {name}");
         }
         for run in &self.broken {
-            let _ =
-                writeln!(text, "failed: `cargo test {run}` ended badly before its tests could be counted");
+            let _ = writeln!(text, "failed: {run}");
         }
+        let _ = writeln!(text, "{}", self.counts());
+        text
+    }
+
+    /// `3 passed, 0 failed, 1 skipped`.
+    pub(crate) fn counts(&self) -> String {
+        let skipped: u64 = self.skipped.values().map(|names| names.len() as u64).sum();
         let passed = self.passed.saturating_sub(skipped);
         let failed = self.failed + self.broken.len() as u64;
-        let _ = writeln!(text, "{passed} passed, {failed} failed, {} skipped", skipped + self.ignored);
-        text
+        format!("{passed} passed, {failed} failed, {} skipped", skipped + self.ignored)
     }
 }
 

@@ -56,7 +56,9 @@ fn make(planned: &GroupPlan) -> Result<Group, Error> {
                 return Err(make_failed(&dir, Failure::EXIST));
             }
             Err(Failure::EXIST) => {
-                take_over(&dir)?;
+                if planned.existing == Existing::TakeOverEmpty {
+                    take_over(&dir)?;
+                }
                 return Ok(group(planned, dir, made_parents, true));
             }
             Err(Failure::NOENT) => {
@@ -120,7 +122,7 @@ fn settle(planned: &GroupPlan, group: &Group) -> Result<(), Error> {
     }
     apply(dir, &planned.writes)?;
     if let Some(program) = &planned.device_program {
-        super::devices::attach(dir, program)?;
+        super::devices::attach(dir, program, !group.taken_over)?;
     }
     Ok(())
 }
@@ -152,7 +154,7 @@ fn inherit_cpuset(dir: &Dir) -> Result<(), Error> {
 }
 
 /// Hands the controllers down from `base` to the new group's parent, where they are not there yet.
-fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
+pub(super) fn enable(planned: &GroupPlan, dir: &Dir) -> Result<(), Error> {
     let has = |dir: &Dir| {
         let text = dir.read("cgroup.controllers");
         text.map(|text| ControllerSet::parse(&text))

@@ -3,17 +3,23 @@
 //! [`Cgroup::create`] performs a [`Plan`] and undoes what it did if a step fails; [`Cgroup::open`] finds a group
 //! of an earlier run again. The verbs are methods, in one file each.
 
+mod admit;
 mod create;
+mod current;
 mod delegate;
 mod devices;
+mod find;
 mod freeze;
 mod kill;
 mod processes;
 mod remove;
+mod signal;
 mod stats;
 mod update;
+mod usage;
 
 pub use stats::Stats;
+pub use usage::Usage;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;

@@ -63,7 +63,7 @@ pub(super) fn members(dir: &Dir, file: &str) -> Result<Vec<u32>, Error> {
     Ok(numbers)
 }
 
-fn parse(text: &[u8]) -> impl Iterator<Item = u32> {
+pub(super) fn parse(text: &[u8]) -> impl Iterator<Item = u32> {
     let words = text.split(|byte| byte.is_ascii_whitespace());
     words.filter_map(|word| str::from_utf8(word).ok()?.parse().ok()).filter(|&number| number != 0)
 }

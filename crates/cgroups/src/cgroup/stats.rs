@@ -265,11 +265,11 @@ impl Group {
         }
     }
 
-    fn number(&self, file: &str) -> Result<Option<u64>, Error> {
+    pub(super) fn number(&self, file: &str) -> Result<Option<u64>, Error> {
         Ok(self.text(file)?.as_deref().and_then(parse::number))
     }
 
-    fn limit(&self, file: &str) -> Result<Option<u64>, Error> {
+    pub(super) fn limit(&self, file: &str) -> Result<Option<u64>, Error> {
         Ok(self.text(file)?.as_deref().and_then(parse::limit))
     }
 }

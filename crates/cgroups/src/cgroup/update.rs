@@ -61,7 +61,7 @@ impl Cgroup {
         if let Some(group) = devices_group {
             super::create::apply(&group.dir, &device_writes)?;
             if let (Some(rules), Version::V2) = (&wanted_devices, group.version) {
-                super::devices::attach(&group.dir, &devices::DeviceProgram::compile(rules))?;
+                super::devices::attach(&group.dir, &devices::DeviceProgram::compile(rules), false)?;
             }
         }
         Ok(notes)

@@ -30,7 +30,7 @@ pub fn writes(limits: &[HugepageLimit], version: Version) -> Result<Vec<Write>, 
 }
 
 /// `64KB`, `2MB`, `1GB`.
-fn is_page_size(text: &str) -> bool {
+pub(crate) fn is_page_size(text: &str) -> bool {
     let number =
         text.strip_suffix("KB").or_else(|| text.strip_suffix("MB")).or_else(|| text.strip_suffix("GB"));
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))

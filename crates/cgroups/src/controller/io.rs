@@ -2,7 +2,7 @@
 
 use crate::error::{Refused, Why};
 use crate::layout::{Controller, Version};
-use crate::limits::{DeviceNumber, IoLimits, Rate, Throttle};
+use crate::limits::{DeviceNumber, FairWeight, IoLimits, Rate, Throttle};
 use crate::write::Write;
 
 /// What to write.
@@ -24,6 +24,12 @@ pub fn writes(limits: &IoLimits, version: Version) -> Result<Vec<Write>, Refused
         limits.leaf_weight.is_some() || device_weights.clone().any(|device| device.leaf_weight.is_some());
     if leaf && version == Version::V2 {
         return Err(Refused::new("blockIO.leafWeight", Why::OnlyV1(Controller::Io)));
+    }
+    for FairWeight { weight, .. } in &limits.fair_weights {
+        let most = if version == Version::V1 { 1000 } else { 10_000 };
+        if !(1..=most).contains(weight) {
+            return Err(Refused::value("io.weight", format!("{weight} is not between 1 and {most}")));
+        }
     }
     Ok(match version {
         Version::V1 => v1(limits),
@@ -49,6 +55,13 @@ fn v1(limits: &IoLimits) -> Vec<Write> {
             writes.push(Write::new("blkio.leaf_weight_device", format!("{} {weight}", device.device)));
         }
     }
+    for FairWeight { device, weight } in &limits.fair_weights {
+        let (bfq, cfq, value) = match device {
+            None => ("blkio.bfq.weight", "blkio.weight", weight.to_string()),
+            Some(device) => ("blkio.bfq.weight_device", "blkio.weight_device", format!("{device} {weight}")),
+        };
+        writes.push(Write::new(bfq, &value).or_instead(Write::new(cfq, value)));
+    }
     for Throttle { device, rate, per_second } in &limits.throttles {
         let file = match rate {
             Rate::ReadBytes => "blkio.throttle.read_bps_device",
@@ -72,6 +85,20 @@ fn v2(limits: &IoLimits) -> Vec<Write> {
             let iocost = Write::new("io.weight", format!("{} {}", device.device, weight_from_blkio(weight)));
             writes
                 .push(Write::new("io.bfq.weight", format!("{} {weight}", device.device)).or_instead(iocost));
+        }
+    }
+    for FairWeight { device, weight } in &limits.fair_weights {
+        let value = match device {
+            None => format!("default {weight}"),
+            Some(device) => format!("{device} {weight}"),
+        };
+        // Which of the two counts depends on each disk's scheduler, so both are told.
+        let iocost = Write::new("io.weight", &value);
+        if *weight <= 1000 {
+            writes.push(Write::new("io.bfq.weight", value).or_instead(iocost.clone()));
+            writes.push(iocost.or_skip());
+        } else {
+            writes.push(iocost);
         }
     }
     for device in devices_in_order(&limits.throttles) {

@@ -158,3 +158,21 @@ fn no_text_makes_the_parser_panic() {
 fn a_loop_of_parents_ends() {
     Layout::parse(b"1 2 0:1 / /a rw - tmpfs t rw\n2 1 0:2 / /a/b rw - cgroup2 c rw\n", b"0::/\n");
 }
+
+#[test]
+fn the_kernel_tells_of_mounts_what_mountinfo_tells() {
+    let read = |name: &str| std::fs::read(name).unwrap_or_default();
+    let own = read("/proc/self/cgroup");
+    let Some(asked) = live::layout(&own) else {
+        return eprintln!(
+            "SKIPPED the_kernel_tells_of_mounts_what_mountinfo_tells: statmount(2) with options is in Linux 6.11"
+        );
+    };
+    let mut told = Layout::parse(&read("/proc/self/mountinfo"), &own);
+    // Mounts are listed by their age; in which order hierarchies come means nothing.
+    let sort = |layout: &mut Layout| layout.v1.sort_by(|one, two| one.mount.cmp(&two.mount));
+    let mut asked = asked;
+    sort(&mut asked);
+    sort(&mut told);
+    assert_eq!(asked, told);
+}

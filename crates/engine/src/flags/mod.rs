@@ -135,6 +135,47 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, Problem> {
     text.parse().map_err(|_| format!("`{text}` is too large").into())
 }
 
+/// Something to do with every type of a flag's value.
+pub trait Visitor {
+    /// Does it with one.
+    fn visit<T: Value>(&mut self);
+}
+
+/// Shows every type of a flag's value to `visitor`: for what has to hold for all of them.
+pub fn visit_all(visitor: &mut impl Visitor) {
+    visitor.visit::<capability::Capabilities>();
+    visitor.visit::<cpu::CpuSet>();
+    visitor.visit::<cpu::Cpus>();
+    visitor.visit::<destination::Destination>();
+    visitor.visit::<detach_keys::DetachKeys>();
+    visitor.visit::<device::Device>();
+    visitor.visit::<env::EnvEntry>();
+    visitor.visit::<io::BytesPerSecond>();
+    visitor.visit::<io::DeviceWeight>();
+    visitor.visit::<io::OperationsPerSecond>();
+    visitor.visit::<label::Label>();
+    visitor.visit::<mount::Mount>();
+    visitor.visit::<name::ContainerName>();
+    visitor.visit::<name::Hostname>();
+    visitor.visit::<namespace::Ipc>();
+    visitor.visit::<namespace::Source>();
+    visitor.visit::<network::Network>();
+    visitor.visit::<number::OomScoreAdj>();
+    visitor.visit::<number::PidsLimit>();
+    visitor.visit::<security_opt::SecurityOpt>();
+    visitor.visit::<spec::Signal>();
+    visitor.visit::<size::Bytes>();
+    visitor.visit::<size::Limit>();
+    visitor.visit::<sysctl::Sysctl>();
+    visitor.visit::<time_offset::TimeOffset>();
+    visitor.visit::<tmpfs::Tmpfs>();
+    visitor.visit::<ulimit::Ulimit>();
+    visitor.visit::<user::Group>();
+    visitor.visit::<user::User>();
+    visitor.visit::<userns::UserNamespace>();
+    visitor.visit::<volume::Volume>();
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     //! One line for each value: what it becomes, or why it is refused.

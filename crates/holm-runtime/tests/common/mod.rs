@@ -33,7 +33,8 @@ impl Bundle {
             return None;
         }
         for name in
-            "cat echo env head hostname id kill ls mkdir pwd readlink sh sleep stat touch true wc".split(' ')
+            "cat echo env grep head hostname id kill ls mkdir pwd readlink sh sleep stat touch true wc"
+                .split(' ')
         {
             symlink("busybox", bin.join(name)).expect("a link");
         }

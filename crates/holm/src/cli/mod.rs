@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
+pub mod cgroup;
 pub mod flags;
 mod ip;
+pub mod ns;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 5] = ["run", "ip", "doctor", "completions", "version"];
+pub const NAMES: [&str; 7] = ["run", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -23,6 +25,8 @@ pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
         "ip" => ip::command(),
+        "ns" => ns::command(),
+        "cgroup" | "cg" => cgroup::command(),
         "doctor" => Command::new("doctor")
             .about("Tell what this host offers for containers, what is missing, and what to do")
             .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the table as JSON")),

@@ -1,6 +1,11 @@
 //! A file for each subcommand.
 
+pub mod accounts;
+pub mod cgroup;
 pub mod completions;
 pub mod doctor;
+pub mod failure;
+pub mod ns;
 pub mod run;
+pub mod table;
 pub mod version;

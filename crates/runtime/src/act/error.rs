@@ -14,9 +14,17 @@ use crate::state::StateError;
 /// A container could not be started.
 #[derive(Debug)]
 pub struct LaunchError {
+    doing: Doing,
     id: String,
     step: Box<StepFailed>,
     left: Vec<Cause>,
+}
+
+/// What a plan was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Launch,
+    Enter,
 }
 
 /// The step that failed.
@@ -61,6 +69,14 @@ pub enum Cause {
         /// What it said.
         said: String,
     },
+    /// A network device could not be moved.
+    #[error("{device}: {error}")]
+    Network {
+        /// Its name on the host.
+        device: String,
+        /// What the kernel said.
+        error: netlink::Error,
+    },
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -74,7 +90,14 @@ fn in_brackets(subject: &str) -> String {
 }
 
 impl LaunchError {
-    pub(crate) fn new(launch: &Launch, plan: &Plan, at: u32, failure: Failure, left: Vec<Cause>) -> Self {
+    pub(crate) fn new(
+        doing: Doing,
+        launch: &Launch,
+        plan: &Plan,
+        at: u32,
+        failure: Failure,
+        left: Vec<Cause>,
+    ) -> Self {
         let (index, cause) = match failure {
             Failure::Here(cause) => (at, cause),
             Failure::Stage { step, op, errno } => {
@@ -90,6 +113,7 @@ impl LaunchError {
         };
         let step = plan.steps().get(index as usize);
         Self {
+            doing,
             id: launch.id.to_string(),
             step: Box::new(StepFailed {
                 what: step.map_or_else(|| "start the stage".to_owned(), |step| step.what.clone()),
@@ -115,7 +139,10 @@ impl LaunchError {
 
 impl fmt::Display for LaunchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot start container `{}`", self.id)?;
+        match self.doing {
+            Doing::Launch => write!(f, "cannot start container `{}`", self.id)?,
+            Doing::Enter => write!(f, "cannot start a program in container `{}`", self.id)?,
+        }
         if !self.left.is_empty() {
             write!(f, " (left behind: ")?;
             for (index, cause) in self.left.iter().enumerate() {
@@ -182,6 +209,7 @@ impl Explain for Cause {
                 _ => Kind::CommandNotExecutable,
             },
             Self::Stage { errno, .. } => kind_of(*errno),
+            Self::Network { error, .. } => error.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
             Self::Injected => Kind::Internal,
@@ -206,10 +234,14 @@ impl Explain for Cause {
             },
             Self::Stage { call: "move_mount" | "fsmount" | "fsconfig", errno: Errno::PERM, .. } => {
                 Some(Hint::new(
-                    "in a user namespace the kernel mounts /proc and /sys only where the outer ones are fully visible; \
-                     inside another container start that with `--security-opt systempaths=unconfined`",
+                    "in a user namespace the kernel mounts an overlay since Linux 5.11 (before, use --rootfs-write), and /proc and /sys \
+                     only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
+            Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(
+                "a namespace can be joined only with rights over it: one that the host's user namespace owns is closed to a \
+                 container with a user namespace of its own. Start this one with `--userns host`",
+            )),
             Self::Stage { call: "pivot_root", errno: Errno::INVAL, .. } => {
                 Some(Hint::new("the root of this system is an initramfs, which pivot_root(2) cannot leave"))
             }

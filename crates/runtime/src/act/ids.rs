@@ -61,10 +61,26 @@ fn helper(program: &'static str, pid: i32, maps: &[IdMapping]) -> Result<(), Cau
     Err(Cause::Helper { program, said })
 }
 
+/// A user namespace with these mappings and no process in it.
+pub(crate) fn make_user_namespace(maps: &IdMaps) -> Result<OwnedFd, Cause> {
+    let holder = sys::clone::hold(sys::clone::CLONE_NEWUSER)?;
+    write_maps(holder.pid(), maps)?;
+    Ok(open_user_namespace(holder.pid())?)
+}
+
 /// The user namespace of a process.
 pub(crate) fn open_user_namespace(pid: i32) -> Result<OwnedFd, SyscallError> {
+    open_namespace(pid, "user")
+}
+
+/// The network namespace of a process.
+pub(crate) fn open_network_namespace(pid: i32) -> Result<OwnedFd, SyscallError> {
+    open_namespace(pid, "net")
+}
+
+fn open_namespace(pid: i32, kind: &str) -> Result<OwnedFd, SyscallError> {
     let proc = mount::private_procfs()?;
-    let path = format!("{pid}/ns/user");
+    let path = format!("{pid}/ns/{kind}");
     openat(&proc, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(|errno| SyscallError::new("openat", format!("/proc/{path}"), errno))
 }

@@ -4,13 +4,20 @@
 //! of being undone; when an act or the stage fails, the list is undone from its end. When all goes well it belongs to
 //! [`Running`], which undoes it when the container has ended.
 
+mod beside;
+mod enter;
 mod error;
 mod ids;
+mod listener;
+mod net_devices;
+mod profile;
+mod resctrl;
 mod running;
 mod spawn;
 mod trees;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cgroups::Cgroup;
@@ -21,9 +28,13 @@ use crate::inputs::Launch;
 use crate::plan::{Act, Plan, Produced};
 use crate::state::{Claim, StateRoot};
 
+pub use enter::{Entered, enter};
+use error::Doing;
 pub use error::{Cause, LaunchError};
+use profile::Profile;
+pub use profile::Stamp;
 pub use running::{Exit, Running};
-use spawn::Stage;
+use spawn::{Processors, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -37,6 +48,8 @@ pub(crate) enum Made {
         /// Whether processes may be in it that did not end with the container's first.
         kill: bool,
     },
+    /// Its groups of resctrl.
+    Resctrl(Vec<PathBuf>),
     /// Its first process.
     Stage(Stage),
 }
@@ -53,6 +66,7 @@ impl Made {
                 cgroup.remove_made_parents();
                 removed.and(killed).map_err(Cause::Cgroup)
             }
+            Self::Resctrl(made) => resctrl::remove(&made).map_err(Cause::Call),
             Self::Stage(stage) => stage.kill().map_err(Cause::Call),
         }
     }
@@ -76,23 +90,30 @@ pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running
     let mut performing = Performing {
         launch,
         plan,
-        state,
+        state: Some(state),
+        target: None,
         made: Vec::with_capacity(4),
         fds: Vec::with_capacity(8),
         control: None,
         terminal: None,
+        born: None,
+        profile: None,
     };
-    for (step, act) in plan.acts() {
-        let failure = match performing.perform(act) {
-            Ok(()) if plan.fails_after(*step) => Failure::Here(Cause::Injected),
-            Ok(()) => continue,
-            Err(failure) => failure,
-        };
-        let left = undo(std::mem::take(&mut performing.made));
-        return Err(LaunchError::new(launch, plan, *step, failure, left));
+    match Profile::of(plan) {
+        Ok(profile) => performing.profile = profile,
+        Err(error) => return Err(LaunchError::new(Doing::Launch, launch, plan, 0, error.into(), Vec::new())),
     }
-    let Performing { made, terminal, .. } = performing;
-    Ok(Running::new(launch, made, terminal))
+    for (step, act) in plan.acts() {
+        if let Some(profile) = &mut performing.profile {
+            profile.begin(*step);
+        }
+        let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
+        let left = undo(std::mem::take(&mut performing.made));
+        return Err(LaunchError::new(Doing::Launch, launch, plan, *step, failure, left));
+    }
+    let Performing { made, terminal, profile, .. } = performing;
+    let stamps = profile.map_or_else(Vec::new, |profile| profile.finish(plan));
+    Ok(Running::new(launch, made, terminal, stamps))
 }
 
 /// Where a launch failed.
@@ -116,13 +137,19 @@ fn is_new_pid_namespace(namespace: &spec::Namespace) -> bool {
 struct Performing<'a> {
     launch: &'a Launch,
     plan: &'a Plan,
-    state: &'a StateRoot,
+    /// Where the container's record goes; none for a container that is entered.
+    state: Option<&'a StateRoot>,
+    /// The first process of the container that is entered.
+    target: Option<BorrowedFd<'a>>,
     made: Vec<Made>,
     /// What acts yielded, in order.
     fds: Vec<OwnedFd>,
     /// The socket to the stage.
     control: Option<OwnedFd>,
     terminal: Option<OwnedFd>,
+    /// The process that the stage went on in.
+    born: Option<enter::Born>,
+    profile: Option<Profile>,
 }
 
 impl Performing<'_> {
@@ -141,12 +168,20 @@ impl Performing<'_> {
         self.stage().map_or(0, Stage::pid)
     }
 
+    /// Performs an act, after which a test may have asked for a failure.
+    fn perform_or_fail(&mut self, step: u32, act: &Act) -> Result<(), Failure> {
+        self.perform(act)?;
+        if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
+    }
+
     fn perform(&mut self, act: &Act) -> Result<(), Failure> {
         match act {
             Act::Record => {
                 let groups = self.plan.cgroups();
-                let claim = self.state.claim(self.launch, &groups).map_err(Cause::Record)?;
-                self.made.push(Made::Record(claim));
+                if let Some(state) = self.state {
+                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
+                    self.made.push(Made::Record(claim));
+                }
             }
             Act::CreateCgroup(plan) => {
                 let cgroup = Cgroup::create(plan).map_err(Cause::Cgroup)?;
@@ -163,6 +198,35 @@ impl Performing<'_> {
                     self.fds.extend(files);
                 }
             }
+            Act::DelegateCgroup { uid, gid } => {
+                for made in &self.made {
+                    if let Made::Cgroup { cgroup, .. } = made {
+                        cgroup.delegate(*uid, *gid).map_err(Cause::Cgroup)?;
+                    }
+                }
+            }
+            Act::MoveNetDevices { turn, devices } => match self.receive()? {
+                Some((number, _)) if number == *turn => {
+                    let namespace = ids::open_network_namespace(self.pid())?;
+                    net_devices::move_all(devices, &namespace)?;
+                }
+                _ => return Err(self.ended()),
+            },
+            Act::EnterResctrl(group) => {
+                let mut made = Vec::new();
+                let outcome = resctrl::enter(group, self.pid(), &mut made);
+                self.made.push(Made::Resctrl(made));
+                outcome?;
+            }
+            Act::ConfineDevices(program) => {
+                let cgroup = self.made.iter().find_map(|made| match made {
+                    Made::Cgroup { cgroup, .. } => Some(cgroup),
+                    _ => None,
+                });
+                cgroup.map_or(Ok(()), |cgroup| cgroup.confine(program)).map_err(Cause::Cgroup)?;
+            }
+            Act::MakeDev(tree) => self.fds.push(beside::device_tree(tree)?),
+            Act::ViewCgroup(view) => self.fds.push(beside::cgroup_view(view)?),
             Act::MakeDirectories(paths) => trees::make_directories(paths)?,
             Act::OpenNamespace { path } => self.fds.push(trees::open_namespace(path)?),
             Act::CloneTree(tree) => {
@@ -174,13 +238,19 @@ impl Performing<'_> {
                 let overlay = trees::overlay(overlay, |produced| self.fd(produced).as_fd())?;
                 self.fds.push(overlay);
             }
-            Act::Spawn { namespaces, into_cgroup, pid_namespace } => {
-                self.spawn(*namespaces, *into_cgroup, *pid_namespace)?;
+            Act::TakeContainer => self.take_container()?,
+            Act::OpenGroups(ways) => self.open_groups(ways)?,
+            Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
+            Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
+            Act::Spawn { namespaces, into_cgroup, pid_namespace, joined } => {
+                self.spawn(*namespaces, *into_cgroup, *pid_namespace, joined)?;
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
+            Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
+            Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
         }
         Ok(())
@@ -191,9 +261,12 @@ impl Performing<'_> {
         namespaces: u64,
         into_cgroup: bool,
         pid_namespace: Option<Produced>,
+        joined: &[(Produced, u64)],
     ) -> Result<(), Failure> {
+        let joined: Vec<_> = joined.iter().map(|(fd, kind)| (self.fd(*fd).as_fd(), *kind)).collect();
         let pid_namespace = pid_namespace.map(|produced| self.fd(produced).as_fd());
-        let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        let mut inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        inherited.extend(self.profile.as_ref().map(Profile::file));
         let cgroup = self.made.iter().find_map(|made| match made {
             Made::Cgroup { cgroup, .. } if into_cgroup => Some(cgroup),
             _ => None,
@@ -206,8 +279,10 @@ impl Performing<'_> {
             self.plan,
             namespaces,
             pid_namespace,
+            &joined,
             &inherited,
             directory.as_ref().map(AsFd::as_fd),
+            Processors::Same,
         )?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {
             claim.started(stage.pid(), stage.pidfd()).map_err(Cause::Record)?;
@@ -237,24 +312,33 @@ impl Performing<'_> {
     }
 
     /// The stage's next turn with its descriptors; none when the socket has ended.
-    fn receive(&self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
-        let mut bytes = [0; message::LEN];
-        let control = self.control()?;
-        let (len, fds) = loop {
-            match channel::receive(control, &mut bytes) {
-                Err(SyscallError { errno: sys::Errno::INTR, .. }) => {}
-                // What was sent before the other side went away unread by it: the answer is still to come.
-                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => {}
-                outcome => break outcome?,
-            }
-        };
-        if len == 0 {
-            return Ok(None);
+    fn receive(&mut self) -> Result<Option<(u32, Vec<OwnedFd>)>, Failure> {
+        match self.receive_message()? {
+            None => Ok(None),
+            Some((Message::Turn { number }, fds)) => Ok(Some((number, fds))),
+            Some((Message::Failed { step, op, errno }, _)) => Err(Failure::Stage { step, op, errno }),
+            Some((Message::Listener { .. } | Message::Born { .. }, _)) => Err(Cause::StageSilent.into()),
         }
-        match bytes.get(..len).and_then(Message::from_bytes) {
-            Some(Message::Turn { number }) => Ok(Some((number, fds))),
-            Some(Message::Failed { step, op, errno }) => Err(Failure::Stage { step, op, errno }),
-            None => Err(Cause::StageSilent.into()),
+    }
+
+    /// The stage's next message with its descriptors; none when the socket has ended. A birth is taken note of.
+    fn receive_message(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
+        let mut bytes = [0; message::LEN];
+        loop {
+            let (len, fds) = match channel::receive(self.control()?, &mut bytes) {
+                Err(SyscallError { errno: sys::Errno::INTR, .. }) => continue,
+                // What was sent before the other side went away unread by it: the answer is still to come.
+                Err(SyscallError { errno: sys::Errno::CONNRESET, .. }) => continue,
+                outcome => outcome?,
+            };
+            if len == 0 {
+                return Ok(None);
+            }
+            match bytes.get(..len).and_then(Message::from_bytes) {
+                Some(Message::Born { pid }) => self.note_birth(pid, fds),
+                Some(message) => return Ok(Some((message, fds))),
+                None => return Err(Cause::StageSilent.into()),
+            }
         }
     }
 
@@ -266,6 +350,19 @@ impl Performing<'_> {
             }
             _ => Err(self.ended()),
         }
+    }
+
+    fn pass_listener(&mut self, turn: u32, socket: &Path) -> Result<(), Failure> {
+        let fd = match self.receive_message()? {
+            Some((Message::Listener { number, fd }, _)) if number == turn => fd,
+            Some((Message::Failed { step, op, errno }, _)) => return Err(Failure::Stage { step, op, errno }),
+            _ => return Err(self.ended()),
+        };
+        self.await_birth()?;
+        let (pid, process) = self.process().ok_or(Cause::StageSilent)?;
+        let listener = listener::fetch(process, fd)?;
+        listener::send(self.launch, pid, &listener, socket)?;
+        self.tell(turn, &[])
     }
 
     fn await_exec(&mut self) -> Result<(), Failure> {

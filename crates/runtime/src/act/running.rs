@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Signal, pidfd_send_signal};
 use sys::SyscallError;
 
-use super::{Cause, Made, Stage, undo};
+use super::{Cause, Made, Stage, Stamp, undo};
 use crate::inputs::{ContainerId, Launch};
 
 /// A container whose program was started. Dropping it leaves the container alone; [`Running::wait`] is how it ends well.
@@ -14,6 +14,7 @@ pub struct Running {
     id: ContainerId,
     made: Vec<Made>,
     terminal: Option<OwnedFd>,
+    stamps: Vec<Stamp>,
 }
 
 /// How a container's first process ended.
@@ -36,8 +37,18 @@ impl Exit {
 }
 
 impl Running {
-    pub(crate) fn new(launch: &Launch, made: Vec<Made>, terminal: Option<OwnedFd>) -> Self {
-        Self { id: launch.id.clone(), made, terminal }
+    pub(crate) fn new(
+        launch: &Launch,
+        made: Vec<Made>,
+        terminal: Option<OwnedFd>,
+        stamps: Vec<Stamp>,
+    ) -> Self {
+        Self { id: launch.id.clone(), made, terminal, stamps }
+    }
+
+    /// When the steps of the launch began, if the plan was [stamped](crate::Plan::stamped).
+    pub fn stamps(&self) -> &[Stamp] {
+        &self.stamps
     }
 
     /// The container's id.

@@ -17,6 +17,17 @@ static STAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holm_stage"));
 /// mmap(2) takes whole pages; 64 KiB is the largest a supported processor has.
 const PAGE: usize = 65536;
 
+/// On which processors a stage may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processors {
+    /// On those where this process may.
+    Same,
+    /// On all that its cgroup has.
+    Any,
+    /// It says so itself, and is left alone.
+    Kept,
+}
+
 /// The container's first process.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -29,8 +40,10 @@ impl Stage {
         plan: &Plan,
         namespaces: u64,
         pid_namespace: Option<BorrowedFd<'_>>,
+        joined: &[(BorrowedFd<'_>, u64)],
         inherited: &[BorrowedFd<'_>],
         cgroup: Option<BorrowedFd<'_>>,
+        processors: Processors,
     ) -> Result<(OwnedFd, Self), Failure> {
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
@@ -45,11 +58,15 @@ impl Stage {
         keep.extend_from_slice(inherited);
         let spawn =
             Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
-        let spawned = match pid_namespace {
-            None => clone::spawn(spawn)?,
-            Some(namespace) => born_in(namespace, || clone::spawn(spawn))?,
+        let start = || match joined {
+            [] => clone::spawn(spawn),
+            joined => clone::spawn_joined(spawn, joined),
         };
-        push_away(spawned.pid);
+        let spawned = match pid_namespace {
+            None => start()?,
+            Some(namespace) => born_in(namespace, start)?,
+        };
+        push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
     }
 
@@ -113,9 +130,9 @@ fn born_in<T>(
 
 /// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work
 /// to do. The scheduler may take it back at any time.
-fn push_away(pid: i32) {
-    let Ok(all) = sched_getaffinity(None) else { return };
-    if all.count() < 2 {
+fn push_away(pid: i32, processors: Processors) {
+    let Ok(mut all) = sched_getaffinity(None) else { return };
+    if all.count() < 2 && processors != Processors::Any {
         return;
     }
     let mut others = CpuSet::new();
@@ -125,9 +142,14 @@ fn push_away(pid: i32) {
             others.set(cpu);
         }
     }
+    match processors {
+        Processors::Same => {}
+        Processors::Any => (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu)),
+        Processors::Kept => return,
+    }
     // Best effort: the process may have ended already.
     if let Some(pid) = Pid::from_raw(pid)
-        && sched_setaffinity(Some(pid), &others).is_ok()
+        && (sched_setaffinity(Some(pid), &others).is_ok() || processors == Processors::Any)
     {
         let _ = sched_setaffinity(Some(pid), &all);
     }

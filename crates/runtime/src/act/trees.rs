@@ -1,6 +1,6 @@
 //! Mounts that the engine makes, all detached.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstat, mkdirat, openat};
@@ -30,7 +30,7 @@ pub(crate) fn clone(tree: &CloneTree, userns: Option<BorrowedFd<'_>>) -> Result<
     let copy = mount::clone_tree(&tree.path, tree.recursive)?;
     let subject = tree.path.display().to_string();
     if let Some(userns) = userns {
-        mount::map_ids(copy.as_fd(), &userns, &subject)?;
+        mount::map_ids(copy.as_fd(), tree.map_below, &userns, &subject)?;
     }
     if tree.propagation != 0 {
         let attr = MountAttr { propagation: tree.propagation, ..MountAttr::default() };
@@ -39,7 +39,7 @@ pub(crate) fn clone(tree: &CloneTree, userns: Option<BorrowedFd<'_>>) -> Result<
     Ok(copy)
 }
 
-/// A detached mount of an overlay from layers by descriptor (Linux 6.15 for detached ones).
+/// A detached mount of an overlay from detached layers.
 pub(crate) fn overlay<'a>(
     overlay: &Overlay,
     fd: impl Fn(Produced) -> BorrowedFd<'a>,
@@ -53,11 +53,47 @@ pub(crate) fn overlay<'a>(
             memory.as_fd()
         }
     };
+    let mount = || match overlay.attached {
+        true => attached_overlay(lower, layers),
+        false => detached_overlay(lower, layers),
+    };
+    match (&overlay.upper, overlay.owner) {
+        // overlayfs makes its work directory, and later its copies, as who mounts it: somebody whom the mapping of the layer knows.
+        (OverlayUpper::Directory(_), (uid, gid)) if (uid, gid) != (0, 0) => {
+            sys::fsids::with_filesystem_ids(uid, gid, mount)?
+        }
+        _ => mount(),
+    }
+}
+
+fn detached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
     let context = Context::new("overlay")?;
     context.set_fd("lowerdir+", lower)?;
     context.set_fd("upperdir", open_directory(layers, "upper")?.as_fd())?;
     context.set_fd("workdir", open_directory(layers, "work")?.as_fd())?;
     context.mount(0)
+}
+
+/// Before Linux 6.15 layers have to be mounts of the mount namespace that the overlay is made in. overlayfs keeps copies of its own of
+/// them, so that a namespace will do that lives as long as the thread that makes the mount: nothing shows on the host, and nothing
+/// is left there if this process is killed.
+fn attached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
+    let at_fd = |fd: BorrowedFd<'_>, below: &str| format!("/proc/self/fd/{}{below}", fd.as_raw_fd());
+    let make = || {
+        mount::enter_private_namespace()?;
+        mount::attach_over_root(layers, "the upper layer")?;
+        mount::attach_over_root(lower, "the lower layer")?;
+        let context = Context::new("overlay")?;
+        context.set("lowerdir", &at_fd(lower, ""))?;
+        context.set("upperdir", &at_fd(layers, "/upper"))?;
+        context.set("workdir", &at_fd(layers, "/work"))?;
+        context.mount(0)
+    };
+    std::thread::scope(|scope| {
+        let made = std::thread::Builder::new().spawn_scoped(scope, make);
+        let failed = |error: std::io::Error| SyscallError::new("clone", "a thread", error);
+        made.map_err(failed)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// A tmpfs with an empty layer, whose topmost directory is as the lower layer's: overlayfs shows the upper one's mode and owner.

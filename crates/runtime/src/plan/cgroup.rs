@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use cgroups::plan::Join;
+use cgroups::controller::devices::DeviceProgram;
+use cgroups::plan::{GroupPlan, Join};
 use cgroups::{Version, Wanted, Which};
 use init::ops::{Op, Slot};
 use sys::{clone, raw};
 
+use super::beside::Beside;
 use super::mounts::{self, Tree};
 use super::namespaces::Namespaces;
-use super::{Act, Builder, PlanError, Ticket, limits};
+use super::{Act, Builder, PlanError, Produced, limits};
 
 /// The decisions about the cgroup.
 pub(crate) struct Group {
@@ -17,6 +19,8 @@ pub(crate) struct Group {
     early: cgroups::Plan,
     /// Made while the stage works, which joins it by writing.
     late: cgroups::Plan,
+    /// Device rules of the early one: to load them takes longer than to make it.
+    devices: Option<DeviceProgram>,
 }
 
 impl Group {
@@ -39,9 +43,12 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Group, PlanError> {
     }
     let into = plan.facts.calls.clone_into_cgroup;
     let (early, late) = all.groups.into_iter().partition(|group| into && group.join == Join::CloneInto);
+    let mut early: Vec<_> = early;
+    let devices = early.iter_mut().find_map(|group: &mut GroupPlan| group.device_program.take());
     Ok(Group {
         early: cgroups::Plan { groups: early, notes: Vec::new() },
         late: cgroups::Plan { groups: late, notes: Vec::new() },
+        devices,
     })
 }
 
@@ -61,36 +68,79 @@ pub(crate) fn create_before_spawn(plan: &mut Builder<'_>, group: &Group) {
     if !group.early.groups.is_empty() {
         let act = Act::CreateCgroup(group.early.clone());
         plan.engine(describe(&group.early), "with its limits, so that the stage starts in it", act);
+        delegate(plan);
     }
 }
 
-/// What the stage needs to join.
-pub(crate) struct JoinFiles {
-    ticket: Ticket,
-    first: Slot,
-    count: u16,
+/// A container that sees its v2 cgroup alone and may write to it gets it, limits excepted (config-linux.md, "Cgroup ownership"). v1
+/// cannot be delegated safely.
+fn delegate(plan: &mut Builder<'_>) {
+    let spec = &plan.launch.spec;
+    let writable = |mount: &spec::Mount| {
+        let own = mounts::is_cgroup(mount) && Path::new(&mount.destination) == Path::new("/sys/fs/cgroup");
+        own && !mount.options.iter().any(|option| option == "ro" || option == "rro")
+    };
+    let namespace = plan.namespace(spec::NamespaceType::Cgroup).is_new();
+    if !plan.facts.cgroups.v1.is_empty() || !namespace || !spec.mounts.iter().any(writable) {
+        return;
+    }
+    let user = &spec.process.user;
+    let host = |maps: &[spec::IdMapping], id| match maps {
+        [] => Some(id),
+        maps => spec::id_map::to_host(maps, id),
+    };
+    let ids = (host(&spec.linux.uid_mappings, user.uid), host(&spec.linux.gid_mappings, user.gid));
+    if let (Some(uid), Some(gid)) = ids
+        && (uid, gid) != (plan.facts.uid, plan.facts.gid)
+        && plan.facts.is_privileged()
+    {
+        let act = Act::DelegateCgroup { uid, gid };
+        plan.engine(format!("give the cgroup to {uid}:{gid}"), "the container may write to its own", act);
+    }
 }
 
-pub(crate) fn create_after_spawn(plan: &mut Builder<'_>, group: &Group) -> Option<JoinFiles> {
+/// Where the stage finds what it writes to in order to join.
+pub(crate) struct JoinFiles {
+    pub(crate) first: Slot,
+    pub(crate) count: u16,
+}
+
+/// Makes the groups that the stage is not born in; returns the first of the ways into them, and how many they are.
+pub(crate) fn create_after_spawn(plan: &mut Builder<'_>, group: &Group) -> Option<(Produced, usize)> {
     let count = group.late.groups.len();
     if count == 0 {
         return None;
     }
     let act = Act::CreateCgroup(group.late.clone());
     plan.engine(describe(&group.late), "with its limits, while the stage mounts", act);
+    if group.early.groups.is_empty() {
+        delegate(plan);
+    }
     let why = "the stage writes itself in: that does not wait for a grace period of the kernel, as writing another would";
     plan.engine("open the ways into it", why, Act::OpenJoinFiles { count });
-    let produced = plan.yielded(count);
-    let fds = (0..count).map(|index| super::Produced(produced.0 + index)).collect();
-    let (ticket, first) = plan.hand_over(fds);
-    Some(JoinFiles { ticket, first, count: count as u16 })
+    Some((plan.yielded(count), count))
+}
+
+/// Puts the device rules on the group that the stage was born in; tells whether there are any.
+pub(crate) fn confine(plan: &mut Builder<'_>, group: &Group) -> bool {
+    let Some(program) = &group.devices else { return false };
+    let what = format!(
+        "put the device rules on the cgroup, a program of {} instructions",
+        program.instructions().len()
+    );
+    plan.engine(
+        what,
+        "loading it takes the kernel some time, and nothing of the container runs yet",
+        Act::ConfineDevices(program.clone()),
+    );
+    true
 }
 
 /// Joins, and makes the cgroup namespace whose root is where the stage then is.
-pub(crate) fn join(plan: &mut Builder<'_>, namespaces: &Namespaces, files: Option<JoinFiles>) {
-    if let Some(files) = files {
+pub(crate) fn join(plan: &mut Builder<'_>, namespaces: &Namespaces, beside: Option<&Beside>) {
+    if let Some(files) = beside.and_then(Beside::join) {
         plan.stage("join the cgroup", "from here on everything counts");
-        plan.need(files.ticket);
+        beside.iter().for_each(|beside| beside.need(plan));
         for index in 0..files.count {
             let slot = Slot(files.first.0 + index);
             let bytes = plan.ops.blob(b"0");
@@ -100,8 +150,61 @@ pub(crate) fn join(plan: &mut Builder<'_>, namespaces: &Namespaces, files: Optio
     }
     if namespaces.cgroup {
         plan.stage("make a cgroup namespace", "its root is the cgroup joined before");
+    }
+    // Also without any descriptor: the device rules are to hold before the container's program runs.
+    beside.iter().for_each(|beside| beside.need(plan));
+    if namespaces.cgroup {
         plan.push(Op::Unshare { kinds: clone::CLONE_NEWCGROUP });
     }
+}
+
+/// What a container sees of its cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CgroupView {
+    pub(crate) groups: Vec<ViewedGroup>,
+    /// All of them in a tmpfs, each on a directory of its name; else there is one.
+    pub(crate) by_hierarchy: bool,
+    pub(crate) attributes: u64,
+}
+
+/// One directory of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ViewedGroup {
+    /// Its name, and links to that one for each controller of several.
+    pub(crate) name: String,
+    pub(crate) links: Vec<String>,
+    /// The directory, on this host.
+    pub(crate) path: PathBuf,
+}
+
+/// Views that the engine makes, each with the index of the mount that wants it.
+pub(crate) fn views(
+    plan: &mut Builder<'_>,
+    group: &Group,
+    namespaces: &Namespaces,
+) -> Result<Vec<(usize, Produced)>, PlanError> {
+    let mut views = Vec::new();
+    let by_hierarchy = !plan.facts.cgroups.v1.is_empty();
+    let calls = plan.facts.calls;
+    // A tmpfs that is mounted nowhere takes mounts since Linux 6.15.
+    let possible =
+        plan.facts.is_privileged() && calls.mount_setattr && (calls.clone_detached || !by_hierarchy);
+    let launch = plan.launch;
+    for (index, mount) in
+        launch.spec.mounts.iter().enumerate().filter(|(_, mount)| possible && mounts::is_cgroup(mount))
+    {
+        let options = mounts::options(mount)?;
+        let attributes = options.attributes.set | options.recursive.set;
+        let groups = if by_hierarchy { viewed(plan, group) } else { viewed_unified(plan, group, namespaces) };
+        if groups.is_empty() {
+            continue;
+        }
+        let act = Act::ViewCgroup(CgroupView { groups, by_hierarchy, attributes });
+        let what = format!("make the view of the cgroup for {}", mount.destination);
+        let why = "copies of the mounts that are there, rooted in the container's own";
+        views.push((index, plan.produce(what, why, act)));
+    }
+    Ok(views)
 }
 
 /// The mounts of type `cgroup` of the specification: what the container sees of its cgroup.
@@ -110,14 +213,21 @@ pub(crate) fn mount(
     tree: &Tree,
     group: &Group,
     namespaces: &Namespaces,
+    beside: Option<&Beside>,
 ) -> Result<(), PlanError> {
-    let spec = &plan.launch.spec;
-    let wanted: Vec<_> = spec.mounts.iter().filter(|mount| mounts::is_cgroup(mount)).cloned().collect();
-    for mount in wanted {
-        let options = mounts::options(&mount)?;
+    let launch = plan.launch;
+    for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| mounts::is_cgroup(mount))
+    {
+        let options = mounts::options(mount)?;
         let attributes = options.attributes.set | options.recursive.set;
         let what = format!("show the cgroup at {}", mount.destination);
         plan.stage(what, "copies of the mounts that are there, rooted in the container's own");
+        if let Some((beside, view)) = beside.and_then(|beside| Some((beside, beside.view(index)?))) {
+            beside.need(plan);
+            mounts::attach(plan, tree, view, &mount.destination);
+            plan.ops.close(view);
+            continue;
+        }
         if plan.facts.cgroups.v1.is_empty() {
             unified(plan, tree, group, namespaces, &mount.destination, attributes);
         } else {
@@ -147,17 +257,47 @@ fn unified(
     attributes: u64,
 ) {
     let out = plan.ops.slot();
-    match directories(plan, group).first() {
-        Some((_, mount, path)) => {
-            // Without a cgroup namespace of its own a container sees the whole hierarchy, as with other runtimes.
-            let path = if namespaces.cgroup { path.clone() } else { mount.clone() };
-            clone_directory(plan, &path, out);
+    match viewed_unified(plan, group, namespaces).first() {
+        Some(own) => {
+            clone_directory(plan, &own.path, out);
+            // Attached first: without mount_setattr(2) attributes are changed by mount(2), which takes no detached mount.
+            mounts::attach(plan, tree, out, destination);
             mounts::set_attributes(plan, out, attributes, false);
         }
-        None => mounts::filesystem(plan, "cgroup2", &[], attributes, out),
+        None => {
+            mounts::filesystem(plan, "cgroup2", &[], attributes, out);
+            mounts::attach(plan, tree, out, destination);
+        }
     }
-    mounts::attach(plan, tree, out, destination);
     plan.ops.close(out);
+}
+
+/// The one directory of a v2 host.
+fn viewed_unified(plan: &Builder<'_>, group: &Group, namespaces: &Namespaces) -> Vec<ViewedGroup> {
+    let first = directories(plan, group).into_iter().next();
+    first
+        .into_iter()
+        .map(|(_, mount, path)| {
+            // Without a cgroup namespace of its own a container sees the whole hierarchy, as with other runtimes.
+            let path = if namespaces.cgroup { path } else { mount };
+            ViewedGroup { name: String::new(), links: Vec::new(), path }
+        })
+        .collect()
+}
+
+/// A directory for each hierarchy.
+fn viewed(plan: &Builder<'_>, group: &Group) -> Vec<ViewedGroup> {
+    let mut groups = Vec::new();
+    for (version, mount, path) in directories(plan, group) {
+        let name = match (version, mount.file_name()) {
+            (Version::V2, _) => "unified".to_owned(),
+            (Version::V1, Some(name)) => name.to_string_lossy().into_owned(),
+            (Version::V1, None) => continue,
+        };
+        let links = name.split(',').filter(|single| *single != name).map(str::to_owned).collect();
+        groups.push(ViewedGroup { name, links, path });
+    }
+    groups
 }
 
 fn by_hierarchy(plan: &mut Builder<'_>, tree: &Tree, group: &Group, destination: &str, attributes: u64) {
@@ -165,12 +305,7 @@ fn by_hierarchy(plan: &mut Builder<'_>, tree: &Tree, group: &Group, destination:
     let mode = [("mode".to_owned(), Some("755".to_owned()))];
     mounts::filesystem(plan, "tmpfs", &mode, attributes & !raw::MOUNT_ATTR_RDONLY, all);
     mounts::attach(plan, tree, all, destination);
-    for (version, mount, path) in directories(plan, group) {
-        let name = match (version, mount.file_name()) {
-            (Version::V2, _) => "unified".into(),
-            (Version::V1, Some(name)) => name.to_string_lossy().into_owned(),
-            (Version::V1, None) => continue,
-        };
+    for ViewedGroup { name, links, path } in viewed(plan, group) {
         let copy = plan.ops.slot();
         clone_directory(plan, &path, copy);
         let name_text = plan.ops.text(&name);
@@ -178,8 +313,8 @@ fn by_hierarchy(plan: &mut Builder<'_>, tree: &Tree, group: &Group, destination:
         plan.push(Op::MoveMount { from: copy, to: all, name: name_text });
         mounts::set_attributes(plan, copy, attributes, false);
         plan.ops.close(copy);
-        for single in name.split(',').filter(|single| *single != name) {
-            let (target, link) = (plan.ops.text(&name), plan.ops.text(single));
+        for link in links {
+            let (target, link) = (plan.ops.text(&name), plan.ops.text(link));
             plan.push(Op::MakeLink { target, dir: all, name: link });
         }
     }

@@ -11,11 +11,11 @@ use super::namespaces::Namespaces;
 use super::{Builder, PlanError};
 
 /// The nodes that every container has (config-linux.md, "Default Devices"): name, major, minor.
-const DEFAULT: [(&str, u32, u32); 6] =
+pub(crate) const DEFAULT: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 /// The links that every container has: name, target (config-linux.md, "Default Devices"; config.md, "/dev symbolic links").
-const LINKS: [(&str, &str); 5] = [
+pub(crate) const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -29,7 +29,7 @@ pub(crate) fn make(
     namespaces: &Namespaces,
 ) -> Result<(), PlanError> {
     let launch = plan.launch;
-    if !tree.dev_is_bound {
+    if !tree.dev_is_bound && !tree.dev_is_filled {
         let dev = directory(plan, tree);
         let fresh = tree.dev.is_some();
         plan.stage("make the default devices", "null, zero, full, random, urandom, tty");
@@ -108,6 +108,13 @@ fn node_in(
     }
     let device = raw::makedev(node.major, node.minor);
     plan.push(Op::MakeNode { dir, name, mode: node.kind | node.mode, device });
+    if !fresh && node.kind != raw::S_IFCHR {
+        let there = plan.ops.slot();
+        plan.push(Op::Open { dir, name, flags: raw::O_PATH, out: there });
+        let (kind, major, minor) = (node.kind, node.major, node.minor);
+        plan.push(Op::CheckNode { fd: there, kind, major, minor });
+        plan.ops.close(there);
+    }
     if !fresh && node.kind == raw::S_IFCHR {
         // What was there already may be anything the root's maker chose.
         let there = plan.ops.slot();
@@ -131,7 +138,10 @@ fn extra(
     let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Err(PlanError::invalid(format!("device {}", device.path), "the path names no file"));
     };
-    if !namespaces.foreign_ids && parent == Path::new("/dev") && is_default(name, device) {
+    if (!namespaces.foreign_ids || tree.dev_is_filled)
+        && parent == Path::new("/dev")
+        && is_default(name, device)
+    {
         return Ok(());
     }
     let number = |number: i64| {
@@ -161,6 +171,11 @@ fn extra(
     }
     plan.ops.close(dir);
     Ok(())
+}
+
+/// Whether every container has something of this name in /dev.
+pub(crate) fn is_default_name(name: &str) -> bool {
+    DEFAULT.iter().any(|(default, ..)| *default == name) || LINKS.iter().any(|(default, _)| *default == name)
 }
 
 fn is_default(name: &str, device: &Device) -> bool {

@@ -16,12 +16,6 @@ pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
         )
     })?;
     let profile = profile(section)?;
-    if profile.needs_listener() {
-        return Err(PlanError::unsupported(
-            "seccomp action SCMP_ACT_NOTIFY",
-            "this version of holm passes no listener on",
-        ));
-    }
     seccomp::compile(&profile, native).map_err(boxed)
 }
 

@@ -1,11 +1,11 @@
 //! The last steps: the process takes the program's limits, ids, capabilities and filter, and becomes it.
 
 use init::ops::{Op, Slot};
-use spec::CapabilitySet;
+use spec::{CapabilitySet, CapabilitySets};
 use sys::raw;
 
 use super::namespaces::{self, Namespaces};
-use super::{Builder, PlanError, filter};
+use super::{Act, Builder, PlanError, filter, landlock};
 
 /// `CAP_SYS_ADMIN`
 const SYS_ADMIN: u64 = 1 << 21;
@@ -16,84 +16,184 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 pub(crate) fn become_user(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
     let launch = plan.launch;
-    let process = &launch.spec.process;
-    let user = &process.user;
 
+    let credentials = Credentials::decide(plan, namespaces.foreign_ids)?;
     settings(plan)?;
-    limits(plan);
-
-    plan.stage(format!("change to {}", process.cwd), "inside the root, which the kernel is asked to confirm");
-    let path = plan.ops.text(&process.cwd);
-    plan.push(Op::ChangeDirectory { path });
-    plan.push(Op::SetUmask { mask: user.umask.unwrap_or(0o022) });
-
-    let mut sets = process.capabilities.sets();
-    if !namespaces.foreign_ids {
-        let possible = CapabilitySet(plan.facts.capabilities);
-        let missing = sets.permitted.union(sets.bounding).difference(possible);
-        if !missing.is_empty() {
-            plan.note(format!("not given, for this process does not have them: {missing}"));
-        }
-        for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable, &mut sets.ambient] {
-            *set = set.intersection(possible);
-        }
-    }
-    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
-    plan.push(Op::LimitBounding { keep: sets.bounding.0 });
-    plan.stage(
-        format!("become user {}:{}", user.uid, user.gid),
-        "with exactly the groups of the specification",
-    );
-    plan.push(Op::Prctl { option: raw::PR_SET_KEEPCAPS, argument: 1, second: 0 });
-    groups(plan, namespaces)?;
-    plan.push(Op::SetGid { gid: user.gid });
-    plan.push(Op::SetUid { uid: user.uid });
+    scheduling(plan);
+    limits(plan)?;
+    working_directory(plan);
+    let no_groups = namespaces.setgroups_denied(plan);
+    ids(plan, no_groups)?;
     if launch.die_with_parent {
         namespaces::die_with_parent(plan);
     }
+    credentials.take(plan, 0);
 
-    let filter = match &launch.spec.linux.seccomp {
-        Some(section) => Some(filter::compile(section)?),
-        None => None,
-    };
-    // Without no_new_privs a filter takes CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets follows from the
-    // bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
-    let to_load = if filter.is_some() && !process.no_new_privileges { SYS_ADMIN } else { 0 };
-    plan.stage("take the capabilities of the specification", "and no other");
-    plan.push(Op::SetCapabilities {
-        effective: sets.effective.0 & sets.permitted.0 | to_load,
-        permitted: sets.permitted.0 | to_load,
-        inheritable: sets.inheritable.0,
-    });
-    plan.push(Op::SetAmbient { capabilities: sets.ambient.0 });
-    if process.no_new_privileges {
-        plan.push(Op::Prctl { option: raw::PR_SET_NO_NEW_PRIVS, argument: 1, second: 0 });
-    }
-
-    plan.stage(
-        "leave nothing of the caller's behind",
-        "signals as in a fresh process, descriptors closed by execve",
-    );
-    plan.push(Op::ResetSignals {});
+    leave_nothing(plan);
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
-    if let Some(filter) = filter {
+    credentials.restrict(plan)?;
+    execute(plan);
+    Ok(())
+}
+
+/// What the program may do: capabilities, Landlock rules, and its filter of system calls.
+pub(crate) struct Credentials {
+    sets: CapabilitySets,
+    landlock: Option<Slot>,
+    pub(crate) filter: Option<seccomp::Filter>,
+}
+
+impl Credentials {
+    /// `foreign_ids`: in a user namespace other than this process's, where it has all capabilities. The stage is in the container's root
+    /// by then.
+    pub(crate) fn decide(plan: &mut Builder<'_>, foreign_ids: bool) -> Result<Self, PlanError> {
+        let landlock = landlock::collect(plan)?;
+        let spec = &plan.launch.spec;
+        let mut sets = spec.process.capabilities.sets();
+        if !foreign_ids {
+            let possible = CapabilitySet(plan.facts.capabilities);
+            let missing = sets.permitted.union(sets.bounding).difference(possible);
+            if !missing.is_empty() {
+                plan.note(format!("not given, for this process does not have them: {missing}"));
+            }
+            for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable, &mut sets.ambient] {
+                *set = set.intersection(possible);
+            }
+        }
+        let filter = match &spec.linux.seccomp {
+            Some(section) => Some(filter::compile(section)?),
+            None => None,
+        };
+        Ok(Self { sets, landlock, filter })
+    }
+
+    /// The other sets, and no_new_privs. `more` stays effective until execve takes it away.
+    pub(crate) fn take(&self, plan: &mut Builder<'_>, more: u64) {
+        let no_new_privileges = plan.launch.spec.process.no_new_privileges;
+        // Without no_new_privs a filter and Landlock rules take CAP_SYS_ADMIN to load. It cannot outlive execve: what a program gets
+        // follows from the bounding, inheritable and ambient sets, which do not have it (capabilities(7)).
+        let restricted = self.filter.is_some() || self.landlock.is_some();
+        let to_load = if restricted && !no_new_privileges { SYS_ADMIN } else { 0 };
+        let sets = &self.sets;
+        plan.stage("take the capabilities of the specification", "and no other");
+        plan.push(Op::SetCapabilities {
+            effective: sets.effective.0 & sets.permitted.0 | to_load | more,
+            permitted: sets.permitted.0 | to_load | more,
+            inheritable: sets.inheritable.0,
+        });
+        plan.push(Op::SetAmbient { capabilities: sets.ambient.0 });
+        if no_new_privileges {
+            plan.push(Op::Prctl { option: raw::PR_SET_NO_NEW_PRIVS, argument: 1, second: 0 });
+        }
+    }
+
+    /// Landlock rules and the filter begin to hold.
+    pub(crate) fn restrict(&self, plan: &mut Builder<'_>) -> Result<(), PlanError> {
+        landlock::restrict(plan, self.landlock);
+        let Some(filter) = &self.filter else { return Ok(()) };
         let count = filter.instructions().len();
         plan.stage(
             format!("load the system call filter of {count} instructions"),
             "last, so that it has to allow only execve",
         );
         let bytes = plan.ops.blob(&filter.to_bytes());
-        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener: Slot::NONE });
+        let listener = if filter.needs_listener() { plan.ops.slot() } else { Slot::NONE };
+        plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener });
+        if listener != Slot::NONE { pass_listener(plan, listener) } else { Ok(()) }
     }
-    execute(plan);
+}
+
+/// Changes to the working directory, and sets the mask for new files.
+pub(crate) fn working_directory(plan: &mut Builder<'_>) {
+    let process = &plan.launch.spec.process;
+    plan.stage(format!("change to {}", process.cwd), "inside the root, which the kernel is asked to confirm");
+    let path = plan.ops.text(&process.cwd);
+    plan.push(Op::ChangeDirectory { path });
+    plan.push(Op::SetUmask { mask: process.user.umask.unwrap_or(0o022) });
+}
+
+/// User, group and supplementary groups; `no_groups` where the kernel refuses the last (CVE-2014-8989).
+pub(crate) fn ids(plan: &mut Builder<'_>, no_groups: bool) -> Result<(), PlanError> {
+    let user = &plan.launch.spec.process.user;
+    plan.stage(
+        format!("become user {}:{}", user.uid, user.gid),
+        "with exactly the groups of the specification",
+    );
+    plan.push(Op::Prctl { option: raw::PR_SET_KEEPCAPS, argument: 1, second: 0 });
+    groups(plan, no_groups)?;
+    plan.push(Op::SetGid { gid: user.gid });
+    plan.push(Op::SetUid { uid: user.uid });
     Ok(())
 }
 
-fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
+/// What can be done at any time: while the engine works the stage would only wait.
+pub(crate) fn early(plan: &mut Builder<'_>) {
+    keyring(plan);
+    bound(plan);
+    reset_signals(plan);
+}
+
+/// A session keyring of its own.
+pub(crate) fn keyring(plan: &mut Builder<'_>) {
+    let launch = plan.launch;
+    if !launch.keep_keyring {
+        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
+        let name = plan.ops.text(format!("_ses.{}", launch.id));
+        // A kernel without keyrings has none to leak.
+        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
+        plan.push(Op::JoinKeyring { name });
+    }
+}
+
+/// The bounding set.
+pub(crate) fn bound(plan: &mut Builder<'_>) {
+    plan.stage("limit the capabilities that execve can give", "to the bounding set of the specification");
+    plan.push(Op::LimitBounding { keep: plan.launch.spec.process.capabilities.sets().bounding.0 });
+}
+
+/// Every signal as in a fresh process.
+pub(crate) fn reset_signals(plan: &mut Builder<'_>) {
+    plan.stage("reset the signals", "as in a fresh process; they stay blocked until the end");
+    plan.push(Op::ResetSignals {});
+}
+
+pub(crate) fn leave_nothing(plan: &mut Builder<'_>) {
+    plan.stage("leave nothing of the caller's behind", "no signal blocked, descriptors closed by execve");
+    plan.push(Op::SetSignalMask { mask: 0 });
+}
+
+/// The stage has the listener only once the filter holds, so it names it with calls that every filter has to allow, and the engine
+/// fetches it.
+fn pass_listener(plan: &mut Builder<'_>, listener: Slot) -> Result<(), PlanError> {
+    const WHAT: &str = "seccomp action SCMP_ACT_NOTIFY";
+    let launch = plan.launch;
+    if plan.facts.kernel < (5, 6) {
+        return Err(PlanError::unsupported(WHAT, "it takes pidfd_getfd(2), which Linux has since 5.6"));
+    }
+    if launch.init {
+        return Err(PlanError::unsupported(
+            WHAT,
+            "the listener of a program that has a reaper cannot be fetched",
+        ));
+    }
+    let Some(section) = &launch.spec.linux.seccomp else { return Ok(()) };
+    let turn = plan.next_turn();
+    plan.push(Op::PassListener { listener, turn });
+    let act = Act::PassListener { turn, socket: section.listener_path.clone().into() };
+    plan.engine(
+        format!("pass the filter's listener to {}", section.listener_path),
+        "who listens there answers for the calls",
+        act,
+    );
+    Ok(())
+}
+
+/// What a process inherits from its parent and its session.
+pub(crate) fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
     let launch = plan.launch;
     let process = &launch.spec.process;
     if let Some(personality) = &launch.spec.linux.personality {
@@ -118,7 +218,12 @@ fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
         let value = u64::from(priority.class.number()) << 13 | priority.priority as u64;
         plan.push(Op::SetIoPriority { priority: value });
     }
-    if let Some(scheduler) = &process.scheduler {
+    Ok(())
+}
+
+/// The scheduling policy.
+pub(crate) fn scheduling(plan: &mut Builder<'_>) {
+    if let Some(scheduler) = &plan.launch.spec.process.scheduler {
         plan.stage(format!("set the scheduling policy {}", scheduler.policy), "as the specification asks");
         plan.push(Op::SetScheduler {
             policy: scheduler.policy.number(),
@@ -130,18 +235,10 @@ fn settings(plan: &mut Builder<'_>) -> Result<(), PlanError> {
             period_ns: scheduler.period,
         });
     }
-    if !launch.keep_keyring {
-        plan.stage("start a session keyring", "keys of the caller's session are not the container's");
-        let name = plan.ops.text(format!("_ses.{}", launch.id));
-        // A kernel without keyrings has none to leak.
-        plan.push(Op::Tolerate { errno: sys::Errno::NOSYS.raw() as u32, skip: 0 });
-        plan.push(Op::JoinKeyring { name });
-    }
-    Ok(())
 }
 
 /// A bit a number, lowest first, in whole 64-bit words.
-fn bits(numbers: &[u32]) -> Vec<u8> {
+pub(crate) fn bits(numbers: &[u32]) -> Vec<u8> {
     let words = numbers.iter().max().map_or(0, |highest| *highest as usize / 64 + 1);
     let mut bytes = vec![0; words * 8];
     for number in numbers {
@@ -150,32 +247,30 @@ fn bits(numbers: &[u32]) -> Vec<u8> {
     bytes
 }
 
-/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised: as high as it is then has to do, and is told.
-fn limits(plan: &mut Builder<'_>) {
+/// Resource limits. Without CAP_SYS_RESOURCE no hard limit can be raised, and the specification wants limits as they are or an error.
+fn limits(plan: &mut Builder<'_>) -> Result<(), PlanError> {
     let launch = plan.launch;
     if launch.spec.process.rlimits.is_empty() {
-        return;
+        return Ok(());
     }
     plan.stage("set the resource limits", "as the specification asks");
-    for limit in &launch.spec.process.rlimits {
+    for (at, limit) in launch.spec.process.rlimits.iter().enumerate() {
         let ceiling =
             plan.facts.hard_limits.get(limit.resource.number() as usize).copied().unwrap_or(u64::MAX);
-        let (mut soft, mut hard) = (limit.soft, limit.hard);
-        if hard > ceiling && !plan.facts.can_raise_limits() {
-            plan.note(format!(
-                "{} is {ceiling}, not {hard}: raising it takes CAP_SYS_RESOURCE",
-                limit.resource
+        if limit.hard > ceiling && !plan.facts.can_raise_limits() {
+            return Err(PlanError::unsupported(
+                format!("process.rlimits[{at}]: {} with a hard limit of {}", limit.resource, limit.hard),
+                format!("this process's is {ceiling}, and raising it takes CAP_SYS_RESOURCE"),
             ));
-            hard = ceiling;
-            soft = soft.min(hard);
         }
-        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft, hard });
+        plan.push(Op::SetRlimit { resource: limit.resource.number(), soft: limit.soft, hard: limit.hard });
     }
+    Ok(())
 }
 
-fn groups(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanError> {
+fn groups(plan: &mut Builder<'_>, none: bool) -> Result<(), PlanError> {
     let groups = &plan.launch.spec.process.user.additional_gids;
-    if namespaces.setgroups_denied(plan) {
+    if none {
         if groups.is_empty() {
             return Ok(());
         }
@@ -191,7 +286,8 @@ fn groups(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<(), PlanErr
     Ok(())
 }
 
-fn execute(plan: &mut Builder<'_>) {
+/// Becomes the program.
+pub(crate) fn execute(plan: &mut Builder<'_>) {
     let launch = plan.launch;
     let process = &launch.spec.process;
     let Some(program) = process.args.first() else { return };

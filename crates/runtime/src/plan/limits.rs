@@ -11,7 +11,10 @@ use spec::resources::{self, DeviceRuleType};
 use super::PlanError;
 
 /// The limits that `resources` asks for.
-pub(crate) fn of(resources: &Resources) -> Result<Limits, PlanError> {
+///
+/// # Errors
+/// For numbers that are no device's, and the like.
+pub fn of(resources: &Resources) -> Result<Limits, PlanError> {
     let filled = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let Resources { memory, cpu, pids, block_io, hugepage_limits, network, rdma, unified, .. } = resources;
     Ok(Limits {
@@ -142,7 +145,13 @@ fn io(block: &resources::BlockIo) -> Result<IoLimits, PlanError> {
             throttles.push(Throttle { device, rate, per_second: entry.rate });
         }
     }
-    Ok(IoLimits { weight: block.weight, leaf_weight: block.leaf_weight, device_weights, throttles })
+    Ok(IoLimits {
+        weight: block.weight,
+        leaf_weight: block.leaf_weight,
+        device_weights,
+        throttles,
+        ..IoLimits::default()
+    })
 }
 
 fn refused(what: &str, why: &str) -> PlanError {

@@ -5,20 +5,26 @@
 //! engine made, the builder puts a turn between them, so a wait without its answer cannot be written. A [`Plan`] prints
 //! as text, one step a line with its reason.
 
+mod beside;
 mod cgroup;
 mod devices;
+mod enter;
 mod filter;
 mod identity;
+mod landlock;
 mod limits;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod protect;
+mod resctrl;
 mod root;
 mod terminal;
 
 use std::fmt;
 use std::path::PathBuf;
 
+use cgroups::controller::devices::DeviceProgram;
 use init::ops::{Op, Slot};
 use init::program::{Features, Program, Writer};
 use spec::NamespaceType;
@@ -26,8 +32,14 @@ use spec::NamespaceType;
 use crate::facts::HostFacts;
 use crate::inputs::Launch;
 
+pub(crate) use self::beside::{DeviceTree, Filesystem};
+pub(crate) use self::cgroup::CgroupView;
+pub use self::enter::enter;
 pub use self::error::PlanError;
+pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
+pub(crate) use self::net_devices::NetDevice;
+pub(crate) use self::resctrl::ResctrlGroup;
 
 mod error;
 
@@ -71,8 +83,20 @@ pub(crate) enum Act {
     Record,
     /// Makes the cgroup.
     CreateCgroup(cgroups::Plan),
+    /// Puts the rules about devices on the v2 cgroup.
+    ConfineDevices(DeviceProgram),
+    /// Makes /dev. Yields it.
+    MakeDev(DeviceTree),
+    /// Makes what the container sees of its cgroup. Yields it.
+    ViewCgroup(CgroupView),
     /// Opens what a process writes `0` to in order to join the cgroup; yields one descriptor per hierarchy.
     OpenJoinFiles { count: usize },
+    /// Gives the cgroup to a user, by ids of the host.
+    DelegateCgroup { uid: u32, gid: u32 },
+    /// Waits until the stage is in its network namespace, and moves devices there.
+    MoveNetDevices { turn: u32, devices: Vec<NetDevice> },
+    /// Puts the stage into a group of resctrl, which is made if need be.
+    EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
     MakeDirectories(Vec<PathBuf>),
     /// Opens a file of nsfs. Yields it.
@@ -81,16 +105,34 @@ pub(crate) enum Act {
     CloneTree(CloneTree),
     /// An overlay. Yields a detached mount of it.
     Overlay(Overlay),
+    /// Takes hold of the container that is entered. Yields the pidfd of its first process.
+    TakeContainer,
+    /// Opens ways into cgroups: a directory for clone3(2), or a file to write `0` to. Yields one descriptor each.
+    OpenGroups(Vec<(cgroups::Version, PathBuf)>),
+    /// Opens a namespace of the container that is entered. Yields it.
+    OpenNamespaceOf { pid: i32, kind: NamespaceType },
+    /// Starts the stage outside of all of a container but its cgroup. `any_processor`: it may run where the caller may not.
+    SpawnOutside { cgroup: Option<Produced>, any_processor: bool },
     /// Starts the stage.
-    Spawn { namespaces: u64, into_cgroup: bool, pid_namespace: Option<Produced> },
+    Spawn {
+        namespaces: u64,
+        into_cgroup: bool,
+        pid_namespace: Option<Produced>,
+        /// Namespaces that it is born in, with their kinds.
+        joined: Vec<(Produced, u64)>,
+    },
     /// Writes the id mappings of the stage's user namespace.
     MapIds(IdMaps),
+    /// Makes a user namespace with these mappings, for mounts alone. Yields it.
+    MakeUserNamespace(IdMaps),
     /// Opens the stage's user namespace. Yields it.
     OpenUserNamespace,
     /// Lets the stage go on, with descriptors.
     Tell { turn: u32, fds: Vec<Produced> },
     /// Waits for the stage, which passes the terminal's other end.
     ReceiveTerminal { turn: u32 },
+    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
+    PassListener { turn: u32, socket: PathBuf },
     /// Waits until the stage has become the program.
     AwaitExec,
 }
@@ -104,6 +146,8 @@ pub(crate) struct CloneTree {
     pub(crate) propagation: u64,
     /// The user namespace whose mapping it takes.
     pub(crate) idmap: Option<Produced>,
+    /// Whether the mounts below take it too.
+    pub(crate) map_below: bool,
 }
 
 /// An overlay from descriptors.
@@ -113,6 +157,8 @@ pub(crate) struct Overlay {
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),
+    /// The kernel takes only mounts of a mount namespace as layers (before Linux 6.15).
+    pub(crate) attached: bool,
 }
 
 /// Where an overlay's changes go.
@@ -143,6 +189,8 @@ pub struct Plan {
     features: Features,
     notes: Vec<String>,
     fails_after: Option<u32>,
+    /// The steps of the stage that note when they begin, in order; none in a plan without a profile.
+    stamped: Option<Vec<u32>>,
 }
 
 impl Plan {
@@ -185,6 +233,17 @@ impl Plan {
         self
     }
 
+    /// The same plan, whose steps note when they begin: [`crate::Running::stamps`] has them then.
+    #[must_use]
+    pub fn stamped(mut self) -> Self {
+        self.stamped = Some(self.program.stamp_steps());
+        self
+    }
+
+    pub(crate) fn stamps(&self) -> Option<&[u32]> {
+        self.stamped.as_deref()
+    }
+
     pub(crate) fn fails_after(&self, step: u32) -> bool {
         self.fails_after == Some(step)
     }
@@ -222,6 +281,9 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let mut builder = Builder::new(launch, facts);
     let plan = &mut builder;
 
+    for problem in launch.spec.warnings() {
+        plan.note(problem.to_string());
+    }
     plan.engine("record the container", "so that a crash leaves nothing that cannot be found", Act::Record);
     let mut namespaces = namespaces::decide(plan)?;
     let cgroup = cgroup::decide(plan)?;
@@ -230,24 +292,31 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let joined = namespaces::open_joined(plan, &mut namespaces);
     namespaces::spawn(plan, &mut namespaces, &cgroup);
     namespaces::map_ids(plan, &mut namespaces)?;
+    let resctrl = resctrl::decide(plan)?;
     let root = root::after_spawn(plan, &mut namespaces, root)?;
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
-    let join = cgroup::create_after_spawn(plan, &cgroup);
+    let beside = beside::make(plan, &cgroup, &namespaces)?;
+    let beside = beside.as_ref();
 
     namespaces::enter(plan, &namespaces, &joined)?;
+    namespaces::names(plan);
+    identity::early(plan);
+    let net_devices = net_devices::take(plan)?;
     let (root, scratch) = root::attach(plan, root)?;
-    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces)?;
+    let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces, beside)?;
     devices::make(plan, &mut tree, &namespaces)?;
     mounts::files(plan, &tree)?;
-    cgroup::join(plan, &namespaces, join);
-    cgroup::mount(plan, &tree, &cgroup, &namespaces)?;
+    cgroup::join(plan, &namespaces, beside);
+    cgroup::mount(plan, &tree, &cgroup, &namespaces, beside)?;
     let terminal = terminal::open(plan, &tree)?;
     protect::sysctls(plan, &mut tree)?;
     protect::own_settings(plan, &mut tree)?;
     protect::paths(plan, &mut tree)?;
     root::enter(plan, &tree)?;
-    namespaces::names(plan);
     terminal::attach(plan, terminal);
+    for ticket in [resctrl, net_devices].into_iter().flatten() {
+        plan.need(ticket);
+    }
     identity::become_user(plan, &namespaces)?;
     builder.finish()
 }
@@ -388,6 +457,7 @@ impl<'a> Builder<'a> {
             features,
             notes: self.notes,
             fails_after: None,
+            stamped: None,
         })
     }
 }

@@ -7,8 +7,9 @@ use spec::Mount;
 use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
 use sys::{Errno, raw};
 
+use super::beside::{self, Beside};
 use super::namespaces::Namespaces;
-use super::{Act, Builder, CloneTree, PlanError, Ticket};
+use super::{Act, Builder, CloneTree, PlanError, Produced, Ticket};
 
 /// The root with what is mounted in it so far.
 pub(crate) struct Tree {
@@ -22,18 +23,20 @@ pub(crate) struct Tree {
     pub(crate) devpts: Option<Slot>,
     /// Whether something of the host's lies at /dev.
     pub(crate) dev_is_bound: bool,
+    /// Whether the default devices are in /dev already.
+    pub(crate) dev_is_filled: bool,
     /// Whether something was mounted over or bound into /dev or above it since it was made.
     dev_is_covered: bool,
     /// Mounts that are made read-only when everything in them is made.
     pub(crate) readonly_at_last: Vec<(Slot, String)>,
 }
 
-/// Mounts that parts are copied from. A copy of a detached mount takes Linux 6.15, so they are attached: over the old root and
-/// below the new one, with which they go away at pivot_root.
+/// Mounts that parts are copied from.
 pub(crate) struct Scratch {
-    /// For the container's own files.
+    /// For the container's own files. A copy of a detached mount takes Linux 6.15, so it is attached: over the old root and below the new
+    /// one, with which it goes away at pivot_root.
     files: Option<Slot>,
-    /// An empty directory, read-only.
+    /// An empty directory, read-only and detached: the first directory that is hidden gets it, the others copies of it.
     pub(crate) empty: Option<Slot>,
     /// How many mounts lie over the old root.
     pub(crate) above: u32,
@@ -43,31 +46,28 @@ pub(crate) struct Scratch {
 pub(crate) fn scratch(plan: &mut Builder<'_>) -> Scratch {
     let launch = plan.launch;
     let locked = raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
-    let mut one = |what: &str, why, data: &[(&str, &str)], attributes| {
+    let mut one = |what: &str, why, data: [(&str, &str); 2], attributes| {
         plan.stage(what, why);
         let out = plan.ops.slot();
-        let data: Vec<_> =
-            data.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
+        let data = data.map(|(key, value)| (key.to_owned(), Some(value.to_owned())));
         filesystem(plan, "tmpfs", &data, attributes, out);
-        let name = plan.ops.text("/");
-        plan.push(Op::MoveMount { from: out, to: Slot::CWD, name });
         out
     };
-    let files = (!launch.files.is_empty()).then(|| {
-        one(
-            "make room in memory for the container's own files",
-            "the root's files stay as they are",
-            &[("mode", "0755")],
-            locked,
-        )
-    });
     let masks = !launch.spec.linux.masked_paths.is_empty();
     let empty = masks.then(|| {
         let data = [("mode", "0555"), ("nr_inodes", "1")];
-        one("make an empty directory in memory", "it hides others", &data, locked | raw::MOUNT_ATTR_RDONLY)
+        one("make an empty directory in memory", "it hides others", data, locked | raw::MOUNT_ATTR_RDONLY)
     });
-    let above = u32::from(files.is_some()) + u32::from(empty.is_some());
-    Scratch { files, empty, above }
+    let files = (!launch.files.is_empty()).then(|| {
+        let (what, why) =
+            ("make room in memory for the container's own files", "the root's files stay as they are");
+        one(what, why, [("mode", "0755"), ("source", "tmpfs")], locked)
+    });
+    if let Some(files) = files {
+        let name = plan.ops.text("/");
+        plan.push(Op::MoveMount { from: files, to: Slot::CWD, name });
+    }
+    Scratch { files, empty, above: u32::from(files.is_some()) }
 }
 
 /// A bind mount's source that the engine has prepared.
@@ -102,15 +102,12 @@ pub(crate) fn prepare_sources(
         let options = options(mount)?;
         let Some(bind) = options.bind else { continue };
         let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty();
-        if mapped {
-            may_be_mapped(plan, namespaces, mount)?;
-        }
         let by_engine =
             plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
         if !mapped && !by_engine {
             continue;
         }
-        let idmap = if mapped { Some(namespaces.user_fd(plan)) } else { None };
+        let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
         let path = host_path(plan, &mount.source);
         let what = format!("take {}{}", path.display(), if mapped { ", id-mapped" } else { "" });
         let act = Act::CloneTree(CloneTree {
@@ -118,6 +115,7 @@ pub(crate) fn prepare_sources(
             recursive: bind == Bind::Recursive || options.idmap == Some(IdMap::Recursive),
             propagation: 0,
             idmap,
+            map_below: options.idmap == Some(IdMap::Recursive),
         });
         let fd = plan.produce(what, "the stage, in its user namespace, may not reach it", act);
         let (ticket, slot) = plan.hand_over(vec![fd]);
@@ -126,29 +124,23 @@ pub(crate) fn prepare_sources(
     Ok(sources)
 }
 
-fn may_be_mapped(plan: &Builder<'_>, namespaces: &Namespaces, mount: &Mount) -> Result<(), PlanError> {
+/// The user namespace whose mapping a mount takes.
+fn mapping(
+    plan: &mut Builder<'_>,
+    namespaces: &mut Namespaces,
+    mount: &Mount,
+) -> Result<Produced, PlanError> {
     let what = || format!("id-mapped mount on {}", mount.destination);
-    let linux = &plan.launch.spec.linux;
     if !plan.facts.is_privileged() || !plan.facts.calls.mount_setattr {
-        return Err(PlanError::unsupported(
-            what(),
-            "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12",
-        ));
+        let why = "it takes CAP_SYS_ADMIN and mount_setattr(2) of Linux 5.12";
+        return Err(PlanError::unsupported(what(), why));
     }
-    if !namespaces.user {
-        return Err(PlanError::unsupported(
+    namespaces.for_mount(plan, mount).ok_or_else(|| {
+        PlanError::unsupported(
             what(),
-            "without a new user namespace there is no mapping to take",
-        ));
-    }
-    let own = |maps: &[spec::IdMapping], of: &[spec::IdMapping]| maps.is_empty() || maps == of;
-    if !own(&mount.uid_mappings, &linux.uid_mappings) || !own(&mount.gid_mappings, &linux.gid_mappings) {
-        return Err(PlanError::unsupported(
-            what(),
-            "only the mapping of the container's user namespace can be taken",
-        ));
-    }
-    Ok(())
+            "without mappings of its own or a user namespace there is no mapping to take",
+        )
+    })
 }
 
 pub(crate) fn mount_all(
@@ -157,6 +149,7 @@ pub(crate) fn mount_all(
     scratch: Scratch,
     sources: &[Source],
     namespaces: &Namespaces,
+    beside: Option<&Beside>,
 ) -> Result<Tree, PlanError> {
     let mut tree = Tree {
         root,
@@ -165,31 +158,68 @@ pub(crate) fn mount_all(
         dev: None,
         devpts: None,
         dev_is_bound: false,
+        dev_is_filled: false,
         dev_is_covered: false,
         readonly_at_last: Vec::new(),
     };
     let launch = plan.launch;
+    // What the engine makes comes when it is first needed: until then there is something else to mount.
+    let mut pending = beside.filter(|beside| beside.dev_is_made());
+    let mut postponed = Vec::new();
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
-        let options = options(mount)?;
-        if options.tmpcopyup {
-            return Err(PlanError::unsupported(
-                format!("option `tmpcopyup` on {}", mount.destination),
-                "this version of holm does not fill a tmpfs with what it covers",
-            ));
+        if beside.is_some_and(|beside| beside.has_made(index)) {
+            continue;
         }
-        if options.remount {
-            remount(plan, &tree, mount, &options)?;
-        } else if options.is_bind() {
-            let source = sources.iter().find(|source| source.index == index);
-            bind(plan, &mut tree, mount, &options, source)?;
-        } else {
-            fresh(plan, &mut tree, mount, &options, namespaces)?;
+        if let Some(beside) = pending {
+            let options = options(mount)?;
+            let is_fresh = !options.is_bind() && !options.remount;
+            if is_fresh && beside::name_in_dev(mount).is_some() {
+                postponed.push((index, mount));
+                continue;
+            }
+            let destination = normal(&mount.destination);
+            let of_kernel = destination == Path::new("/proc") || destination == Path::new("/sys");
+            if !(is_fresh && of_kernel && matches!(mount.fstype.as_str(), "proc" | "sysfs")) {
+                pending = None;
+                beside.attach_dev(plan, &mut tree);
+                for (index, mount) in std::mem::take(&mut postponed) {
+                    one(plan, &mut tree, index, mount, sources, namespaces)?;
+                }
+            }
         }
+        one(plan, &mut tree, index, mount, sources, namespaces)?;
+    }
+    if let Some(beside) = pending {
+        beside.attach_dev(plan, &mut tree);
+    }
+    for (index, mount) in postponed {
+        one(plan, &mut tree, index, mount, sources, namespaces)?;
     }
     Ok(tree)
 }
 
-fn normal(destination: &str) -> PathBuf {
+/// One mount of the specification.
+fn one(
+    plan: &mut Builder<'_>,
+    tree: &mut Tree,
+    index: usize,
+    mount: &Mount,
+    sources: &[Source],
+    namespaces: &Namespaces,
+) -> Result<(), PlanError> {
+    let options = options(mount)?;
+    if options.remount {
+        remount(plan, tree, mount, &options)?;
+    } else if options.is_bind() {
+        let source = sources.iter().find(|source| source.index == index);
+        bind(plan, tree, mount, &options, source)?;
+    } else {
+        fresh(plan, tree, mount, &options, namespaces)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn normal(destination: &str) -> PathBuf {
     Path::new("/").join(destination).components().collect()
 }
 
@@ -325,9 +355,13 @@ fn remount(
     options: &MountOptions,
 ) -> Result<(), PlanError> {
     plan.stage(format!("change the mount on {}", mount.destination), "option `remount`");
+    let of_filesystem = options.superblock.set & !superblock::RDONLY;
     let place = plan.ops.slot();
     let path = plan.ops.text(&mount.destination);
     plan.push(Op::OpenBelow { root: tree.root, path, flags: raw::O_PATH, no_links: false, out: place });
+    if !options.is_bind() && (of_filesystem != 0 || !options.data.is_empty()) {
+        reconfigure(plan, place, options, options.superblock.set);
+    }
     if plan.facts.calls.mount_setattr {
         change(plan, place, options)?;
     } else {
@@ -335,6 +369,17 @@ fn remount(
     }
     plan.ops.close(place);
     Ok(())
+}
+
+/// Flags and parameters of a filesystem by mount(2), which sets the mount's attributes as well.
+fn reconfigure(plan: &mut Builder<'_>, mount: Slot, options: &MountOptions, superblock: u64) {
+    let parameters: Vec<String> = options
+        .data
+        .iter()
+        .map(|(key, value)| value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")))
+        .collect();
+    let data = plan.ops.text(parameters.join(","));
+    plan.push(Op::Reconfigure { mount, flags: superblock | flags_of(options.attributes.set), data });
 }
 
 /// A filesystem that is made for the container.
@@ -362,8 +407,13 @@ fn fresh(
         keys.set &= !superblock::RDONLY;
     }
     data.extend(superblock::fsconfig_keys(keys.set, keys.clear).map(|key| (key.to_owned(), None)));
-    if !kernels_own && fstype != "tmpfs" && !mount.source.is_empty() {
+    // Among the kernel's own only tmpfs shows it, to df(1).
+    if !kernels_own && !mount.source.is_empty() {
         data.push(("source".to_owned(), Some(mount.source.clone())));
+    }
+    let label = &plan.launch.spec.linux.mount_label;
+    if !label.is_empty() && !matches!(fstype, "proc" | "sysfs" | "mqueue") {
+        data.push(("context".to_owned(), Some(label.clone())));
     }
     let mut attributes = options.attributes.set | options.recursive.set;
     let destination = normal(&mount.destination);
@@ -372,6 +422,9 @@ fn fresh(
         tree.readonly_at_last.push((out, mount.destination.clone()));
     }
     filesystem(plan, fstype, &data, attributes, out);
+    if fstype == "tmpfs" {
+        like_what_it_covers(plan, tree, out, mount, options);
+    }
     if matches!(fstype, "proc" | "sysfs") {
         // What is written to /proc, and what is masked there, is meant for procfs: a link or another mount in its
         // place would redirect it (CVE-2019-16884, CVE-2019-19921).
@@ -383,6 +436,10 @@ fn fresh(
         plan.ops.close(place);
     } else {
         attach(plan, tree, out, &mount.destination);
+    }
+    if options.superblock.set & superblock::I_VERSION != 0 && !kernels_own {
+        // fsconfig(2) has no name for it.
+        reconfigure(plan, out, &MountOptions { data: Vec::new(), ..options.clone() }, keys.set);
     }
     for propagation in &options.propagation {
         let recursive = propagation.is_recursive();
@@ -403,6 +460,34 @@ fn fresh(
         _ => plan.ops.close(out),
     }
     Ok(())
+}
+
+/// A tmpfs without a mode of its own has that of the directory that it covers (as with runc and crun), and with `tmpcopyup` what is in
+/// it too. Where there is none yet, it is as the kernel makes it.
+fn like_what_it_covers(
+    plan: &mut Builder<'_>,
+    tree: &Tree,
+    tmpfs: Slot,
+    mount: &Mount,
+    options: &MountOptions,
+) {
+    let takes_mode = !options.data.iter().any(|(key, _)| key == "mode");
+    if !takes_mode && !options.tmpcopyup {
+        return;
+    }
+    let covered = plan.ops.slot();
+    let path = plan.ops.text(&mount.destination);
+    let skip = u32::from(takes_mode) + u32::from(options.tmpcopyup) + 1;
+    plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip });
+    let flags = raw::O_PATH | raw::O_DIRECTORY;
+    plan.push(Op::OpenBelow { root: tree.root, path, flags, no_links: false, out: covered });
+    if takes_mode {
+        plan.push(Op::TakeMode { like: covered, to: tmpfs });
+    }
+    if options.tmpcopyup {
+        plan.push(Op::CopyTree { from: covered, to: tmpfs });
+    }
+    plan.ops.close(covered);
 }
 
 /// A detached mount of a new filesystem.

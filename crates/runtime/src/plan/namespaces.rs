@@ -52,6 +52,13 @@ pub(crate) struct Namespaces {
     mapped: Option<Ticket>,
     /// The new user namespace, for mounts that take its mapping.
     pub(crate) user_fd: Option<Produced>,
+    /// The user namespace to join.
+    joined_user: Option<Produced>,
+    /// User namespaces that are made for mounts alone, with their mappings.
+    for_mounts: Vec<(IdMaps, Produced)>,
+    /// Namespaces that the stage is born in, with their kinds: with a user namespace that is not the host's, the host's rights over
+    /// them (or over that one, for what is made in it) are needed before.
+    born_in: Vec<(Produced, u64)>,
     /// The pid namespace to join.
     pid_fd: Option<Produced>,
 }
@@ -64,6 +71,28 @@ impl Namespaces {
         })
     }
 
+    /// What gives a mount its mapping: a user namespace with the mount's own mappings, else the container's. None without either.
+    pub(crate) fn for_mount(&mut self, plan: &mut Builder<'_>, mount: &spec::Mount) -> Option<Produced> {
+        let linux = &plan.launch.spec.linux;
+        let own = !mount.uid_mappings.is_empty();
+        let same = mount.uid_mappings == linux.uid_mappings && mount.gid_mappings == linux.gid_mappings;
+        if self.user && (!own || same) {
+            return Some(self.user_fd(plan));
+        }
+        if !own {
+            return self.joined_user;
+        }
+        let (uid, gid) = (mount.uid_mappings.clone(), mount.gid_mappings.clone());
+        let maps = IdMaps { uid, gid, by_helpers: false, deny_setgroups: false };
+        if let Some((_, made)) = self.for_mounts.iter().find(|(known, _)| *known == maps) {
+            return Some(*made);
+        }
+        let what = format!("make a user namespace that maps {}", describe(&maps));
+        let made = plan.produce(what, "mounts take its mapping", Act::MakeUserNamespace(maps.clone()));
+        self.for_mounts.push((maps, made));
+        Some(made)
+    }
+
     /// Whether the kernel refuses setgroups(2) in the container.
     pub(crate) fn setgroups_denied(&self, plan: &Builder<'_>) -> bool {
         self.user && id_maps(plan).deny_setgroups
@@ -72,7 +101,7 @@ impl Namespaces {
 
 /// The order in which namespaces are joined: the user namespace first, for the rights it gives over the others; mount
 /// last, because paths change meaning with it.
-const JOIN_ORDER: [NamespaceType; 8] = [
+pub(crate) const JOIN_ORDER: [NamespaceType; 8] = [
     NamespaceType::User,
     NamespaceType::Pid,
     NamespaceType::Network,
@@ -138,6 +167,9 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
         foreign_ids,
         mapped: None,
         user_fd: None,
+        joined_user: None,
+        born_in: Vec::new(),
+        for_mounts: Vec::new(),
         pid_fd: None,
     })
 }
@@ -148,11 +180,16 @@ pub(crate) fn open_joined(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -
     for (kind, path) in namespaces.joined.clone() {
         let act = Act::OpenNamespace { path: path.clone().into() };
         let fd = plan.produce(format!("open the {kind} namespace {path}"), "it is joined, not made", act);
-        if kind == NamespaceType::Pid {
+        if kind == NamespaceType::User {
+            namespaces.joined_user = Some(fd);
+        }
+        match kind {
             // setns(2) moves only later children there: the stage has to be born in it.
-            namespaces.pid_fd = Some(fd);
-        } else {
-            slots.push((kind, plan.inherit(fd)));
+            NamespaceType::Pid => namespaces.pid_fd = Some(fd),
+            // Paths change meaning with it, and what the engine opens later is the host's.
+            NamespaceType::Mount => slots.push((kind, plan.inherit(fd))),
+            _ if namespaces.foreign_ids => namespaces.born_in.push((fd, kind.clone_flag())),
+            _ => slots.push((kind, plan.inherit(fd))),
         }
     }
     slots
@@ -172,6 +209,7 @@ pub(crate) fn spawn(plan: &mut Builder<'_>, namespaces: &mut Namespaces, cgroup:
         namespaces: namespaces.at_birth,
         into_cgroup: cgroup.clone_into(),
         pid_namespace: namespaces.pid_fd,
+        joined: namespaces.born_in.clone(),
     };
     plan.engine(what, "from a sealed copy, so that no file of the host is ever mapped in the container", act);
 }
@@ -189,7 +227,7 @@ pub(crate) fn map_ids(plan: &mut Builder<'_>, namespaces: &mut Namespaces) -> Re
     Ok(())
 }
 
-fn id_maps(plan: &Builder<'_>) -> IdMaps {
+pub(crate) fn id_maps(plan: &Builder<'_>) -> IdMaps {
     let linux = &plan.launch.spec.linux;
     let (uid, gid) = (linux.uid_mappings.clone(), linux.gid_mappings.clone());
     let privileged = plan.facts.capabilities & SET_IDS == SET_IDS;
@@ -213,7 +251,7 @@ pub(crate) fn enter(
     namespaces: &Namespaces,
     joined: &[(NamespaceType, Slot)],
 ) -> Result<(), PlanError> {
-    if namespaces.user {
+    if namespaces.foreign_ids {
         plan.stage("become the owner of the user namespace", "mounts and names are its to make");
         if let Some(ticket) = namespaces.mapped {
             plan.need(ticket);
@@ -233,9 +271,6 @@ pub(crate) fn enter(
         plan.stage(format!("join the {kind} namespace"), "as the specification asks");
         plan.push(Op::Join { ns: *slot, kinds: kind.clone_flag() });
         plan.ops.close(*slot);
-        if *kind == NamespaceType::User {
-            become_owner(plan);
-        }
     }
     if namespaces.network {
         plan.stage("make a network namespace", "by the stage, while the engine makes the cgroup");
@@ -250,7 +285,7 @@ pub(crate) fn enter(
 }
 
 /// Ids 0 of the user namespace, or the first that it has; then no more ambient capabilities than the program shall get.
-fn become_owner(plan: &mut Builder<'_>) {
+pub(crate) fn become_owner(plan: &mut Builder<'_>) {
     let linux = &plan.launch.spec.linux;
     let first = |maps: &[IdMapping]| {
         if maps.iter().any(|map| map.container_id == 0) {

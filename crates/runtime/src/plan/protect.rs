@@ -58,12 +58,43 @@ pub(crate) fn own_settings(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<()
         plan.stage(format!("set the OOM score adjustment to {possible}"), "as the specification asks");
         write_own(plan, tree, "oom_score_adj", possible.to_string().as_bytes());
     }
+    labels(plan, tree)
+}
+
+/// AppArmor's profile and SELinux's label of the program, which take effect with execve (apparmor(7), proc_pid_attr(5)).
+fn labels(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanError> {
+    let launch = plan.launch;
     let process = &launch.spec.process;
-    if !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty() {
-        return Err(PlanError::unsupported(
-            "AppArmor profile or SELinux label",
-            "this version of holm applies neither",
-        ));
+    let profile = &process.apparmor_profile;
+    if !profile.is_empty() {
+        if !plan.facts.on_demand.apparmor() {
+            return Err(PlanError::unsupported(
+                format!("process.apparmorProfile `{profile}`"),
+                "AppArmor is not active on this host",
+            )
+            .with_hint(
+                "start the container without a profile, or boot with `apparmor=1 security=apparmor`",
+            ));
+        }
+        plan.stage(format!("take the AppArmor profile {profile}"), "with execve");
+        // A directory of its own since Linux 5.8; before, and where that is not built in, LSMs share one file.
+        let name = if plan.facts.kernel >= (5, 8) { "attr/apparmor/exec" } else { "attr/exec" };
+        write_own(plan, tree, name, format!("exec {profile}").as_bytes());
+    }
+    let label = &process.selinux_label;
+    let mount_label = &launch.spec.linux.mount_label;
+    for (property, label) in [("process.selinuxLabel", label), ("linux.mountLabel", mount_label)] {
+        if !label.is_empty() && !plan.facts.on_demand.selinux() {
+            return Err(PlanError::unsupported(
+                format!("{property} `{label}`"),
+                "SELinux is not active on this host",
+            ));
+        }
+    }
+    if !label.is_empty() {
+        plan.stage(format!("take the SELinux label {label}"), "with execve; keys made until then get it too");
+        write_own(plan, tree, "attr/exec", label.as_bytes());
+        write_own(plan, tree, "attr/keycreate", label.as_bytes());
     }
     Ok(())
 }
@@ -94,8 +125,9 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         let null = null(plan, tree);
         let empty = tree.scratch.empty.unwrap_or(Slot::NONE);
         for path in &linux.masked_paths {
-            let path = plan.ops.text(path);
-            plan.push(Op::Mask { root: tree.root, path, null, empty });
+            let (root, below) = below_proc(tree, path);
+            let path = plan.ops.text(below);
+            plan.push(Op::Mask { root, path, null, empty });
         }
         plan.ops.close(null);
         plan.ops.close(empty);
@@ -120,6 +152,15 @@ fn null(plan: &mut Builder<'_>, tree: &Tree) -> Slot {
     null
 }
 
+/// A path as one below the container's own procfs if it leads there, or below the root.
+fn below_proc<'a>(tree: &Tree, path: &'a str) -> (Slot, &'a str) {
+    let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
+    match (tree.proc, in_proc) {
+        (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
+        _ => (tree.root, path),
+    }
+}
+
 fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     let copy = plan.ops.slot();
     let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
@@ -137,10 +178,7 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
         return;
     }
     let place = plan.ops.slot();
-    let (root, name) = match (tree.proc, in_proc) {
-        (Some(proc), Some(name)) if !name.is_empty() => (proc, name),
-        _ => (tree.root, path),
-    };
+    let (root, name) = below_proc(tree, path);
     let name = plan.ops.text(name);
     let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE | raw::AT_EMPTY_PATH;
     plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 5 });

@@ -11,6 +11,9 @@ use super::namespaces::Namespaces;
 use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
 use crate::inputs::{Entry, Root, Upper};
 
+/// The first kernel whose overlayfs has id-mapped layers.
+const IDMAPPED_LAYERS: (u32, u32) = (5, 19);
+
 /// Where the stage finds the detached root.
 pub(crate) enum Prepared {
     /// In a slot from the start.
@@ -46,14 +49,16 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         && plan.facts.calls.mount_setattr
         && match plan.launch.root {
             Root::Directory { .. } => true,
-            Root::Overlay { .. } => plan.facts.calls.clone_detached,
+            Root::Overlay { .. } => {
+                plan.facts.calls.clone_detached || (idmap && plan.facts.kernel >= IDMAPPED_LAYERS)
+            }
             Root::Assembled { .. } => false,
         };
     match (by_engine, idmap) {
         (false, true) => Err(PlanError::unsupported(
             "id-mapped overlay",
             format!(
-                "Linux {}.{} does not take detached mounts as its layers; 6.15 does",
+                "Linux {}.{} does not take id-mapped mounts as its layers; 5.19 does",
                 plan.facts.kernel.0, plan.facts.kernel.1
             ),
         )
@@ -84,11 +89,17 @@ pub(crate) fn after_spawn(
 
 fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
     const PRIVATE: &str = "a detached copy: nothing follows its path again, no event leaves it";
+    // As a slave it gets what is mounted in the same place on the host from now on.
+    let propagation = match plan.launch.spec.linux.rootfs_propagation {
+        Some(Propagation::Slave | Propagation::Rslave) => raw::MS_SLAVE,
+        _ => raw::MS_PRIVATE,
+    };
     let tree = |path: &Path, recursive, idmap| CloneTree {
         path: path.to_owned(),
         recursive,
-        propagation: raw::MS_PRIVATE,
+        propagation,
         idmap,
+        map_below: false,
     };
     match plan.launch.root.clone() {
         Root::Directory { path } => {
@@ -124,7 +135,8 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
                 OverlayUpper::Tmpfs { .. } => "lay a layer in memory over it",
                 OverlayUpper::Directory(_) => "lay the upper layer over it",
             };
-            let act = Act::Overlay(Overlay { lower, upper, owner });
+            let attached = !plan.facts.calls.clone_detached;
+            let act = Act::Overlay(Overlay { lower, upper, owner, attached });
             plan.produce(what, "changes go there, and the lower layer stays as it is", act)
         }
     }
@@ -138,7 +150,12 @@ fn mapped(idmap: Option<Produced>) -> &'static str {
 pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot, Scratch), PlanError> {
     let propagation = plan.launch.spec.linux.rootfs_propagation;
     plan.stage("cut the mounts off from the host's", "what is mounted here must not show there");
-    let flags = propagation.map_or(raw::MS_SLAVE, Propagation::flag);
+    // What is unbindable could not be copied: mounts become that at the end.
+    let flags = match propagation {
+        None | Some(Propagation::Slave | Propagation::Rslave) => raw::MS_SLAVE,
+        Some(Propagation::Shared | Propagation::Rshared) => raw::MS_SHARED,
+        Some(_) => raw::MS_PRIVATE,
+    };
     plan.push(Op::PropagateAll { flags: flags | raw::MS_REC });
     if flags == raw::MS_SHARED {
         // The root is attached over `/`, which must not tell its peers (pivot_root(2) refuses it too).

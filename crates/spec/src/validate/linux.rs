@@ -144,6 +144,9 @@ fn intel_rdt(linux: &Linux, findings: &mut Findings) {
         one_line(format_args!("linux.intelRdt.schemata[{at}]"), line, findings);
     }
     one_line(format_args!("linux.intelRdt.l3CacheSchema"), &rdt.l3_cache_schema, findings);
+    if !rdt.l3_cache_schema.is_empty() && !rdt.l3_cache_schema.starts_with("L3:") {
+        findings.warn(format_args!("linux.intelRdt.l3CacheSchema"), "should start with `L3:`");
+    }
     one_line(format_args!("linux.intelRdt.memBwSchema"), &rdt.mem_bw_schema, findings);
     if !rdt.mem_bw_schema.is_empty() && !rdt.mem_bw_schema.starts_with("MB:") {
         findings.wrong(format_args!("linux.intelRdt.memBwSchema"), "has to start with `MB:`");

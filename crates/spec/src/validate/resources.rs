@@ -39,6 +39,12 @@ pub(super) fn check(resources: &Resources, at: &str, findings: &mut Findings) {
     for name in resources.rdma.keys().filter(|name| name.is_empty() || name.contains(char::is_whitespace)) {
         findings.wrong(format_args!("{at}rdma{}", Key(name)), "is no name of an RDMA device");
     }
+    for (name, limit) in &resources.rdma {
+        if limit.hca_handles.is_none() && limit.hca_objects.is_none() {
+            let wrong = "limits nothing; it needs `hcaHandles` or `hcaObjects`";
+            findings.wrong(format_args!("{at}rdma{}", Key(name)), wrong);
+        }
+    }
     for name in resources.unified.keys() {
         if name.contains('/') || name.starts_with('.') || !name.contains('.') {
             let wrong =
@@ -101,6 +107,12 @@ fn block_io(io: &BlockIo, at: &str, findings: &mut Findings) {
     for (index, device) in io.weight_device.iter().enumerate() {
         weight(format_args!("{at}blockIO.weightDevice[{index}].weight"), device.weight);
         weight(format_args!("{at}blockIO.weightDevice[{index}].leafWeight"), device.leaf_weight);
+    }
+    for (index, device) in io.weight_device.iter().enumerate() {
+        if device.weight.is_none() && device.leaf_weight.is_none() {
+            let wrong = "has no weight; it needs `weight` or `leafWeight`";
+            findings.wrong(format_args!("{at}blockIO.weightDevice[{index}]"), wrong);
+        }
     }
     let weights = io.weight_device.iter().map(|device| (device.major, device.minor));
     numbers("weightDevice", weights, at, findings);

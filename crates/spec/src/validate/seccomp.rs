@@ -43,6 +43,13 @@ pub(super) fn check(seccomp: &Seccomp, findings: &mut Findings) {
             format!("is missing; linux.seccomp.syscalls[{at}] is SCMP_ACT_NOTIFY and needs a listener");
         findings.wrong(format_args!("linux.seccomp.listenerPath"), wrong);
     }
+    if !seccomp.listener_path.is_empty() && !seccomp.listener_path.starts_with('/') {
+        findings.absolute(format_args!("linux.seccomp.listenerPath"), &seccomp.listener_path);
+    }
+    if seccomp.listener_path.is_empty() && !seccomp.listener_metadata.is_empty() {
+        let path = format_args!("linux.seccomp.listenerMetadata");
+        findings.wrong(path, "is for the one behind linux.seccomp.listenerPath, which is missing");
+    }
     // sockaddr_un.sun_path holds 108 bytes, the terminating NUL byte among them.
     if seccomp.listener_path.len() > 107 {
         let wrong = format!("has {} bytes; a socket's path has at most 107", seccomp.listener_path.len());

@@ -28,6 +28,8 @@ pub const O_RDWR: u64 = 2;
 pub const O_CREAT: u64 = 0o100;
 /// `O_EXCL`
 pub const O_EXCL: u64 = 0o200;
+/// `O_NONBLOCK`
+pub const O_NONBLOCK: u64 = 0o4000;
 /// `O_NOCTTY`
 pub const O_NOCTTY: u64 = 0o400;
 /// `O_TRUNC`
@@ -117,6 +119,13 @@ pub fn set_close_on_exec(fd: Fd, on: bool) -> Result<(), Errno> {
     unsafe { syscall!(nr::FCNTL, fd.arg(), F_SETFD, on) }.map(drop)
 }
 
+/// Whether a descriptor is close-on-exec (fcntl(2), `F_GETFD`); `EBADF` for a number that is none.
+pub fn is_close_on_exec(fd: Fd) -> Result<bool, Errno> {
+    const F_GETFD: usize = 1;
+    // SAFETY: integers.
+    unsafe { syscall!(nr::FCNTL, fd.arg(), F_GETFD) }.map(|flags| flags & 1 != 0)
+}
+
 /// dup3(2); `new` is replaced, without close-on-exec.
 pub fn dup3(old: Fd, new: Fd) -> Result<(), Errno> {
     // SAFETY: integers.
@@ -178,11 +187,21 @@ pub fn fchmodat(dir: Fd, name: &CStr, mode: u32) -> Result<(), Errno> {
     unsafe { syscall!(nr::FCHMODAT, dir.arg(), text(name), mode) }.map(drop)
 }
 
+/// getdents64(2): how many bytes of `buffer` were filled with `struct linux_dirent64`; 0 at the end.
+pub fn getdents64(dir: Fd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    // SAFETY: the kernel writes at most the buffer's length.
+    unsafe { syscall!(nr::GETDENTS64, dir.arg(), buffer.as_mut_ptr(), buffer.len()) }
+}
+
 /// What statx(2) tells of a file, as far as it is needed here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status {
     /// Type and permission bits.
     pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
     /// The device that a device node stands for: major, minor.
     pub device: (u32, u32),
     /// Inode number.
@@ -213,6 +232,8 @@ pub fn status(dir: Fd, name: &CStr) -> Result<Status, Errno> {
     };
     Ok(Status {
         mode: u16::from_ne_bytes([bytes[28], bytes[29]]).into(),
+        uid: u32_at(20),
+        gid: u32_at(24),
         inode: u64_at(32),
         device: (u32_at(128), u32_at(132)),
         mount_id: if u32_at(0) as usize & MNT_ID != 0 { u64_at(144) } else { 0 },

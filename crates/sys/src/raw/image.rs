@@ -52,6 +52,13 @@ impl Image {
         Some(u64::from_ne_bytes(bytes.try_into().ok()?))
     }
 
+    /// Writes a word at `offset`; nothing when that is outside.
+    pub fn set_word(&mut self, offset: u64, word: u64) -> Option<()> {
+        let start = usize::try_from(offset).ok()?;
+        self.bytes.get_mut(start..start.checked_add(8)?)?.copy_from_slice(&word.to_ne_bytes());
+        Some(())
+    }
+
     /// Executes the first of the programs in the table `candidates` that can be, with the tables `arguments` and `environment`.
     ///
     /// Returns only when none could be executed: like execvp(3), `EACCES` when one of several was there but could not be

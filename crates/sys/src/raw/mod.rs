@@ -7,24 +7,30 @@
 #![allow(unsafe_code)]
 
 mod arch;
+mod clock;
 mod fs;
 mod image;
+mod landlock;
 mod memfd;
 mod mount;
 mod netlink;
 mod process;
 mod socket;
+mod statmount;
 mod terminal;
 mod tun;
 
 pub use arch::nr;
+pub use clock::*;
 pub use fs::*;
 pub use image::Image;
+pub use landlock::*;
 pub use memfd::*;
 pub use mount::*;
 pub use netlink::*;
 pub use process::*;
 pub use socket::*;
+pub use statmount::*;
 pub use terminal::*;
 pub use tun::*;
 

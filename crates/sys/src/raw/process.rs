@@ -30,6 +30,18 @@ pub fn set_gid(gid: u32) -> Result<(), Errno> {
     unsafe { syscall!(nr::SETRESGID, gid, gid, gid) }.map(drop)
 }
 
+/// setfsuid(2) of this thread; returns the id from before. It never fails, and what the id is afterwards only a second call tells.
+pub fn set_filesystem_uid(uid: u32) -> u32 {
+    // SAFETY: integers.
+    unsafe { syscall!(nr::SETFSUID, uid) }.unwrap_or(0) as u32
+}
+
+/// setfsgid(2) of this thread; see [`set_filesystem_uid`].
+pub fn set_filesystem_gid(gid: u32) -> u32 {
+    // SAFETY: integers.
+    unsafe { syscall!(nr::SETFSGID, gid) }.unwrap_or(0) as u32
+}
+
 /// setgroups(2); `groups` holds 32-bit ids in the machine's byte order.
 pub fn setgroups(groups: &[u8]) -> Result<(), Errno> {
     // SAFETY: the kernel copies `len / 4` integers out of the slice, at any alignment.
@@ -234,13 +246,17 @@ pub fn seccomp_set_filter(flags: u64, filter: &[u8]) -> Result<usize, Errno> {
 
 /// Gives signals 1 to 64 their default dispositions, ignored ones too (rt_sigaction(2)).
 pub fn reset_signal_handlers() {
+    // SIGKILL and SIGSTOP refuse, which is as well.
+    (1..=64).for_each(reset_signal_handler);
+}
+
+/// Gives a signal its default disposition (rt_sigaction(2)). A caller that ignores SIGCHLD, which is inherited, would have the kernel
+/// throw the status of children away (wait(2)).
+pub fn reset_signal_handler(signal: u32) {
     // `struct kernel_sigaction`: handler (0 is `SIG_DFL`), flags, restorer, mask.
     let default = [0u64; 4];
-    for signal in 1..=64usize {
-        // SIGKILL and SIGSTOP refuse, which is as well.
-        // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
-        let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
-    }
+    // SAFETY: the kernel reads a `struct sigaction` and writes none; no handler is installed.
+    let _ = unsafe { syscall!(nr::RT_SIGACTION, signal, default.as_ptr(), 0usize, 8usize) };
 }
 
 /// Sets the mask of blocked signals of this thread, bit n-1 for signal n, and returns the mask before (rt_sigprocmask(2)).
@@ -271,12 +287,51 @@ pub fn fork() -> Result<i32, Errno> {
     unsafe { syscall!(nr::CLONE, SIGCHLD) }.map(|pid| pid as i32)
 }
 
+/// A copy of this process whose parent is this process's parent (clone(2), `CLONE_PARENT`, `CLONE_PIDFD` of Linux 5.2): none in the
+/// copy; here its process id, as seen here, and its handle, which is close-on-exec.
+///
+/// It is born in the pid namespace that setns(2) or unshare(2) have set for children, which this process itself is not in.
+pub fn fork_sibling() -> Result<Option<(i32, Fd)>, Errno> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    const SIGCHLD: usize = 17;
+    let mut pidfd = -1i32;
+    // SAFETY: no memory is shared and no stack is given, so the copy goes on where this process is; the kernel writes one
+    // integer here.
+    let pid = unsafe {
+        syscall!(nr::CLONE, CLONE_PARENT | CLONE_PIDFD | SIGCHLD, 0usize, &raw mut pidfd, 0usize, 0usize)?
+    };
+    Ok(if pid == 0 { None } else { Some((pid as i32, Fd(pidfd))) })
+}
+
 /// wait4(2) for a child (-1: any): its process id and wait status; with `WNOHANG` in `options` 0 when none is ready.
 pub fn wait4(pid: i32, options: u32) -> Result<(i32, i32), Errno> {
     let mut status = 0i32;
     // SAFETY: the kernel writes one integer.
     let pid = unsafe { syscall!(nr::WAIT4, pid as isize, &raw mut status, options)? };
     Ok((pid as i32, status))
+}
+
+/// What processes have used (getrusage(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResourceUsage {
+    /// Processor time in user mode, in nanoseconds.
+    pub user_ns: u64,
+    /// Processor time in the kernel, in nanoseconds.
+    pub system_ns: u64,
+    /// The most memory that one of them had at a time, in bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// What those children of this process have used that it has waited for (getrusage(2), `RUSAGE_CHILDREN`).
+pub fn children_usage() -> Result<ResourceUsage, Errno> {
+    const RUSAGE_CHILDREN: isize = -1;
+    // `struct rusage` is two times of two words and fourteen counters.
+    let mut usage = [0u64; 18];
+    // SAFETY: the kernel writes a `struct rusage` of 18 words.
+    unsafe { syscall!(nr::GETRUSAGE, RUSAGE_CHILDREN, usage.as_mut_ptr())? };
+    let time = |at: usize| usage[at] * 1_000_000_000 + usage[at + 1] * 1000;
+    Ok(ResourceUsage { user_ns: time(0), system_ns: time(2), peak_memory_bytes: usage[4] * 1024 })
 }
 
 /// exit_group(2).

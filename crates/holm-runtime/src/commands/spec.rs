@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use report::BoxedExplain;
 use sys::SyscallError;
 
-pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode, BoxedExplain> {
+use crate::failure::{Failure, Outcome};
+
+pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let bundle = arguments.get_one::<PathBuf>("bundle").cloned().unwrap_or_default();
     let path = bundle.join("config.json");
     let rootless = arguments.get_flag("rootless");
@@ -25,7 +26,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Result<ExitCode, BoxedExplain> {
         }
     }
     let failed = |call, error: std::io::Error| {
-        Box::new(SyscallError::new(call, path.display().to_string(), error)) as BoxedExplain
+        Failure::from(SyscallError::new(call, path.display().to_string(), error))
     };
     // A configuration that is there already is somebody's work.
     let mut file =

@@ -1,0 +1,40 @@
+//! What a group is told to have used against what its process is told (getrusage(2)). A program of its own, because the
+//! kernel adds up all children of a process.
+
+use std::process::{Command, Output, Stdio};
+
+fn holm(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_holm")).arg("cgroup").args(args).output().unwrap()
+}
+
+/// A group that is gone at the end.
+struct Group(String);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        holm(&["delete", "--kill", &self.0]);
+    }
+}
+
+#[test]
+fn processor_time_and_peak_memory_agree_with_getrusage() {
+    let group = Group(format!("nscg-{}-account", std::process::id()));
+    let made = holm(&["create", &group.0, "memory.max=1G"]);
+    if !made.status.success() {
+        return eprintln!("SKIPPED account: {}", String::from_utf8_lossy(&made.stderr));
+    }
+    let before = sys::raw::children_usage().unwrap();
+    // A buffer of 256 MiB is the memory, and filling it with zeros the time.
+    let load = ["exec", &group.0, "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=256M", "count=16"];
+    let status = Command::new(env!("CARGO_BIN_EXE_holm")).arg("cgroup").args(load).stderr(Stdio::null()).status();
+    assert!(status.unwrap().success());
+    let after = sys::raw::children_usage().unwrap();
+
+    let output = holm(&["stat", "-j", &group.0]);
+    let stats: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told_ns = (after.user_ns + after.system_ns - before.user_ns - before.system_ns) as f64;
+    let ratio = stats["cpu"]["used_ns"].as_f64().unwrap() / told_ns;
+    assert!((0.98..=1.02).contains(&ratio), "processor time: counted / told = {ratio:.4}");
+    let ratio = stats["memory"]["peak_bytes"].as_f64().unwrap() / after.peak_memory_bytes as f64;
+    assert!((0.98..=1.02).contains(&ratio), "peak memory: counted / told = {ratio:.4}");
+}

@@ -1,0 +1,8 @@
+//! `holm cgroup` against the kernel: the four duties with real loads, each classic subsystem, delegation, and what is
+//! refused. Every group is the test's own and gone at its end.
+
+mod control;
+mod duties;
+mod input;
+mod room;
+mod subsystems;

@@ -1,0 +1,45 @@
+//! Passing the listener of a system call filter to the one who answers for its calls (config-linux.md, "Seccomp").
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+use spec::state::{ContainerProcessState, SECCOMP_FD_NAME, State, Status};
+use sys::raw::{self, Fd};
+use sys::{Errno, SyscallError};
+
+use crate::inputs::Launch;
+
+/// Fetches a descriptor of a process by its number there (Linux 5.6; `PTRACE_MODE_ATTACH_REALCREDS`, which `CAP_SYS_PTRACE` over its user
+/// namespace gives). The process itself may not be able to send it: its filter already holds.
+pub(crate) fn fetch(process: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, SyscallError> {
+    pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+        .map_err(|errno| SyscallError::new("pidfd_getfd", "the filter's listener", errno))
+}
+
+/// Sends the state of the container with its listener to the socket, on a connection of its own.
+pub(crate) fn send(launch: &Launch, pid: i32, listener: &OwnedFd, socket: &Path) -> Result<(), SyscallError> {
+    let failed = |call, error: std::io::Error| SyscallError::new(call, socket.display().to_string(), error);
+    let stream = UnixStream::connect(socket).map_err(|error| failed("connect", error))?;
+    let metadata = launch.spec.linux.seccomp.as_ref().map(|seccomp| seccomp.listener_metadata.clone());
+    let state = ContainerProcessState {
+        oci_version: spec::OCI_VERSION.to_owned(),
+        fds: vec![SECCOMP_FD_NAME.to_owned()],
+        pid,
+        metadata: metadata.unwrap_or_default(),
+        state: State {
+            oci_version: spec::OCI_VERSION.to_owned(),
+            id: launch.id.to_string(),
+            status: Status::Creating,
+            pid,
+            bundle: launch.bundle.display().to_string(),
+            annotations: launch.spec.annotations.clone(),
+        },
+    };
+    let bytes = serde_json::to_vec(&state).map_err(|error| failed("sendmsg", error.into()))?;
+    // Agents read once: all of it goes in one message.
+    let fds = [Fd::from(&listener.as_fd())];
+    raw::send_with_fds(Fd::from(&stream), &bytes, &fds)
+        .map_err(|errno: Errno| SyscallError::new("sendmsg", socket.display().to_string(), errno))
+}

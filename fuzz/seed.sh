@@ -1,0 +1,27 @@
+#!/bin/sh
+# Fills corpus/ with well-formed examples to start from, most of them texts that the tests read.
+set -eu
+cd "$(dirname "$0")"
+tests=../crates
+mkdir -p corpus/config_json corpus/mountinfo corpus/cgroup_files corpus/flags corpus/passwd corpus/seccomp_json
+cp "$tests"/spec/tests/*.json corpus/config_json/
+for mountinfo in "$tests"/cgroups/tests/texts/*.mountinfo; do
+    name=$(basename "$mountinfo" .mountinfo)
+    { cat "$mountinfo"; printf '\0'; cat "${mountinfo%.mountinfo}.cgroup"; } >"corpus/mountinfo/$name"
+done
+# One example a file, from the types of the flags themselves.
+grep -rhoaP 'const EXAMPLE: &.static str = "\K[^"]+' "$tests/engine/src/flags" | while IFS= read -r example; do
+    printf '%s' "$example" >"corpus/flags/$(printf '%s' "$example" | tr -c 'A-Za-z0-9' _)"
+done
+printf 'web\0video\0root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000::/srv:/bin/sh\n\0root:x:0:\nvideo:x:44:web\n' >corpus/passwd/two
+printf 'usage_usec 15\nuser_usec 8\nnr_periods 0\n' >corpus/cgroup_files/flat
+printf '8:0 rbytes=4096 wbytes=0 rios=1 wios=0\n8:16 rbytes=1\n' >corpus/cgroup_files/nested
+printf 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n' >corpus/cgroup_files/pressure
+printf '0-3,7\n' >corpus/cgroup_files/list
+printf 'max\n' >corpus/cgroup_files/max
+cat >corpus/seccomp_json/profile <<'JSON'
+{"defaultAction":"SCMP_ACT_ERRNO","defaultErrnoRet":1,"architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_X86"],
+ "syscalls":[{"names":["read","write","exit_group"],"action":"SCMP_ACT_ALLOW"},
+  {"names":["personality"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":8,"op":"SCMP_CMP_EQ"}]},
+  {"names":["clone"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}]}]}
+JSON

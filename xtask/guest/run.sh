@@ -1,0 +1,17 @@
+# Runs what /guest/list names and says on the second serial line how each came out.
+stty -F /dev/ttyS1 raw 2>/dev/null
+exec </dev/null >/dev/ttyS1 2>&1
+limit=240
+one() {
+    name=$1 directory=$2
+    shift 2
+    echo "@guest begin $name"
+    (cd "$directory" && export CARGO_MANIFEST_DIR="$directory" && timeout -s KILL "$limit" "$@")
+    echo "@guest end $name $?"
+}
+one smoke / sh /guest/smoke
+while read -r name directory program filter; do
+    # shellcheck disable=SC2086  # no filter is no argument
+    one "$name" "$directory" "$program" $filter --show-output
+done </guest/list
+echo "@guest finished"
