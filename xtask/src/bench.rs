@@ -11,6 +11,7 @@ pub(crate) mod room;
 pub(crate) mod scenario;
 mod stats;
 mod table;
+mod tools;
 
 use crate::{Outcome, workspace};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -72,13 +73,16 @@ pub(crate) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(launch)
+        .subcommand(tools::command())
         .subcommand(life::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     let (name, arguments) = arguments.subcommand().expect("clap requires one");
-    if name == "runtime" {
-        return life::run(arguments);
+    match name {
+        "tools" => return tools::run(arguments),
+        "runtime" => return life::run(arguments),
+        _ => {}
     }
     let groups = room::Hierarchies::read()?;
     let wanted: Vec<&String> = arguments.get_many("scenario").into_iter().flatten().collect();

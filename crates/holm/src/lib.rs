@@ -35,6 +35,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "--debug" | "-D" => global.debug = true,
             "--help" | "-h" | "help" => return help(rest.next()),
             "--version" | "-V" | "-v" => return commands::version::run(),
+            // It has a grammar of its own, and is started often: nothing of the rest is set up.
+            "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
             name => {
                 return match cli::subcommand(name) {
                     Some(command) => run(name, command, rest.collect(), global),
@@ -72,6 +74,7 @@ fn help(topic: Option<OsString>) -> ExitCode {
     let topic = topic.map(|topic| topic.to_string_lossy().into_owned());
     match topic.as_deref() {
         None => print(&cli::command().render_help().to_string()),
+        Some("ip") => return ExitCode::from(ip::run(&["help".into()])),
         Some(name) => match cli::subcommand(name) {
             Some(command) => print(&command.bin_name(format!("holm {name}")).render_long_help().to_string()),
             None => return unknown(name),

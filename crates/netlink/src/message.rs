@@ -67,6 +67,17 @@ impl<'a> Message<'a> {
         Some((header, Attributes::new(self.body.get(N.next_multiple_of(4)..).unwrap_or_default())))
     }
 
+    /// The message with its header, to be kept.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = ((HEADER + self.body.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend(self.kind.to_ne_bytes());
+        bytes.extend(self.flags.to_ne_bytes());
+        bytes.extend(self.sequence.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(self.body);
+        bytes
+    }
+
     /// For an acknowledgement or the end of a dump: how it went.
     pub(crate) fn verdict(&self) -> Verdict {
         let number = self.body.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes);

@@ -283,7 +283,7 @@ fn outcome(message: &Message<'_>, index: usize, request: &[u8]) -> Result<(), Re
 }
 
 /// All answers to a request that lists objects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Dump {
     bytes: Vec<u8>,
     consistent: bool,
@@ -293,6 +293,11 @@ impl Dump {
     /// The answers, in the kernel's order.
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
         Messages::new(&self.bytes).filter(|message| message.kind >= FIRST_OF_PROTOCOL)
+    }
+
+    /// A single answer, kept, for those who read lists.
+    pub fn of_one(message: &Message<'_>) -> Self {
+        Self { bytes: message.to_bytes(), consistent: true }
     }
 
     /// Whether nothing changed while the list was made. It is made anew some times before this is false.

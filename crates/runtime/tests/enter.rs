@@ -88,7 +88,6 @@ impl Bundle {
             die_with_parent: true,
             keep_keyring: false,
             preserve_fds: 0,
-            life: runtime::Life::Attended,
         };
         let facts = HostFacts::read().expect("facts");
         let plan = runtime::plan(&launch, &facts).expect("a plan");

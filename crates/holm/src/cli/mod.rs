@@ -10,11 +10,12 @@ use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
 pub mod flags;
+mod ip;
 pub mod ns;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 6] = ["run", "ns", "cgroup", "doctor", "completions", "version"];
+pub const NAMES: [&str; 7] = ["run", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -23,6 +24,7 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
         "doctor" => Command::new("doctor")
