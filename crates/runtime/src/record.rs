@@ -133,7 +133,8 @@ impl Intent {
             own_pids: spec.linux.namespaces.iter().any(crate::act::is_new_pid_namespace),
             annotations: spec.annotations.clone(),
             hooks: Hooks {
-                start_container: crate::environment::inherited(&spec.hooks, &spec.process.env).start_container,
+                start_container: crate::environment::inherited(&spec.hooks, &spec.process.env)
+                    .start_container,
                 poststart: spec.hooks.poststart.clone(),
                 poststop: spec.hooks.poststop.clone(),
                 ..Hooks::default()

@@ -84,6 +84,7 @@ impl Bundle {
             stdio: Stdio::Inherit,
             cgroup: Place::Own(CgroupPath::parse(&self.id).expect("path")),
             init: false,
+            unit: None,
             life: runtime::Life::Attended,
             die_with_parent: true,
             keep_keyring: false,
