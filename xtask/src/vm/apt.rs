@@ -7,7 +7,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const MIRROR: &str = "http://deb.debian.org";
 /// Lists older than this are read anew.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,7 +22,7 @@ impl Apt {
         for part in ["lists/partial", "cache/archives/partial", "packages"] {
             std::fs::create_dir_all(apt.directory.join(part))?;
         }
-        std::fs::write(apt.directory.join("sources.list"), sources(suite))?;
+        std::fs::write(apt.directory.join("sources.list"), sources(suite, &mirror()?))?;
         let done = apt.directory.join("done");
         let age = std::fs::metadata(&done).and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
         if age.is_none_or(|age| age > FRESH) {
@@ -78,11 +77,26 @@ impl Apt {
     }
 }
 
-fn sources(suite: &str) -> String {
+/// Where this machine gets its Debian packages: the archive's address, without a slash at the end.
+pub(super) fn mirror() -> Result<String, Box<dyn Error>> {
+    let format = ["indextargets", "--format", "$(REPO_URI) $(ORIGIN)", "Created-By: Packages"];
+    let text = output(Command::new("apt-get").args(format))?;
+    archive(&text)
+        .ok_or_else(|| "no source of Debian packages is configured here (apt-get indextargets)".into())
+}
+
+/// The first archive of Debian's itself, in lines of an address and an origin.
+fn archive(targets: &str) -> Option<String> {
+    let mut addresses = targets.lines().filter_map(|line| line.strip_suffix(" Debian"));
+    let address = addresses.find(|address| !address.trim_end_matches('/').ends_with("-security"))?;
+    Some(address.trim_end_matches('/').to_owned())
+}
+
+fn sources(suite: &str, mirror: &str) -> String {
     let key = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
-    let mut text = format!("deb {key}{MIRROR}/debian {suite} main\n");
+    let mut text = format!("deb {key}{mirror} {suite} main\n");
     if suite != "sid" {
-        text.push_str(&format!("deb {key}{MIRROR}/debian-security {suite}-security main\n"));
+        text.push_str(&format!("deb {key}{mirror}-security {suite}-security main\n"));
     }
     text
 }
@@ -102,11 +116,19 @@ pub(super) fn output(command: &mut Command) -> Result<String, Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
-    use super::sources;
+    use super::{archive, sources};
 
     #[test]
     fn sid_has_no_security_updates_of_its_own() {
-        assert_eq!(sources("sid").lines().count(), 1);
-        assert!(sources("bullseye").contains("debian-security bullseye-security main"));
+        let of = |suite| sources(suite, "http://mirror.example/debian");
+        assert_eq!(of("sid").lines().count(), 1);
+        assert!(of("bullseye").contains("http://mirror.example/debian-security bullseye-security main"));
+    }
+
+    #[test]
+    fn the_mirror_is_the_one_that_this_machine_uses() {
+        let targets = "http://other.example/ Somebody\nhttp://m.example/debian-security/ Debian\nhttp://m.example/debian/ Debian\n";
+        assert_eq!(archive(targets).as_deref(), Some("http://m.example/debian"));
+        assert_eq!(archive("http://other.example/ Somebody\n"), None);
     }
 }

@@ -130,7 +130,7 @@ fn with_systemd(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
                 .arg(format!("--customize-hook={}", quiet_units()))
                 .arg("bookworm")
                 .arg(&tree)
-                .arg("http://deb.debian.org/debian"),
+                .arg(super::apt::mirror()?),
         )?;
         let unit_inside = "/etc/systemd/system/holm-test.service";
         fs::write(tree.join(&unit_inside[1..]), include_str!("../../guest/holm-test.service"))?;
