@@ -80,7 +80,8 @@ impl Tally {
     pub(crate) fn counts(&self) -> String {
         let skipped: u64 = self.skipped.values().map(|names| names.len() as u64).sum();
         let passed = self.passed.saturating_sub(skipped);
-        let failed = self.failed + self.broken.len() as u64;
+        // A program that dies after a failed test prints no result of its own.
+        let failed = self.failed.max(self.failures.len() as u64) + self.broken.len() as u64;
         format!("{passed} passed, {failed} failed, {} skipped", skipped + self.ignored)
     }
 }
@@ -117,6 +118,21 @@ mod tests {
                 skipped 1: marked `ignore`
                 failed: tests::c
                 3 passed, 1 failed, 2 skipped
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_failure_counts_although_its_program_died_before_it_could_tell_its_result() {
+        check(
+            "test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n\
+             test a ... FAILED\n\
+             test b ... FAILED\n",
+            expect![[r#"
+
+                failed: a
+                failed: b
+                1 passed, 2 failed, 0 skipped
             "#]],
         );
     }
