@@ -1,7 +1,7 @@
 //! A cgroup that systemd makes: the container's unit.
 //!
 //! [`Unit::find`] asks systemd what a plan depends on; the plan then has a step that starts the unit with the stage in it and with
-//! [`properties`], and goes on in the unit's cgroup as in one of our own: what systemd has no property for is written there.
+//! `properties`, and goes on in the unit's cgroup as in one of our own: what systemd has no property for is written there.
 
 use std::path::Path;
 

@@ -104,11 +104,7 @@ fn report_events(id: &str, events: &mut Option<Events>) -> Result<bool, Failure>
     let mut removed = false;
     while let Some(event) = watched.next(Duration::ZERO)? {
         match event {
-            Event::OomKilled(_) | Event::OutOfMemory => {
-                if !print(&json::oom(id))? {
-                    return Ok(false);
-                }
-            }
+            Event::OomKilled(_) | Event::OutOfMemory if !print(&json::oom(id))? => return Ok(false),
             // Its descriptor would be readable for ever.
             Event::Removed => removed = true,
             _ => {}
