@@ -12,7 +12,7 @@ fn check(change: impl FnOnce(&mut Spec), expected: Expect) {
     change(&mut spec);
     let text = match validate(spec) {
         Ok(valid) => valid.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect(),
-        Err(invalid) => format!("{invalid}\n"),
+        Err(invalid) => invalid.problems.iter().map(|problem| format!("{problem}\n")).collect(),
     };
     expected.assert_eq(&text);
 }
