@@ -67,7 +67,7 @@ pub fn from_request(
     let mut root = configured.root;
     match &mut root {
         Root::Assembled { .. } => {}
-        Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
+        Root::Directory { path } | Root::Chroot { path, .. } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;
             if let Upper::Directory(kept) = upper {
