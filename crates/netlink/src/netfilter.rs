@@ -446,7 +446,9 @@ fn header(family: u8, resource: u16) -> [u8; 4] {
 
 fn type_of(parts: &[Type]) -> (u32, u32) {
     // As nft numbers types of several parts: six bits each.
-    let number = parts.iter().fold(0, |number, part| if parts.len() == 1 { part.number() } else { number << 6 | part.number() });
+    let number = parts
+        .iter()
+        .fold(0, |number, part| if parts.len() == 1 { part.number() } else { number << 6 | part.number() });
     let len = match parts {
         [one] => one.len(),
         parts => parts.iter().map(|part| part.len().next_multiple_of(4)).sum(),
@@ -549,7 +551,14 @@ impl Transaction {
     }
 
     /// Adds elements. `new`: the kernel refuses one that is there.
-    pub fn add_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element<'_>], new: bool) {
+    pub fn add_elements(
+        &mut self,
+        family: Family,
+        table: &str,
+        set: &str,
+        elements: &[Element<'_>],
+        new: bool,
+    ) {
         let only = if new { flags::EXCLUSIVE } else { 0 };
         self.elements(message::NEWSETELEM, flags::CREATE | only, family, table, set, elements);
     }
@@ -586,7 +595,9 @@ impl Transaction {
                         }
                         match &element.data {
                             None => {}
-                            Some(Data::Value(value)) => own.nest(2, |data| _ = data.attribute(DATA_VALUE, value)),
+                            Some(Data::Value(value)) => {
+                                own.nest(2, |data| _ = data.attribute(DATA_VALUE, value))
+                            }
                             Some(Data::Verdict(verdict)) => own.nest(2, |data| verdict_data(data, *verdict)),
                         }
                     });
@@ -640,7 +651,12 @@ pub fn chains(socket: &mut Socket, family: Family, table: Option<&str>) -> Resul
         let (_, attributes) = message.parts::<4>()?;
         let hook = attributes.find(4).and_then(|hook| be(hook.nested(), 1));
         let name = attributes.find(3)?.text().to_owned();
-        Some(Listed { table: attributes.find(1)?.text().to_owned(), name, uses: be(attributes, 6).unwrap_or(0), hook })
+        Some(Listed {
+            table: attributes.find(1)?.text().to_owned(),
+            name,
+            uses: be(attributes, 6).unwrap_or(0),
+            hook,
+        })
     };
     // Older kernels list the chains of all tables.
     let wanted = |chain: &Listed| table.is_none_or(|table| chain.table == table);
@@ -699,7 +715,9 @@ mod tests {
         let mut requests = changes.requests.clone();
         requests.add_flags(flags::ACK);
         requests.begin(BATCH_END, 0, &header(0, NFTABLES));
-        let asks = |index: usize| u16::from_ne_bytes([requests.bytes_of(index)[6], requests.bytes_of(index)[7]]) & flags::ACK;
+        let asks = |index: usize| {
+            u16::from_ne_bytes([requests.bytes_of(index)[6], requests.bytes_of(index)[7]]) & flags::ACK
+        };
         assert_eq!([asks(0), asks(1), asks(2), asks(3)], [0, 0, flags::ACK, 0]);
     }
 }

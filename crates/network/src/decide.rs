@@ -115,11 +115,8 @@ fn subnets(
     let mut prefixes = request.subnets.clone();
     // The kernel's own routes to the bridge of a network that is there say nothing new.
     let own = |index: u32| existing.iter().any(|network| network.interface == host.name_of(index));
-    let routes: Vec<_> = host
-        .routes
-        .iter()
-        .filter(|route| !route.destination.is_everything() && !own(route.link))
-        .collect();
+    let routes: Vec<_> =
+        host.routes.iter().filter(|route| !route.destination.is_everything() && !own(route.link)).collect();
     for (index, prefix) in prefixes.iter().enumerate() {
         let what = || format!("subnet {prefix}");
         let most = if prefix.is_ipv4() { 30 } else { 126 };
@@ -252,9 +249,8 @@ fn gateway(request: &NetworkRequest, prefix: Prefix) -> Result<Option<IpAddr>, E
 }
 
 fn bridge_name(request: &NetworkRequest, existing: &[Network], host: &HostNetwork) -> Result<String, Error> {
-    let in_use = |name: &str| {
-        existing.iter().any(|network| network.interface == name) || host.link(name).is_some()
-    };
+    let in_use =
+        |name: &str| existing.iter().any(|network| network.interface == name) || host.link(name).is_some();
     match &request.interface {
         Some(name) => {
             let name = request::interface(name)
@@ -269,7 +265,9 @@ fn bridge_name(request: &NetworkRequest, existing: &[Network], host: &HostNetwor
             }
             Ok(name)
         }
-        None => Ok((0u32..).map(|number| format!("holm{number}")).find(|name| !in_use(name)).unwrap_or_default()),
+        None => {
+            Ok((0u32..).map(|number| format!("holm{number}")).find(|name| !in_use(name)).unwrap_or_default())
+        }
     }
 }
 
@@ -313,7 +311,13 @@ mod tests {
     use expect_test::expect;
 
     fn host() -> HostNetwork {
-        let link = |index, name: &str| Link { index, name: name.to_owned(), mtu: 1500, master: 0, kind: String::new() };
+        let link = |index, name: &str| Link {
+            index,
+            name: name.to_owned(),
+            mtu: 1500,
+            master: 0,
+            kind: String::new(),
+        };
         let route = |destination: &str, link| Route { destination: destination.parse().unwrap(), link };
         HostNetwork {
             links: vec![link(1, "lo"), link(2, "eth0"), link(7, "holm0")],

@@ -78,12 +78,11 @@ impl Explain for Error {
     fn hint(&self) -> Option<Hint> {
         match self {
             Self::Refused { advice, .. } if !advice.is_empty() => Some(Hint::new(advice.as_str())),
-            Self::Garbled { path, .. } => {
-                Some(Hint::new(format!("look at {}; a network can be made again after it is removed", path.display())))
-            }
-            Self::Kernel { cause, .. }
-                if cause.errno() == Some(sys::Errno::PERM) =>
-            {
+            Self::Garbled { path, .. } => Some(Hint::new(format!(
+                "look at {}; a network can be made again after it is removed",
+                path.display()
+            ))),
+            Self::Kernel { cause, .. } if cause.errno() == Some(sys::Errno::PERM) => {
                 Some(Hint::new("links and rules are changed by root, with CAP_NET_ADMIN"))
             }
             _ => None,

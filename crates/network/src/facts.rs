@@ -60,8 +60,9 @@ impl HostNetwork {
 
     /// The links that packets to everywhere leave by.
     pub fn ways_out(&self) -> impl Iterator<Item = &Link> {
-        let is_way =
-            |link: &&Link| self.routes.iter().any(|route| route.destination.is_everything() && route.link == link.index);
+        let is_way = |link: &&Link| {
+            self.routes.iter().any(|route| route.destination.is_everything() && route.link == link.index)
+        };
         self.links.iter().filter(is_way)
     }
 }
@@ -132,7 +133,8 @@ fn routes(socket: &mut Socket) -> Result<Vec<Route>, Error> {
 /// When the kernel does not answer.
 pub fn addresses(socket: &mut Socket) -> Result<Vec<(u32, std::net::IpAddr)>, Error> {
     let mut request = Requests::one(route::GETADDR, 0, &AddressHeader::default().bytes());
-    let dump = socket.dump(&mut request).map_err(|cause| Error::kernel("list the host's addresses", cause))?;
+    let dump =
+        socket.dump(&mut request).map_err(|cause| Error::kernel("list the host's addresses", cause))?;
     let address = |message| {
         let (header, attributes) = AddressHeader::read(&message)?;
         let known: Index<'_, 16> = Index::new(attributes);

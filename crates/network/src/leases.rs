@@ -245,7 +245,12 @@ mod tests {
     fn what_is_freed_is_used_again_and_nothing_else_is_written() {
         let mut table = Table::default();
         for host in 2..10 {
-            table.take_address(NET, ip(&format!("10.224.0.{host}")), if host % 2 == 0 { ONE } else { TWO }, false);
+            table.take_address(
+                NET,
+                ip(&format!("10.224.0.{host}")),
+                if host % 2 == 0 { ONE } else { TWO },
+                false,
+            );
         }
         let mut table = Table::new(table.bytes.clone());
         table.free_address(NET, ip("10.224.0.5"), ONE);

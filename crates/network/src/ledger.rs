@@ -77,8 +77,8 @@ impl Ledger {
     pub(crate) fn ids(&self) -> Result<Vec<String>, Error> {
         let path = || self.path.join("containers");
         let mut ids = Vec::new();
-        for entry in
-            rustix::fs::Dir::read_from(&self.containers).map_err(|errno| Error::file(&path(), "getdents64", errno))?
+        for entry in rustix::fs::Dir::read_from(&self.containers)
+            .map_err(|errno| Error::file(&path(), "getdents64", errno))?
         {
             let entry = entry.map_err(|errno| Error::file(&path(), "getdents64", errno))?;
             let name = entry.file_name().to_str().unwrap_or_default();
@@ -191,7 +191,8 @@ impl Ledger {
         }
         let mut file = File::from(open("leases")?);
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|error| Error::file(&self.path.join("leases"), "read", error))?;
+        file.read_to_end(&mut bytes)
+            .map_err(|error| Error::file(&self.path.join("leases"), "read", error))?;
         Ok(Locked { path: self.path.join("leases"), file, table: Table::new(bytes), _lock: lock })
     }
 

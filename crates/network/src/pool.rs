@@ -116,13 +116,18 @@ mod tests {
             (&["0.0.0.0/1", "128.0.0.0/1"], None),
             (&["fd00::/8"], Some("10.224.0.0/22")),
         ] {
-            assert_eq!(free_ipv4(&prefixes(used)).map(|prefix| prefix.to_string()).as_deref(), chosen, "{used:?}");
+            assert_eq!(
+                free_ipv4(&prefixes(used)).map(|prefix| prefix.to_string()).as_deref(),
+                chosen,
+                "{used:?}"
+            );
         }
     }
 
     #[test]
     fn subnets_are_given_out_once_until_there_are_none() {
-        let mut used = prefixes(&["10.225.0.0/16", "10.226.0.0/15", "10.228.0.0/14", "10.232.0.0/13", "172.16.0.0/12"]);
+        let mut used =
+            prefixes(&["10.225.0.0/16", "10.226.0.0/15", "10.228.0.0/14", "10.232.0.0/13", "172.16.0.0/12"]);
         let before = used.len();
         while let Some(next) = free_ipv4(&used) {
             assert!(!used.iter().any(|other| other.overlaps(&next)), "{next}");
@@ -172,7 +177,11 @@ mod tests {
             ("fd00::1", "it is not in the network's subnet 10.0.0.0/24"),
         ] {
             let found = usable(&net, address.parse().unwrap());
-            assert_eq!(found.map_or_else(|why| why.to_string(), |()| "fine".to_owned()), verdict, "{address}");
+            assert_eq!(
+                found.map_or_else(|why| why.to_string(), |()| "fine".to_owned()),
+                verdict,
+                "{address}"
+            );
         }
     }
 }

@@ -282,8 +282,7 @@ pub fn wanted(publish: &[Publish], publish_all: bool, expose: &[Expose]) -> Vec<
                     PortRange { first: port, last: port }
                 }
             };
-            let entry =
-                Wanted { host_ip: one.host_ip, host, container_port, protocol: one.protocol };
+            let entry = Wanted { host_ip: one.host_ip, host, container_port, protocol: one.protocol };
             if !list.contains(&entry) || host.count() > 1 {
                 list.push(entry);
             }
@@ -292,9 +291,8 @@ pub fn wanted(publish: &[Publish], publish_all: bool, expose: &[Expose]) -> Vec<
     if publish_all {
         for one in expose {
             for container_port in one.ports.first..=one.ports.last {
-                let has = |entry: &Wanted| {
-                    entry.container_port == container_port && entry.protocol == one.protocol
-                };
+                let has =
+                    |entry: &Wanted| entry.container_port == container_port && entry.protocol == one.protocol;
                 if !list.iter().any(has) {
                     let protocol = one.protocol;
                     list.push(Wanted { host_ip: None, host: any, container_port, protocol });

@@ -58,8 +58,7 @@ impl Prefix {
 
     /// The address with this number; 0 is the subnet's own.
     pub fn nth(&self, index: u128) -> Option<IpAddr> {
-        (index <= self.last_index())
-            .then(|| from_number(number(self.address) | index, width(self.address)))
+        (index <= self.last_index()).then(|| from_number(number(self.address) | index, width(self.address)))
     }
 
     /// The number of an address in it.
@@ -130,7 +129,9 @@ impl FromStr for Prefix {
     type Err = BadPrefix;
 
     fn from_str(text: &str) -> Result<Self, BadPrefix> {
-        let Some((address, len)) = text.split_once('/') else { return Err(BadPrefix::NoLength(text.to_owned())) };
+        let Some((address, len)) = text.split_once('/') else {
+            return Err(BadPrefix::NoLength(text.to_owned()));
+        };
         let parsed: IpAddr = address.parse().map_err(|_| BadPrefix::Address(address.to_owned()))?;
         let wrong = || BadPrefix::Length(len.to_owned(), width(parsed));
         let digits = !len.is_empty() && len.len() < 4 && len.bytes().all(|byte| byte.is_ascii_digit());

@@ -238,7 +238,10 @@ mod tests {
             ("web:ip6=10.0.0.1", "`10.0.0.1` is no address of IPv6"),
             ("web:ip=1.2.3.4,ip=1.2.3.5", "`ip` is given twice"),
             ("web:color=red", "`color` is not known; there are ip, ip6, mac, alias and interface_name"),
-            ("web:alias=a b", "`a b` is no host name: labels of letters, digits, `-` and `_` with dots between"),
+            (
+                "web:alias=a b",
+                "`a b` is no host name: labels of letters, digits, `-` and `_` with dots between",
+            ),
             (
                 "web:interface_name=a/b",
                 "`a/b` is no name of a link: at most 15 characters without spaces, `/` and `:`",
