@@ -228,7 +228,10 @@ impl Read for Blob<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     let passing = is_passing_io(&error);
-                    self.broken(in_words(&error), passing)
+                    self.broken(
+                        format!("{}, after {} of {} bytes", in_words(&error), self.at, self.size),
+                        passing,
+                    )
                 }
             };
             if let Err(error) = self.again(error) {

@@ -14,7 +14,9 @@ use super::approved::Approved;
 use super::challenge::{self, Challenge};
 use super::conf::Endpoint;
 use super::error::RegistryError;
-use super::http::{Answer, Http, Origin, Request, Settings, authority, some_of, words};
+use super::http::{
+    Answer, Http, Origin, Request, Settings, authority, in_words, is_passing_io, some_of, words,
+};
 use super::token::{self, Token, basic};
 use crate::credentials::{Credential, Credentials, Secret};
 use crate::digest::Digest;
@@ -112,22 +114,29 @@ impl Client {
     /// It is not there, one may not see it, or what comes is something else.
     pub fn manifest(&self, endpoint: &Endpoint, version: &str) -> Result<Fetched, RegistryError> {
         let doing = format!("fetch the manifest of {}:{version}", endpoint.repository);
-        let mut answer = self.manifest_answer(endpoint, version, ureq::http::Method::GET, &doing)?;
         let bad = |problem: String| RegistryError::BadAnswer {
             doing: doing.clone(),
             host: endpoint.host.to_string(),
             problem,
         };
-        let media_type = text_of(&answer, header::CONTENT_TYPE).unwrap_or_default();
-        let mut bytes = Vec::new();
-        let reader = answer.response.body_mut().as_reader();
-        reader
-            .take(MAX_DOCUMENT_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| bad(super::http::in_words(&error)))?;
+        let mut attempt = 1;
+        let (answer, bytes) = loop {
+            let mut answer = self.manifest_answer(endpoint, version, ureq::http::Method::GET, &doing)?;
+            let mut bytes = Vec::new();
+            let reader = answer.response.body_mut().as_reader();
+            match reader.take(MAX_DOCUMENT_BYTES + 1).read_to_end(&mut bytes) {
+                Ok(_) => break (answer, bytes),
+                Err(error) if attempt >= self.http.patience().attempts || !is_passing_io(&error) => {
+                    return Err(bad(in_words(&error)));
+                }
+                Err(_) => self.http.pause(attempt, None),
+            }
+            attempt += 1;
+        };
         if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
             return Err(bad(format!("the manifest is larger than {MAX_DOCUMENT_BYTES} bytes")));
         }
+        let media_type = text_of(&answer, header::CONTENT_TYPE).unwrap_or_default();
         let announced = announced_digest(&answer);
         let digest = match Digest::parse(version).ok().or(announced) {
             Some(expected) => {

@@ -68,8 +68,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Http {
     settings: Settings,
-    /// By authority, and whether certificates are verified.
-    agents: Mutex<HashMap<(String, bool), Agent>>,
+    /// By authority, whether it is spoken to with TLS, and whether certificates are verified.
+    agents: Mutex<HashMap<(String, bool, bool), Agent>>,
     stopped: AtomicBool,
 }
 
@@ -331,12 +331,12 @@ impl Http {
     }
 
     fn agent(&self, uri: &Uri, verify: bool) -> Result<Agent, RegistryError> {
-        let key = (authority(uri), verify);
+        let secure = uri.scheme_str() == Some("https");
+        let key = (authority(uri), secure, verify);
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(agent) = agents.get(&key) {
             return Ok(agent.clone());
         }
-        let secure = uri.scheme_str() == Some("https");
         let patience = self.settings.patience;
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let proxy = match self.settings.proxies.of(secure, uri.host().unwrap_or_default(), port) {
