@@ -282,7 +282,15 @@ mod tests {
             applied(r#"{"Cmd": ["x"], "Volumes": {"/../etc": {}}}"#, None, |_| ()),
             applied(r#"{"Cmd": ["x"], "Volumes": {"/": {}}}"#, None, |_| ()),
         ];
-        expect![[r#""#]].assert_eq(&text.concat());
+        expect![[r#"
+            !! the image's user `4294967295`: 4294967295 is too large, ids end at 4294967294
+            !! the image's user `a:`: the group is empty
+            !! the image's working directory `/a/../..`: `/a/../..` contains `..`
+            !! the image's stop signal `SIGNONE`: there is no such signal
+            !! the image's volume `/../etc`: `/../etc` contains `..`
+            !! the image's volume `/`: `/` is the container's root itself
+        "#]]
+        .assert_eq(&text.concat());
         // images::config refuses it before; whoever calls without it gets no further.
         let mut bare = config("{}");
         bare.config.env = vec!["HOME".to_owned()];
