@@ -17,6 +17,7 @@ pub mod platform;
 
 pub mod layer;
 pub mod mount;
+pub mod snapshot;
 pub mod store;
 
 mod error;
@@ -25,4 +26,5 @@ pub use digest::Digest;
 pub use error::Error;
 pub use manifest::Descriptor;
 pub use reference::Reference;
+pub use snapshot::Snapshot;
 pub use store::Store;

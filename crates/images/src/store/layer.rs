@@ -206,7 +206,8 @@ impl Store {
             keep_plain: keep_plain && form == Form::Erofs,
             limits: self.options.limits.clone(),
             rootless,
-            single_id: false,
+            // Only their own ids exist for an ordinary user while they unpack.
+            single_id: rootless,
         };
         let program = &self.options.unpacker;
         match form {

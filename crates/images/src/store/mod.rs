@@ -17,6 +17,7 @@ mod layer;
 pub mod layout;
 mod lease;
 mod rebuild;
+mod snapshots;
 mod verify;
 
 pub use blob::BlobWriter;
