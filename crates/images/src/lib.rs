@@ -19,6 +19,7 @@ pub mod layer;
 pub mod mount;
 pub mod snapshot;
 pub mod store;
+pub mod transfer;
 
 mod error;
 

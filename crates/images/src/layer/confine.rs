@@ -72,9 +72,11 @@ pub(super) fn to_directory(directory: OwnedFd, max_file_bytes: u64) -> Result<Ow
         .map_err(failed("capset"))?;
     no_new_privileges()?;
     landlock(Some(c"/"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(rustix::fs::CWD, "/", flags, Mode::empty())
+        .map_err(|errno| SyscallError::new("openat", "the directory to unpack into", errno))?;
     filter(BASE, FILES)?;
-    rustix::fs::open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| SyscallError::new("openat", "the directory to unpack into", errno))
+    Ok(root)
 }
 
 /// An ordinary user becomes root of a user namespace in which only their own ids exist (user_namespaces(7)), and gets a mount namespace

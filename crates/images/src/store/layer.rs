@@ -262,6 +262,10 @@ impl Store {
                 if let Some(plain) = plain
                     && done.diff_id != *digest
                 {
+                    if self.blob_size(&done.diff_id)?.is_none() {
+                        // One that is not certain to be whole gives way.
+                        let _ = std::fs::remove_file(self.layout.blob(&done.diff_id));
+                    }
                     // It can be made again from the content, which is synced: it need not be.
                     plain.link(&self.layout.blob(&done.diff_id))?;
                     self.record_blob(&done.diff_id, done.size, false, true)?;
