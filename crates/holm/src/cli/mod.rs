@@ -10,14 +10,16 @@ use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
 pub mod flags;
+pub mod image;
 mod ip;
 pub mod ns;
 pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 11] =
-    ["run", "pull", "push", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+pub const NAMES: [&str; 13] = [
+    "run", "pull", "push", "images", "image", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version",
+];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -31,6 +33,8 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "cgroup" | "cg" => cgroup::command(),
         "pull" => registry::pull(),
         "push" => registry::push(),
+        "images" => image::list(),
+        "image" => image::command(),
         "login" => registry::login(),
         "logout" => registry::logout(),
         "doctor" => Command::new("doctor")
