@@ -5,6 +5,7 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod images;
 mod life;
 mod programs;
 pub(crate) mod room;
@@ -75,6 +76,7 @@ pub(crate) fn command() -> Command {
         .subcommand(launch)
         .subcommand(tools::command())
         .subcommand(life::command())
+        .subcommand(images::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -82,6 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     match name {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
+        "images" => return images::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

@@ -119,23 +119,28 @@ impl<'a> Sheet<'a> {
 
     /// When, where and with what the numbers were made.
     fn provenance(&self) -> String {
-        let uname = rustix::system::uname();
-        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .unwrap_or("")
-            .trim_start_matches([' ', '\t', ':']);
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
         let versions: Vec<String> =
             self.programs.iter().map(|program| format!("{} ({})", program.name, program.version)).collect();
-        format!(
-            "{}, Linux {}, {count} processors ({model}); {}.\n",
-            today(),
-            uname.release().to_string_lossy(),
-            versions.join(", ")
-        )
+        provenance_of(&versions)
     }
+}
+
+/// The same for any programs with their versions.
+pub(super) fn provenance_of(versions: &[String]) -> String {
+    let uname = rustix::system::uname();
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':']);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{}, Linux {}, {count} processors ({model}); {}.\n",
+        today(),
+        uname.release().to_string_lossy(),
+        versions.join(", ")
+    )
 }
 
 fn shown(task: Task, cell: &Result<Series, String>) -> String {
@@ -154,7 +159,11 @@ fn today() -> String {
 
 /// Puts the tables between the marks of this name in docs/benchmarks.md, and in README.md where it has them.
 pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
-    let section = format!("{}\n{}", sheet.markdown(), sheet.provenance());
+    write_section(mark, &format!("{}\n{}", sheet.markdown(), sheet.provenance()))
+}
+
+/// The same for text that is a section already.
+pub(super) fn write_section(mark: &str, section: &str) -> io::Result<()> {
     let page = workspace::root().join("docs/benchmarks.md");
     if !page.exists() {
         fs::create_dir_all(workspace::root().join("docs"))?;
@@ -165,10 +174,10 @@ pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
             ),
         )?;
     }
-    update(&page, &section, mark)?;
+    update(&page, section, mark)?;
     let readme = workspace::root().join("README.md");
     let has_marks = fs::read_to_string(&readme)?.contains(&format!("<!-- {mark} -->"));
-    if has_marks { update(&readme, &section, mark) } else { Ok(()) }
+    if has_marks { update(&readme, section, mark) } else { Ok(()) }
 }
 
 fn update(file: &Path, section: &str, mark: &str) -> io::Result<()> {

@@ -63,7 +63,10 @@ pub(super) fn unmount(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     }
     for at in places {
         if !is_point(&at) {
-            return Err(refuse(format!("nothing is mounted on {}", at.display()), "`holm image mount` lists what is"));
+            return Err(refuse(
+                format!("nothing is mounted on {}", at.display()),
+                "`holm image mount` lists what is",
+            ));
         }
         rustix::mount::unmount(&at, rustix::mount::UnmountFlags::NOFOLLOW)
             .map_err(|errno| boxed(SyscallError::new("umount2", at.display().to_string(), errno)))?;
