@@ -37,6 +37,7 @@ fn facts((mountinfo, own): (&[u8], &[u8])) -> HostFacts {
         cgroups,
         hard_limits: [u64::MAX; 16],
         oom_score_adj: 0,
+        network_ahead: false,
         on_demand: OnDemand::default(),
     }
 }

@@ -6,6 +6,7 @@ use cgroups::Place;
 use cgroups::plan::CgroupPath;
 use clap::ArgMatches;
 use report::{Explain, Hint, Kind};
+use runtime::ahead::Network;
 use runtime::unit::Unit;
 use runtime::{ContainerId, Launch, Life, Root, Stdio};
 use sys::SyscallError;
@@ -54,8 +55,12 @@ pub(super) fn refuse(what: impl Into<String>) -> Refused {
 /// What units of systemd are called after where the configuration does not say: `holm-ID.scope`.
 const UNIT_PREFIX: &str = "holm";
 
-/// What the command line asks to launch.
-pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Launch, Failure> {
+/// What the command line asks to launch, and what is being made for it already.
+pub(super) fn launch(
+    context: &Context,
+    arguments: &ArgMatches,
+    mode: Mode,
+) -> Result<(Launch, Option<Network>), Failure> {
     let id = super::id(arguments)?;
     let unsupported = |what: &str| Refused { what: what.to_owned(), kind: Kind::Unsupported };
     if arguments.get_flag("no-pivot") {
@@ -72,6 +77,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let path = bundle.join("config.json");
     let config = std::fs::read(&path).map_err(|error| unreadable("open", &path, error))?;
     let mut spec = spec::load(&config)?;
+    let network = Network::begin(&spec);
     let preserve_fds = preserved(arguments, &mut spec)?;
     spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
     let spec = spec::validate(spec)?;
@@ -96,7 +102,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         true => Some(Unit::find(&spec, UNIT_PREFIX, id.as_str())?),
         false => None,
     };
-    Ok(Launch {
+    let launch = Launch {
         root: Root::Directory { path: bundle.join(&spec.root.path) },
         cgroup: match &unit {
             Some(unit) => unit.place()?,
@@ -115,7 +121,8 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         keep_keyring: arguments.get_flag("no-new-keyring"),
         preserve_fds,
         life: Life::Kept { config, wait: mode == Mode::Create },
-    })
+    };
+    Ok((launch, network))
 }
 
 /// How many descriptors from 3 on are passed: those of socket activation (sd_listen_fds(3)), which the program is told of, and

@@ -1,5 +1,6 @@
 //! What `create` and `run` have in common: the launch, and passing on what the caller asked for.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -32,12 +33,14 @@ impl Mode {
 
 /// Launches what the command line asks for, and passes on process number, handle and terminal.
 pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Running, Failure> {
-    let launch = bundle::launch(context, arguments, mode)?;
+    let (launch, network) = bundle::launch(context, arguments, mode)?;
+    // The program ends when it has done its work: to take these apart would only cost time.
+    let launch = ManuallyDrop::new(launch);
     // Whoever is not there to take them ends the launch before it has begun.
     let console = connect(arguments, "console-socket")?;
     let handle = connect(arguments, "pidfd-socket")?;
-    let facts = HostFacts::read()?;
-    let plan = runtime::plan(&launch, &facts)?;
+    let facts = HostFacts { network_ahead: network.is_some(), ..HostFacts::read()? };
+    let plan = ManuallyDrop::new(runtime::plan(&launch, &facts)?);
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
     }
@@ -45,7 +48,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         context.log.warn(note);
     }
     let state = StateRoot::open(&context.root)?;
-    let running = runtime::launch(&launch, &plan, &state)?;
+    let running = runtime::launch_with(&launch, &plan, &state, network)?;
     let started = Started { pid: running.pid(), pidfd: running.pidfd()?, terminal: running.terminal() };
     match pass_on(arguments, &started, console, handle) {
         Ok(()) => Ok(running),

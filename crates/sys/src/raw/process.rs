@@ -214,6 +214,16 @@ pub fn sched_setaffinity(mask: &[u8]) -> Result<(), Errno> {
     unsafe { syscall!(nr::SCHED_SETAFFINITY, 0usize, mask.len(), mask.as_ptr()) }.map(drop)
 }
 
+/// The processor that this thread runs on right now (getcpu(2)); 0 where the kernel does not tell.
+pub fn processor() -> usize {
+    let mut number = 0u32;
+    // SAFETY: the kernel writes an integer.
+    match unsafe { syscall!(nr::GETCPU, &raw mut number, 0usize, 0usize) } {
+        Ok(_) => number as usize,
+        Err(_) => 0,
+    }
+}
+
 /// ioprio_set(2) of this thread; class and level as `IOPRIO_PRIO_VALUE` joins them.
 pub fn ioprio_set(priority: u64) -> Result<(), Errno> {
     const IOPRIO_WHO_PROCESS: usize = 1;
@@ -345,6 +355,14 @@ pub fn exit(code: i32) -> ! {
     loop {
         // SAFETY: an integer; the call does not return.
         let _ = unsafe { syscall!(nr::EXIT_GROUP, code) };
+    }
+}
+
+/// exit(2): ends the calling thread alone.
+pub fn exit_thread() -> ! {
+    loop {
+        // SAFETY: an integer; the call does not return.
+        let _ = unsafe { syscall!(nr::EXIT, 0usize) };
     }
 }
 
