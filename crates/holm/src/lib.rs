@@ -37,6 +37,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "--version" | "-V" | "-v" => return commands::version::run(),
             // It has a grammar of its own, and is started often: nothing of the rest is set up.
             "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
+            // Not for people: how an attachment starts the server of its network's names.
+            dns::SUBCOMMAND => return commands::dns::run(&rest.collect::<Vec<_>>()),
             name => {
                 return match cli::subcommand(name) {
                     Some(command) => run(name, command, rest.collect(), global),

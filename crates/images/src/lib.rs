@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod credentials;
 pub mod digest;
 pub mod media;
 pub mod reference;
+pub mod registry;
 
 pub mod config;
 pub mod manifest;

@@ -1,4 +1,8 @@
-//! References: the names of images, `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
+//! Names of images: `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`.
+//!
+//! [`Name::parse`] reads what people type; start there. A name that says its registry is a [`Reference`]; one that does not
+//! is a [`ShortName`], which only the configuration of short names can turn into a reference
+//! (`registry::short`). The grammar is that of the distribution project's reference package.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,93 +10,360 @@ use std::str::FromStr;
 use crate::Error;
 use crate::digest::Digest;
 
-/// The registry that names without one mean.
-pub const DEFAULT_REGISTRY: &str = "docker.io";
-/// The tag that names without one mean.
-pub const DEFAULT_TAG: &str = "latest";
-
-/// The most bytes of registry and repository together.
-const MAX_NAME: usize = 255;
+/// The most bytes of a repository with its registry, as in the distribution specification.
+pub const MAX_NAME: usize = 255;
 /// The most bytes of a tag.
-const MAX_TAG: usize = 128;
+pub const MAX_TAG: usize = 128;
+/// The tag of a reference that has neither tag nor digest.
+pub const DEFAULT_TAG: &str = "latest";
+/// The registry that names without one mean where no configuration says otherwise: Docker Hub.
+pub const DEFAULT_REGISTRY: &str = "docker.io";
 
-/// The full name of an image.
+/// The host of a registry and its port, if one is given: `registry.example.org:5000`, `[::1]:5000`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host(String);
+
+/// The path of a repository in its registry: `library/debian`. Lower case, at most 255 bytes with its host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Repository(String);
+
+/// A tag: letters, digits, `_`, `.` and `-`, at most 128.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(String);
+
+/// An image of one registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Reference {
-    registry: String,
-    repository: String,
-    tag: Option<String>,
+    host: Host,
+    repository: Repository,
+    tag: Option<Tag>,
     digest: Option<Digest>,
 }
 
-impl Reference {
-    /// Parses a name in docker's grammar: `debian` is `docker.io/library/debian:latest`.
+/// A name without a registry: `debian:bookworm`, `team/app`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShortName {
+    /// The path.
+    pub repository: Repository,
+    /// The tag, if one is given.
+    pub tag: Option<Tag>,
+    /// The digest, if one is given.
+    pub digest: Option<Digest>,
+}
+
+/// What people type for an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// The registry is said.
+    Full(Reference),
+    /// It is not.
+    Short(ShortName),
+}
+
+fn bad(text: &str, problem: String) -> Error {
+    let short: String = text.chars().take(MAX_NAME).collect();
+    Error::malformed(format!("the image name `{}`", short.escape_debug()), problem)
+}
+
+impl Host {
+    /// Reads `HOST[:PORT]`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (name, port) = split_port(text)?;
+        if let Some(port) = port
+            && (port.is_empty()
+                || !port.bytes().all(|byte| byte.is_ascii_digit())
+                || port.parse::<u16>().is_err())
+        {
+            return Err(format!("`{port}` is not a port"));
+        }
+        match name.strip_prefix('[') {
+            Some(address) => {
+                let address = address.strip_suffix(']').unwrap_or(address);
+                if address.parse::<std::net::Ipv6Addr>().is_err() {
+                    return Err(format!("`{address}` is not an IPv6 address"));
+                }
+            }
+            None => {
+                if name.is_empty() {
+                    return Err("the registry is empty".to_owned());
+                }
+                let label = |label: &str| {
+                    !label.is_empty()
+                        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                        && !label.starts_with('-')
+                        && !label.ends_with('-')
+                };
+                if let Some(bad) = name.split('.').find(|part| !label(part)) {
+                    return Err(format!("`{bad}` cannot be part of a host name"));
+                }
+            }
+        }
+        let lower = text.to_ascii_lowercase();
+        // One registry, three names: what is stored and where credentials lie must not depend on which was typed.
+        Ok(Self(match lower.as_str() {
+            "index.docker.io" | "registry-1.docker.io" => DEFAULT_REGISTRY.to_owned(),
+            _ => lower,
+        }))
+    }
+
+    /// Host and port as they are written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The host without the port, and an IPv6 address without brackets.
+    pub fn name(&self) -> &str {
+        let name = split_port(&self.0).map_or(self.as_str(), |(name, _)| name);
+        name.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, if one is given.
+    pub fn port(&self) -> Option<u16> {
+        split_port(&self.0).ok()?.1?.parse().ok()
+    }
+}
+
+/// The host and what stands behind its last colon; the colons of an IPv6 address are inside of brackets.
+fn split_port(text: &str) -> Result<(&str, Option<&str>), String> {
+    if text.starts_with('[') {
+        let Some(end) = text.find(']') else { return Err("`[` is not closed".to_owned()) };
+        let (name, rest) = text.split_at(end + 1);
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((name, Some(port))),
+            None if rest.is_empty() => Ok((name, None)),
+            None => Err(format!("`{rest}` follows the address")),
+        };
+    }
+    Ok(match text.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    })
+}
+
+impl Repository {
+    /// Reads a path such as `library/debian`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the repository is empty".to_owned());
+        }
+        if text.len() > MAX_NAME {
+            return Err(format!("{} bytes are too many, {MAX_NAME} is the most", text.len()));
+        }
+        for part in text.split('/') {
+            component(part)?;
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One part of a path: runs of lower-case letters and digits with `.`, `_`, `__` or any number of `-` between them.
+fn component(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Err("a part between two slashes is empty".to_owned());
+    }
+    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(format!("`{text}` has capital letters, which a repository cannot have"));
+    }
+    if let Some(bad) =
+        text.chars().find(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit() && !"._-".contains(*c))
+    {
+        return Err(format!("`{}` cannot be part of a repository", bad.escape_default()));
+    }
+    let separators = text.split(|c: char| c.is_ascii_alphanumeric()).filter(|run| !run.is_empty());
+    for run in separators {
+        if !(matches!(run, "." | "_" | "__") || run.bytes().all(|byte| byte == b'-')) {
+            return Err(format!("`{run}` cannot stand in `{text}`"));
+        }
+    }
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !text.ends_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Err(format!("`{text}` does not begin and end with a letter or digit"));
+    }
+    Ok(())
+}
+
+impl Tag {
+    /// Reads a tag.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the tag is empty".to_owned());
+        }
+        if text.len() > MAX_TAG {
+            return Err(format!("the tag has {} bytes, {MAX_TAG} is the most", text.len()));
+        }
+        if text.starts_with(['.', '-']) {
+            return Err(format!("the tag `{text}` begins with neither a letter, nor a digit, nor `_`"));
+        }
+        if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !"_.-".contains(*c)) {
+            return Err(format!("`{}` cannot be part of a tag", bad.escape_default()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The tag.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Name {
+    /// Reads a name. The first part is a registry if it has a dot, a colon or capital letters, or is `localhost`.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let bad =
-            |problem: &str| Error::malformed(format!("the image name `{}`", text.escape_debug()), problem);
-        let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
-            None => (text, None),
-        };
-        let (name, tag) = match rest.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-            _ => (rest, None),
-        };
-        if let Some(tag) = tag
-            && !is_tag(tag)
-        {
-            return Err(bad("a tag has 1 to 128 letters, digits and `_.-`, and begins with none of `.-`"));
+        parse(text).map_err(|problem| bad(text, problem))
+    }
+
+    /// The tag, if one is given.
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Full(reference) => reference.tag.as_ref(),
+            Self::Short(name) => name.tag.as_ref(),
         }
-        let (registry, repository) = match name.split_once('/') {
-            Some((first, rest)) if is_registry(first) => (first, rest.to_owned()),
-            _ if name.contains('/') => (DEFAULT_REGISTRY, name.to_owned()),
-            _ => (DEFAULT_REGISTRY, format!("library/{name}")),
+    }
+
+    /// The digest, if one is given.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Full(reference) => reference.digest.as_ref(),
+            Self::Short(name) => name.digest.as_ref(),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Name, String> {
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(Digest::parse(digest).map_err(|error| error.to_string())?)),
+        None => (text, None),
+    };
+    let (host, path) = match name.split_once('/') {
+        Some((first, rest)) if is_host(first) => (Some(Host::parse(first)?), rest),
+        _ => (None, name),
+    };
+    let (path, tag) = match path.rsplit_once(':') {
+        Some((path, tag)) => (path, Some(Tag::parse(tag)?)),
+        None => (path, None),
+    };
+    // An id is looked up as one; as a name it would shadow every image of that id.
+    if host.is_none() && path.len() == 64 && path.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("64 hexadecimal digits are an id, not a name".to_owned());
+    }
+    let repository = Repository::parse(path)?;
+    match host {
+        Some(host) => {
+            let reference = Reference { host, repository, tag, digest };
+            reference.check_length()?;
+            Ok(Name::Full(reference.normal()))
+        }
+        None => Ok(Name::Short(ShortName { repository, tag, digest })),
+    }
+}
+
+fn is_host(first: &str) -> bool {
+    first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+impl ShortName {
+    /// The same image of the registry `host`. Docker Hub keeps names of one part in `library`.
+    ///
+    /// # Errors
+    /// Together they are too long.
+    pub fn at(&self, host: &Host) -> Result<Reference, Error> {
+        let reference = Reference {
+            host: host.clone(),
+            repository: self.repository.clone(),
+            tag: self.tag.clone(),
+            digest: self.digest,
         };
-        let registry = if registry == "index.docker.io" { DEFAULT_REGISTRY } else { registry };
-        if registry.len() + repository.len() > MAX_NAME {
-            return Err(bad("it is longer than 255 bytes"));
+        match reference.check_length() {
+            Ok(()) => Ok(reference.normal()),
+            Err(problem) => Err(bad(&reference.to_string(), problem)),
         }
-        if !is_host(registry) {
-            return Err(bad("its registry is no host name or address"));
-        }
-        if !repository.split('/').all(is_component) {
-            return Err(bad(
-                "a repository has lower-case letters and digits, parted by `/`, `.`, `_`, `__` or dashes",
-            ));
-        }
-        let tag = match (tag, digest) {
-            (None, None) => Some(DEFAULT_TAG.to_owned()),
-            (tag, _) => tag.map(str::to_owned),
+    }
+}
+
+impl Reference {
+    /// Reads a name in docker's grammar: `debian` is `docker.io/library/debian:latest`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let reference = match Name::parse(text)? {
+            Name::Full(reference) => reference,
+            Name::Short(name) => name.at(&Host(DEFAULT_REGISTRY.to_owned()))?,
         };
-        Ok(Self { registry: registry.to_owned(), repository, tag, digest })
+        Ok(reference.tagged())
+    }
+
+    /// Reads a name that says its registry; no tag is added.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse_full(text: &str) -> Result<Self, Error> {
+        match Name::parse(text)? {
+            Name::Full(reference) => Ok(reference),
+            Name::Short(_) => Err(bad(text, "the registry is missing".to_owned())),
+        }
     }
 
     /// The registry: `HOST[:PORT]`.
     pub fn registry(&self) -> &str {
-        &self.registry
+        self.host.as_str()
+    }
+
+    /// The registry.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// The repository in it: `library/debian`.
     pub fn repository(&self) -> &str {
+        self.repository.as_str()
+    }
+
+    /// The repository.
+    pub fn path(&self) -> &Repository {
         &self.repository
     }
 
-    /// The tag; none where there is only a digest.
+    /// The tag, if it has one.
     pub fn tag(&self) -> Option<&str> {
-        self.tag.as_deref()
+        self.tag.as_ref().map(Tag::as_str)
     }
 
-    /// The digest, if the name has one.
+    /// The digest, if it has one. It decides where both are.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
     /// The registry and the repository: `docker.io/library/debian`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.registry, self.repository)
+        format!("{}/{}", self.host, self.repository)
+    }
+
+    /// What stands in the path of a manifest's address: the digest, the tag, or `latest`.
+    pub fn version(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => digest.to_string(),
+            (None, Some(tag)) => tag.as_str().to_owned(),
+            (None, None) => DEFAULT_TAG.to_owned(),
+        }
     }
 
     /// The name as people write it: without what is meant anyway.
@@ -104,15 +375,35 @@ impl Reference {
         }
     }
 
+    /// The same with `latest` where it has neither tag nor digest.
+    #[must_use]
+    pub fn tagged(mut self) -> Self {
+        if self.tag.is_none() && self.digest.is_none() {
+            self.tag = Some(Tag(DEFAULT_TAG.to_owned()));
+        }
+        self
+    }
+
+    /// The same without tag and digest.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self { tag: None, digest: None, ..self.clone() }
+    }
+
+    /// The same repository with the tag and the digest of `name`.
+    #[must_use]
+    pub fn versioned(&self, name: &ShortName) -> Self {
+        Self { tag: name.tag.clone(), digest: name.digest, ..self.clone() }
+    }
+
     /// The same name with another tag and without a digest.
     ///
     /// # Errors
     /// What is no tag.
     pub fn with_tag(&self, tag: &str) -> Result<Self, Error> {
-        if !is_tag(tag) {
-            return Err(Error::malformed(format!("the tag `{}`", tag.escape_debug()), "it is no tag"));
-        }
-        Ok(Self { tag: Some(tag.to_owned()), digest: None, ..self.clone() })
+        let parsed = Tag::parse(tag)
+            .map_err(|problem| Error::malformed(format!("the tag `{}`", tag.escape_debug()), problem))?;
+        Ok(Self { tag: Some(parsed), digest: None, ..self.clone() })
     }
 
     /// The same name with a digest and without a tag.
@@ -120,16 +411,18 @@ impl Reference {
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self { tag: None, digest: Some(digest), ..self.clone() }
     }
-}
 
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.registry, self.repository)?;
-        if let Some(tag) = &self.tag {
-            write!(f, ":{tag}")?;
+    fn normal(mut self) -> Self {
+        if self.host.as_str() == DEFAULT_REGISTRY && !self.repository.as_str().contains('/') {
+            self.repository = Repository(format!("library/{}", self.repository));
         }
-        if let Some(digest) = &self.digest {
-            write!(f, "@{digest}")?;
+        self
+    }
+
+    fn check_length(&self) -> Result<(), String> {
+        let length = self.host.as_str().len() + 1 + self.repository.as_str().len();
+        if length > MAX_NAME {
+            return Err(format!("{length} bytes are too many, {MAX_NAME} is the most"));
         }
         Ok(())
     }
@@ -142,103 +435,206 @@ impl FromStr for Reference {
     }
 }
 
-/// What stands before the first slash is a registry if it could not be part of a repository's name on docker.io.
-fn is_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.bytes().any(|byte| byte.is_ascii_uppercase())
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, port)) => {
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            ("v6", port.strip_prefix(':').or(port.is_empty().then_some("1")))
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn write_version(f: &mut fmt::Formatter<'_>, tag: Option<&Tag>, digest: Option<&Digest>) -> fmt::Result {
+    if let Some(tag) = tag {
+        write!(f, ":{tag}")?;
+    }
+    if let Some(digest) = digest {
+        write!(f, "@{digest}")?;
+    }
+    Ok(())
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.host, self.repository)?;
+        write_version(f, self.tag.as_ref(), self.digest.as_ref())
+    }
+}
+
+impl fmt::Display for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.repository)?;
+        write_version(f, self.tag.as_ref(), self.digest.as_ref())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(reference) => reference.fmt(f),
+            Self::Short(name) => name.fmt(f),
         }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, Some("1")),
-        },
-    };
-    let label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    host.split('.').all(label)
-        && port
-            .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
-}
-
-fn is_tag(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    bytes.len() <= MAX_TAG
-        && bytes.first().is_some_and(word)
-        && bytes.iter().all(|byte| word(byte) || b".-".contains(byte))
-}
-
-/// Letters and digits, parted by one `.`, one or two `_`, or any number of `-`.
-fn is_component(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return false };
-    alphanumeric(first)
-        && alphanumeric(last)
-        && text.split(|character: char| character.is_ascii_lowercase() || character.is_ascii_digit()).all(
-            |between| matches!(between, "" | "." | "_" | "__") || between.bytes().all(|byte| byte == b'-'),
-        )
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expect_test::expect;
+
+    fn read(text: &str) -> String {
+        match Name::parse(text) {
+            Ok(Name::Full(reference)) => format!("full  {reference}"),
+            Ok(Name::Short(name)) => format!("short {name}"),
+            Err(Error::Malformed { problem, .. }) => format!("!! {problem}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    fn table(list: &[&str]) -> String {
+        list.iter().map(|text| format!("{:40} {}\n", text.escape_debug().to_string(), read(text))).collect()
+    }
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn names_are_completed_as_docker_completes_them() {
-        for (text, full) in [
-            ("debian", "docker.io/library/debian:latest"),
-            ("debian:bookworm", "docker.io/library/debian:bookworm"),
-            ("library/debian", "docker.io/library/debian:latest"),
-            ("me/tool:1", "docker.io/me/tool:1"),
-            ("localhost/x", "localhost/x:latest"),
-            ("localhost:5000/a/b__c:v1.2", "localhost:5000/a/b__c:v1.2"),
-            ("[::1]:5000/a", "[::1]:5000/a:latest"),
-            ("ghcr.io/a/b", "ghcr.io/a/b:latest"),
-            ("index.docker.io/a/b", "docker.io/a/b:latest"),
-        ] {
-            assert_eq!(Reference::parse(text).unwrap().to_string(), full, "{text}");
-        }
-        let digest = format!("debian@{}", Digest::of(b""));
-        assert_eq!(Reference::parse(&digest).unwrap().tag(), None);
-        assert_eq!(Reference::parse("docker.io/library/debian:1").unwrap().familiar(), "debian:1");
+    fn a_name_with_a_registry_is_told_from_a_short_one() {
+        expect![[r#"
+            debian                                   short debian
+            debian:bookworm                          short debian:bookworm
+            team/app                                 short team/app
+            localhost/app                            full  localhost/app
+            localhost:5000/app:1                     full  localhost:5000/app:1
+            docker.io/debian                         full  docker.io/library/debian
+            docker.io/library/debian                 full  docker.io/library/debian
+            index.docker.io/team/app                 full  docker.io/team/app
+            Example.ORG/app                          full  example.org/app
+            TEAM/app                                 full  team/app
+            [::1]:5000/app                           full  [::1]:5000/app
+            10.0.0.1:5000/a/b/c:v1.2_x-y             full  10.0.0.1:5000/a/b/c:v1.2_x-y
+            a--b/c__d/e.f_g                          short a--b/c__d/e.f_g
+        "#]]
+        .assert_eq(&table(&[
+            "debian",
+            "debian:bookworm",
+            "team/app",
+            "localhost/app",
+            "localhost:5000/app:1",
+            "docker.io/debian",
+            "docker.io/library/debian",
+            "index.docker.io/team/app",
+            "Example.ORG/app",
+            "TEAM/app",
+            "[::1]:5000/app",
+            "10.0.0.1:5000/a/b/c:v1.2_x-y",
+            "a--b/c__d/e.f_g",
+        ]));
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
-        for text in [
-            "",
-            ":",
-            "/",
-            "a//b",
-            "A",
-            "a:",
-            "a:.x",
-            "a/../b",
-            "-a",
-            "a-",
-            "a..b",
-            "a___b",
-            "x.y:port/a",
-            "a@sha256:1",
-            "a b",
-            "[::g]:1/a",
-            "ex.org:99999/a",
-            "a/b/",
-            "a\nb",
-        ] {
-            assert!(Reference::parse(text).is_err(), "{text}");
+    fn what_is_no_name_is_refused_with_the_reason() {
+        expect![[r#"
+                                                     !! the repository is empty
+            /                                        !! a part between two slashes is empty
+            a/                                       !! a part between two slashes is empty
+            a//b                                     !! a part between two slashes is empty
+            Debian                                   !! `Debian` has capital letters, which a repository cannot have
+            a..b                                     !! `..` cannot stand in `a..b`
+            a___b                                    !! `___` cannot stand in `a___b`
+            -a                                       !! `-a` does not begin and end with a letter or digit
+            a.                                       !! `a.` does not begin and end with a letter or digit
+            ../../etc/passwd                         !! `` cannot be part of a host name
+            a b                                      !! ` ` cannot be part of a repository
+            a:                                       !! the tag is empty
+            a:-x                                     !! the tag `-x` begins with neither a letter, nor a digit, nor `_`
+            a:x/y                                    !! `x` is not a port
+            a.b:99999/x                              !! `99999` is not a port
+            a.b:+80/x                                !! `+80` is not a port
+            a.b:/x                                   !! `` is not a port
+            [::1/x                                   !! `[` is not closed
+            [zz]/x                                   !! `[` cannot be part of a repository
+            ä                                        !! `\u{e4}` cannot be part of a repository
+            a\0                                      !! `\u{0}` cannot be part of a repository
+        "#]]
+        .assert_eq(
+            &table(&[
+                "",
+                "/",
+                "a/",
+                "a//b",
+                "Debian",
+                "a..b",
+                "a___b",
+                "-a",
+                "a.",
+                "../../etc/passwd",
+                "a b",
+                "a:",
+                "a:-x",
+                "a:x/y",
+                "a.b:99999/x",
+                "a.b:+80/x",
+                "a.b:/x",
+                "[::1/x",
+                "[zz]/x",
+                "ä",
+                "a\0",
+            ])
+            .lines()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>(),
+        );
+        assert_eq!(read(HEX), "!! 64 hexadecimal digits are an id, not a name");
+        assert!(read(&format!("a:{}", "t".repeat(129))).starts_with("!!"));
+        assert!(read(&"a".repeat(256)).starts_with("!!"));
+        assert!(read(&format!("a.b/{}", "a".repeat(252))).starts_with("!!"));
+    }
+
+    #[test]
+    fn a_digest_decides_the_version() {
+        let reference = Reference::parse(&format!("a.b/c:d@sha256:{HEX}")).unwrap();
+        assert_eq!(reference.version(), format!("sha256:{HEX}"));
+        assert_eq!(Reference::parse_full("a.b/c").unwrap().version(), "latest");
+        assert_eq!(Reference::parse("a.b/c").unwrap().to_string(), "a.b/c:latest");
+        assert_eq!(Reference::parse("c").unwrap().to_string(), "docker.io/library/c:latest");
+        assert!(Reference::parse("a.b/c@sha256:12").is_err());
+        assert!(Reference::parse("a.b/c@sha256:").is_err());
+        assert!(Reference::parse_full("c").is_err());
+    }
+
+    #[test]
+    fn familiar_names_leave_docker_hub_out() {
+        let familiar = |text| Reference::parse(text).unwrap().familiar();
+        assert_eq!(familiar("docker.io/library/debian:12"), "debian:12");
+        assert_eq!(familiar("docker.io/team/app"), "team/app:latest");
+        assert_eq!(familiar("a.b/library/debian:1"), "a.b/library/debian:1");
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for text in ["a.b/c:1", "a.b:5/c:d", "[::1]:5000/a/b:c", "docker.io/library/x:y"] {
+            assert_eq!(Reference::parse(text).unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn host_name_and_port_are_taken_apart() {
+        let parts = |text| {
+            let host = Host::parse(text).unwrap();
+            (host.name().to_owned(), host.port())
+        };
+        assert_eq!(parts("a.b"), ("a.b".to_owned(), None));
+        assert_eq!(parts("a.b:5000"), ("a.b".to_owned(), Some(5000)));
+        assert_eq!(parts("[::1]:5000"), ("::1".to_owned(), Some(5000)));
+        assert_eq!(parts("[::1]"), ("::1".to_owned(), None));
     }
 }

@@ -136,6 +136,22 @@ pub enum Stdio {
         /// Rows and columns, where they are known.
         size: Option<(u16, u16)>,
     },
+    /// The same, with line ends as the program writes them: for a caller that copies what is written to a pipe, a file, or a terminal
+    /// of its own that adds carriage returns itself.
+    PlainTerminal {
+        /// Rows and columns, where they are known.
+        size: Option<(u16, u16)>,
+    },
+}
+
+impl Stdio {
+    /// Whether there is a terminal, and its size.
+    pub(crate) fn terminal(self) -> Option<Option<(u16, u16)>> {
+        match self {
+            Self::Inherit => None,
+            Self::Terminal { size } | Self::PlainTerminal { size } => Some(size),
+        }
+    }
 }
 
 /// A container's id: 1 to 1024 letters, digits and `_+-.`, never `.` or `..` (runc's rule).

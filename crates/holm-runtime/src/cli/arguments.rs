@@ -64,8 +64,9 @@ struct Argument {
     values: Values,
 }
 
+/// The values of an argument.
 #[derive(Debug, PartialEq, Eq)]
-enum Values {
+pub(crate) enum Values {
     Switch(bool),
     Texts(Vec<String>),
     Paths(Vec<PathBuf>),
@@ -75,55 +76,25 @@ enum Values {
 
 /// A type that arguments are kept in.
 pub(crate) trait Kept: Sized {
-    #[doc(hidden)]
-    fn of(values: &impl AsValues) -> &[Self];
+    /// The values of this type.
+    fn of(values: &Values) -> &[Self];
 }
 
-/// Hides how values are kept.
-pub(crate) trait AsValues {
-    fn texts(&self) -> &[String];
-    fn paths(&self) -> &[PathBuf];
-    fn words(&self) -> &[OsString];
-    fn numbers(&self) -> &[u16];
+macro_rules! kept {
+    ($($variant:ident: $type:ty,)*) => {
+        $(impl Kept for $type {
+            fn of(values: &Values) -> &[Self] {
+                if let Values::$variant(values) = values { values } else { &[] }
+            }
+        })*
+    };
 }
 
-impl AsValues for Values {
-    fn texts(&self) -> &[String] {
-        if let Self::Texts(values) = self { values } else { &[] }
-    }
-    fn paths(&self) -> &[PathBuf] {
-        if let Self::Paths(values) = self { values } else { &[] }
-    }
-    fn words(&self) -> &[OsString] {
-        if let Self::Words(values) = self { values } else { &[] }
-    }
-    fn numbers(&self) -> &[u16] {
-        if let Self::Numbers(values) = self { values } else { &[] }
-    }
-}
-
-impl Kept for String {
-    fn of(values: &impl AsValues) -> &[Self] {
-        values.texts()
-    }
-}
-
-impl Kept for PathBuf {
-    fn of(values: &impl AsValues) -> &[Self] {
-        values.paths()
-    }
-}
-
-impl Kept for OsString {
-    fn of(values: &impl AsValues) -> &[Self] {
-        values.words()
-    }
-}
-
-impl Kept for u16 {
-    fn of(values: &impl AsValues) -> &[Self] {
-        values.numbers()
-    }
+kept! {
+    Texts: String,
+    Paths: PathBuf,
+    Words: OsString,
+    Numbers: u16,
 }
 
 impl Arguments {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::cli::Arguments;
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
-use clap::ArgMatches;
 use report::{Explain, Hint, Kind};
 use runtime::ahead::Network;
 use runtime::unit::Unit;
@@ -58,7 +58,7 @@ const UNIT_PREFIX: &str = "holm";
 /// What the command line asks to launch, and what is being made for it already.
 pub(super) fn launch(
     context: &Context,
-    arguments: &ArgMatches,
+    arguments: &Arguments,
     mode: Mode,
 ) -> Result<(Launch, Option<Network>), Failure> {
     let id = super::id(arguments)?;
@@ -81,7 +81,7 @@ pub(super) fn launch(
     let preserve_fds = preserved(arguments, &mut spec)?;
     spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
     let spec = spec::validate(spec)?;
-    let console_socket = arguments.contains_id("console-socket");
+    let console_socket = arguments.is_given("console-socket");
     match (spec.process.terminal, mode.is_attended(), console_socket) {
         (true, false, false) => {
             return Err(refuse(
@@ -109,7 +109,11 @@ pub(super) fn launch(
             None => place(&spec.linux.cgroups_path, &id)?,
         },
         unit,
-        stdio: if spec.process.terminal { Stdio::Terminal { size } } else { Stdio::Inherit },
+        stdio: match spec.process.terminal {
+            true if mode.is_attended() => Stdio::PlainTerminal { size },
+            true => Stdio::Terminal { size },
+            false => Stdio::Inherit,
+        },
         id,
         spec,
         bundle,
@@ -127,7 +131,7 @@ pub(super) fn launch(
 
 /// How many descriptors from 3 on are passed: those of socket activation (sd_listen_fds(3)), which the program is told of, and
 /// behind them those that were asked for.
-fn preserved(arguments: &ArgMatches, spec: &mut spec::Spec) -> Result<u32, Failure> {
+fn preserved(arguments: &Arguments, spec: &mut spec::Spec) -> Result<u32, Failure> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     let mut count = 0;
     if let Some(passed) = number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(std::process::id())) {

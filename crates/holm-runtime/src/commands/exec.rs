@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Hint, Kind};
 use runtime::enter::Options;
 use runtime::{Enter, HostFacts, Stdio, Target};
@@ -59,11 +59,11 @@ impl Explain for FileFailed {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     enter(context, arguments).map_err(|failure| failure.with_status(255))
 }
 
-fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
+fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     let flag = |name: &str| arguments.get_flag(name);
     let file = |name: &str| arguments.get_one::<PathBuf>(name);
     let preserve_fds = u32::from(arguments.get_one::<u16>("preserve-fds").copied().unwrap_or(0));
@@ -105,8 +105,11 @@ fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
         .process
         .console_size
         .and_then(|size| Some((u16::try_from(size.height).ok()?, u16::try_from(size.width).ok()?)));
-    let stdio =
-        if terminal { Stdio::Terminal { size: size.or_else(relay::window_size) } } else { Stdio::Inherit };
+    let stdio = match terminal {
+        true if detach => Stdio::Terminal { size },
+        true => Stdio::PlainTerminal { size: size.or_else(relay::window_size) },
+        false => Stdio::Inherit,
+    };
     let cgroups =
         cgroup::below(container.cgroups()?, arguments.get_many::<String>("cgroup").into_iter().flatten())?;
     let target = Target::look(container.pid())?;

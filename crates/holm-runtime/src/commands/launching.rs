@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use runtime::state::StateRoot;
 use runtime::{HostFacts, Running};
 use sys::SyscallError;
@@ -32,7 +32,7 @@ impl Mode {
 }
 
 /// Launches what the command line asks for, and passes on process number, handle and terminal.
-pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Running, Failure> {
+pub(super) fn launch(context: &Context, arguments: &Arguments, mode: Mode) -> Result<Running, Failure> {
     let (launch, network) = bundle::launch(context, arguments, mode)?;
     // The program ends when it has done its work: to take these apart would only cost time.
     let launch = ManuallyDrop::new(launch);
@@ -72,7 +72,7 @@ pub(super) struct Started<'a> {
 pub(super) type Socket = Option<(PathBuf, UnixStream)>;
 
 /// Connects to the socket that a flag names, before anything is started.
-pub(super) fn connect(arguments: &ArgMatches, flag: &str) -> Result<Socket, SyscallError> {
+pub(super) fn connect(arguments: &Arguments, flag: &str) -> Result<Socket, SyscallError> {
     let Some(path) = arguments.get_one::<PathBuf>(flag) else { return Ok(None) };
     let socket = UnixStream::connect(path);
     let socket = socket.map_err(|error| SyscallError::new("connect", path.display().to_string(), error))?;
@@ -81,7 +81,7 @@ pub(super) fn connect(arguments: &ArgMatches, flag: &str) -> Result<Socket, Sysc
 
 /// Sends terminal and handle, and writes the process id.
 pub(super) fn pass_on(
-    arguments: &ArgMatches,
+    arguments: &Arguments,
     started: &Started<'_>,
     console: Socket,
     handle: Socket,

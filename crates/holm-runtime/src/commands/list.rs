@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use runtime::Container;
 use runtime::state::StateRoot;
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::failure::Outcome;
 use crate::time::rfc3339;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     // A directory that is not there holds no containers.
     let root = if context.root.exists() { Some(StateRoot::open(&context.root)?) } else { None };
     let ids = root.as_ref().map(StateRoot::ids).transpose()?.unwrap_or_default();

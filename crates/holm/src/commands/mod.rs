@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod cgroup;
 pub mod completions;
+pub mod dns;
 pub mod doctor;
 pub mod failure;
 pub mod ns;
