@@ -323,9 +323,9 @@ ops! {
     ChangeRoot = 91 "chroot" { root: Slot }
     /// Attaches a detached mount of a directory to a place below a root directory, which is made if it is missing. `direct`: the
     /// path leads over no link, or over one at its end that is not followed; that is tried first.
-    Attach = 97 "move_mount" { from: Slot, root: Slot, path: Text, direct: bool, no_links: bool }
+    Attach = 101 "move_mount" { from: Slot, root: Slot, path: Text, direct: bool, no_links: bool }
     /// A detached copy of a mount that has these attributes from the start (Linux 6.15).
-    OpenTreeAttr = 98 "open_tree_attr" { dir: Slot, name: Text, flags: u64, set: u64, out: Slot }
+    OpenTreeAttr = 102 "open_tree_attr" { dir: Slot, name: Text, flags: u64, set: u64, out: Slot }
     /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
     Stamp = 96 "clock_gettime" { at: u32 }
     /// Fails. For tests of what a failure leaves behind.

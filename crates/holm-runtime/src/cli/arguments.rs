@@ -163,7 +163,7 @@ impl Table {
 
 /// The arguments of a plain command line, words without the program's name. `before` has what may stand in front of the command and is
 /// said nothing about behind.
-pub(crate) fn parse(args: &[OsString], before: &[Entry], table: &Table) -> Option<Arguments> {
+pub(crate) fn parse(args: &[OsString], before: &'static [Entry], table: &Table) -> Option<Arguments> {
     let mut found = Found { arguments: Vec::with_capacity(24) };
     let mut words = args.iter();
     let mut named = false;

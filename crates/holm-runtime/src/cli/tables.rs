@@ -137,3 +137,166 @@ pub(super) static TABLES: &[Table] = &[
     },
     Table { name: "features", flags: &[GLOBAL], positional: &[], required: 0 },
 ];
+
+#[cfg(test)]
+mod tests {
+    use clap::ArgAction;
+
+    use super::super::arguments::{Arguments, parse};
+    use super::super::{NAMES, command, frame, subcommand};
+    use super::*;
+    use std::ffi::OsString;
+
+    fn is_same(entry: &Entry, arg: &clap::Arg) -> bool {
+        let default = arg.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+        let words: Vec<String> =
+            arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let many = matches!(arg.get_action(), ArgAction::Append);
+        let rest = arg.is_trailing_var_arg_set();
+        let hyphen = arg.is_allow_hyphen_values_set();
+        let parser = format!("{:?}", arg.get_value_parser());
+        let kind = match entry.kind {
+            Kind::Switch => parser.contains("bool") && default.as_deref() == Some("false"),
+            Kind::Text => parser.contains("string") && !many && !rest,
+            Kind::AnyText => parser.contains("string") && hyphen && !rest,
+            Kind::Word(expected) => words == expected,
+            Kind::Path => parser.contains("path"),
+            Kind::Number => parser.contains("u16"),
+            Kind::Texts => parser.contains("string") && many && arg.get_value_delimiter().is_none(),
+            Kind::TextList => parser.contains("string") && many && arg.get_value_delimiter() == Some(','),
+            Kind::Rest => parser.contains("os_string") && rest && !hyphen,
+            Kind::AnyRest => parser.contains("string") && rest && hyphen,
+        };
+        let hides_default = matches!(entry.kind, Kind::Switch);
+        kind && entry.short == arg.get_short() && (hides_default || default.as_deref() == entry.default)
+    }
+
+    #[test]
+    fn the_tables_say_what_the_descriptions_say() {
+        assert_eq!(TABLES.len(), NAMES.len());
+        for table in TABLES {
+            let described = subcommand(table.name).unwrap();
+            let frame = frame();
+            let global = frame.get_arguments().filter(|arg| arg.is_global_set());
+            let mut all: Vec<&clap::Arg> = described.get_arguments().chain(global).collect();
+            for entry in table.entries() {
+                let at = all.iter().position(|arg| arg.get_id() == entry.name);
+                let at = at.unwrap_or_else(|| panic!("{}: {}", table.name, entry.name));
+                let arg = all.swap_remove(at);
+                assert!(is_same(entry, arg), "{}: {entry:?}\n{arg:?}", table.name);
+                assert!(arg.get_long().is_none_or(|long| long == entry.name), "{arg:?}");
+                let is_flag = table.flags.iter().copied().flatten().any(|flag| flag.name == entry.name);
+                assert_eq!(is_flag, !arg.is_positional(), "{}: {entry:?}", table.name);
+            }
+            assert!(all.is_empty(), "{}: {all:?}", table.name);
+            let required = described.get_arguments().filter(|arg| arg.is_required_set()).count();
+            assert_eq!(table.required, required, "{}", table.name);
+        }
+        for entry in FRAME {
+            let frame = frame();
+            let arg = frame.get_arguments().find(|arg| arg.get_id() == entry.name).unwrap();
+            assert!(!arg.is_global_set() && arg.get_short().is_none(), "{arg:?}");
+        }
+    }
+
+    /// What the parser finds; none where it finds something wrong.
+    fn parsed(args: &[OsString]) -> Option<(String, Arguments)> {
+        let matches = command().no_binary_name(true).try_get_matches_from(args).ok()?;
+        let (name, arguments) = matches.subcommand()?;
+        Some((name.to_owned(), Arguments::of_matches(super::super::table(name)?, arguments)))
+    }
+
+    fn quickly(args: &[OsString]) -> Option<(String, Arguments)> {
+        let name = super::super::command_name(args)?;
+        let table = super::super::table(&name)?;
+        Some((table.name.to_owned(), parse(args, FRAME, table)?))
+    }
+
+    #[test]
+    fn what_is_read_quickly_is_what_the_parser_reads() {
+        let mut quick = 0;
+        for line in [
+            "--root /r --log /l --log-format json run --bundle /b web",
+            "--root=/r run -b/b --pid-file /p web --detach",
+            "--rootless auto --criu /c state web",
+            "exec -t --user 1:2 -e A=B --env C=D -g 1,2 -g 3 web sh -c ls",
+            "exec web -t sh --help",
+            "kill web KILL",
+            "kill --all web",
+            "kill web -9",
+            "delete --force=false web",
+            "delete -f web",
+            "list -q -f json",
+            "ls --quiet",
+            "update --pids-limit -1 --memory 1g web",
+            "update -r - web",
+            "update web --cpu-share 5",
+            "events --stats --interval 1s web",
+            "ps web -ef",
+            "ps web",
+            "spec --rootless -b /b",
+            "features",
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let Some(found) = quickly(&args) else { continue };
+            assert_eq!(Some(found), parsed(&args), "{line}");
+            quick += 1;
+        }
+        assert!(quick >= 15, "{quick}");
+    }
+
+    /// Words from everywhere in any order: most such lines are wrong, and none is read quickly that the parser reads otherwise.
+    #[test]
+    fn no_line_is_read_quickly_and_wrong() {
+        let mut words: Vec<String> = [
+            "web", "-", "--", "", "a", "-x", "true", "/p", "5", "70000", "--help", "-h", "-v", "=", "-td",
+            "a,b", "a,,b",
+        ]
+        .map(String::from)
+        .to_vec();
+        for table in TABLES {
+            words.extend([table.name.to_owned(), table.name.to_owned()]);
+            for entry in table.entries() {
+                words.push(format!("--{}", entry.name));
+                words.push(format!("--{}=true", entry.name));
+                words.extend(entry.short.map(|letter| format!("-{letter}")));
+                words.extend(entry.short.map(|letter| format!("-{letter}x")));
+            }
+        }
+        words.sort();
+        words.dedup();
+        let mut state = 88_172_645_463_325_252_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        let mut quick = 0;
+        for _ in 0..20_000 {
+            let table = &TABLES[next(TABLES.len())];
+            let own: Vec<&Entry> = table.entries().collect();
+            let mut line: Vec<String> = Vec::new();
+            let before = next(3);
+            for place in 0..1 + before + next(5) {
+                let word = match next(6) {
+                    0 => words[next(words.len())].clone(),
+                    1 => format!("--{}", own[next(own.len())].name),
+                    2 => match own[next(own.len())].short {
+                        Some(letter) => format!("-{letter}"),
+                        None => "web".to_owned(),
+                    },
+                    3 => format!("--{}=1", own[next(own.len())].name),
+                    _ => ["web", "/p", "5", "json", "table", "true"][next(6)].to_owned(),
+                };
+                line.push(if place == before { table.name.to_owned() } else { word });
+            }
+            let args: Vec<OsString> = line.iter().map(OsString::from).collect();
+            if let Some(found) = quickly(&args) {
+                assert_eq!(Some(found), parsed(&args), "{line:?}");
+                quick += 1;
+            }
+        }
+        assert!(quick > 1_000, "{quick}");
+    }
+}

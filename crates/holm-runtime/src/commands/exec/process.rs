@@ -145,8 +145,10 @@ mod tests {
     use super::*;
 
     fn request(line: &str) -> Result<Request, BadRequest> {
-        let command = crate::cli::subcommand("exec").unwrap().no_binary_name(true);
-        Request::parse(&command.try_get_matches_from(line.split_whitespace()).unwrap())
+        let words = ["exec"].into_iter().chain(line.split_whitespace());
+        let matches = crate::cli::command().no_binary_name(true).try_get_matches_from(words).unwrap();
+        let (name, arguments) = matches.subcommand().unwrap();
+        Request::parse(&Arguments::of_matches(crate::cli::table(name).unwrap(), arguments))
     }
 
     fn process(line: &str) -> Process {
