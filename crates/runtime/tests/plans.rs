@@ -152,6 +152,15 @@ fn refused(launch: &Launch, facts: &HostFacts) -> String {
 }
 
 #[test]
+fn a_network_namespace_made_ahead_is_joined_before_anything_shows_it() {
+    let ahead = HostFacts { network_ahead: true, ..on_v2() };
+    check(&launch(default_spec()), &ahead, expect_file!["plans/network-ahead.txt"]);
+    // It would belong to the wrong user namespace.
+    let planned = |facts| runtime::plan(&idmapped_overlay(), facts).unwrap();
+    assert_eq!(planned(&ahead), planned(&on_v2()));
+}
+
+#[test]
 fn on_v2_the_stage_starts_in_its_cgroup() {
     check(&launch(default_spec()), &on_v2(), expect_file!["plans/default-v2.txt"]);
 }

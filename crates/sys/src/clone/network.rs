@@ -106,3 +106,29 @@ extern "C" fn work(task: *mut Task) -> ! {
     task.result.store(result, Ordering::Release);
     raw::exit_thread()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_network_is_made_by_a_thread_and_this_one_stays_where_it_is() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!(
+                "SKIPPED a_network_is_made_by_a_thread_and_this_one_stays_where_it_is: only root can make a network namespace"
+            );
+            return;
+        }
+        let inode = |fd: &OwnedFd| rustix::fs::fstat(fd.as_fd()).unwrap().st_ino;
+        let own = || inode(&std::fs::File::open("/proc/self/ns/net").unwrap().into());
+        let before = own();
+        let made = NewNetwork::begin().unwrap().finish().unwrap();
+        assert_eq!(crate::ns::kind(&made).unwrap(), CLONE_NEWNET);
+        assert_ne!(inode(&made), before);
+        assert_eq!(own(), before);
+        assert!(rustix::io::fcntl_getfd(&made).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        // One that nobody waits for is gone with the value.
+        drop(NewNetwork::begin().unwrap());
+    }
+}

@@ -153,9 +153,14 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
 
 /// Soft and hard limit of this process (prlimit(2)).
 pub fn rlimit(resource: u32) -> Result<(u64, u64), Errno> {
+    rlimit_of(0, resource)
+}
+
+/// Soft and hard limit of a process, of this one for 0 (prlimit(2)); `EPERM` without `CAP_SYS_RESOURCE` for one of another user.
+pub fn rlimit_of(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = [0u64; 2];
     // SAFETY: the kernel writes a `struct rlimit64` and reads none.
-    unsafe { syscall!(nr::PRLIMIT64, 0usize, resource, 0usize, limit.as_mut_ptr())? };
+    unsafe { syscall!(nr::PRLIMIT64, pid, resource, 0usize, limit.as_mut_ptr())? };
     Ok((limit[0], limit[1]))
 }
 
