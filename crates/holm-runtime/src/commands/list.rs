@@ -7,6 +7,7 @@ use crate::cli::Arguments;
 use report::{Explain, Kind};
 use runtime::Container;
 use runtime::state::StateRoot;
+use sys::SyscallError;
 
 use super::state;
 use crate::context::Context;
@@ -14,8 +15,16 @@ use crate::failure::Outcome;
 use crate::time::rfc3339;
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
-    // A directory that is not there holds no containers.
-    let root = if context.root.exists() { Some(StateRoot::open(&context.root)?) } else { None };
+    // A directory that is not there holds no containers; one that was asked for by name is a mistake.
+    let asked = arguments.is_given("root");
+    let root = match context.root.exists() {
+        true => Some(StateRoot::open(&context.root)?),
+        false if asked => {
+            let root = context.root.display().to_string();
+            return Err(SyscallError::new("open", root, sys::Errno::NOENT).into());
+        }
+        false => None,
+    };
     let ids = root.as_ref().map(StateRoot::ids).transpose()?.unwrap_or_default();
     if arguments.get_flag("quiet") {
         let text: String = ids.iter().map(|id| format!("{id}\n")).collect();

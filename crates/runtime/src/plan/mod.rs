@@ -217,6 +217,7 @@ pub struct Plan {
     inherited: Vec<Produced>,
     features: Features,
     notes: Vec<String>,
+    facts: Vec<String>,
     fails_after: Option<u32>,
     /// The steps of the stage that note when they begin, in order; none in a plan without a profile.
     stamped: Option<Vec<u32>>,
@@ -231,6 +232,11 @@ impl Plan {
     /// What was asked for and cannot be had in full, in sentences for a person.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What somebody who looks for a reason wants to know besides the steps.
+    pub fn facts(&self) -> &[String] {
+        &self.facts
     }
 
     /// What the stage plays.
@@ -368,6 +374,7 @@ pub(crate) struct Builder<'a> {
     promises: Vec<Promise>,
     turns: u32,
     notes: Vec<String>,
+    told: Vec<String>,
     /// What a stage that nothing else holds back waits for.
     recorded: Option<Ticket>,
     /// Whether the stage has joined the network namespace that was made ahead.
@@ -399,6 +406,7 @@ impl<'a> Builder<'a> {
             promises: Vec::new(),
             turns: 0,
             notes: Vec::new(),
+            told: Vec::new(),
             recorded: None,
             has_network: false,
         }
@@ -491,6 +499,7 @@ impl<'a> Builder<'a> {
             inherited: self.inherited,
             features,
             notes: self.notes,
+            facts: self.told,
             fails_after: None,
             stamped: None,
         })
