@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     print!("{lists}");
     fs::remove_dir_all(&store).ok();
     if arguments.get_flag("write") {
-        super::table::write_section("bench:images", &markdown(&engines, &rows, &lists))?;
+        super::table::write_section(&markdown(&engines, &rows, &lists), "bench:images")?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -300,5 +300,5 @@ fn markdown(engines: &[Box<dyn Peer>], rows: &[Row], lists: &str) -> String {
     }
     let versions: Vec<String> =
         engines.iter().map(|peer| format!("{} ({})", peer.name(), peer.version())).collect();
-    format!("{text}\n{lists}\n{}", super::table::provenance_of(&versions))
+    format!("{text}\n{lists}\n{}", super::table::provenance(&versions))
 }

@@ -117,16 +117,15 @@ impl<'a> Sheet<'a> {
         text
     }
 
-    /// When, where and with what the numbers were made.
     fn provenance(&self) -> String {
         let versions: Vec<String> =
             self.programs.iter().map(|program| format!("{} ({})", program.name, program.version)).collect();
-        provenance_of(&versions)
+        provenance(&versions)
     }
 }
 
-/// The same for any programs with their versions.
-pub(super) fn provenance_of(versions: &[String]) -> String {
+/// When, where and with what the numbers were made.
+pub(super) fn provenance(versions: &[String]) -> String {
     let uname = rustix::system::uname();
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
@@ -159,11 +158,11 @@ fn today() -> String {
 
 /// Puts the tables between the marks of this name in docs/benchmarks.md, and in README.md where it has them.
 pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
-    write_section(mark, &format!("{}\n{}", sheet.markdown(), sheet.provenance()))
+    write_section(&format!("{}\n{}", sheet.markdown(), sheet.provenance()), mark)
 }
 
-/// The same for text that is a section already.
-pub(super) fn write_section(mark: &str, section: &str) -> io::Result<()> {
+/// Puts a text there.
+pub(super) fn write_section(section: &str, mark: &str) -> io::Result<()> {
     let page = workspace::root().join("docs/benchmarks.md");
     if !page.exists() {
         fs::create_dir_all(workspace::root().join("docs"))?;
