@@ -57,6 +57,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
     };
     let outcome = match name {
         "run" => commands::run::run(&matches, global),
+        "network" => commands::network::run(&matches),
         "ns" => commands::ns::run(&matches),
         "cgroup" | "cg" => commands::cgroup::run(&matches),
         "doctor" => commands::doctor::run(&matches),

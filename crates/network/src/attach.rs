@@ -126,18 +126,20 @@ impl Attachment {
             fd: self.namespace.as_raw_fd(),
             inode,
         }))?;
-        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0)?;
+        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0, !self.ports.is_empty())?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
     }
 }
 
-/// Lays the cables to a namespace, and gives the links there their addresses and routes. `first`: how many links it has had before.
+/// Lays the cables to a namespace, and gives the links there their addresses and routes. `first`: how many links it has had before;
+/// `turns`: it has published ports.
 fn lay(
     host: &mut Host,
     namespace: BorrowedFd<'_>,
     networks: &[Network],
     endpoints: &[Endpoint],
     first: u32,
+    turns: bool,
 ) -> Result<(), Error> {
     let six = endpoints.iter().any(|place| place.ipv6.is_some());
     let mut inside = within(namespace, || {
@@ -156,7 +158,12 @@ fn lay(
     for (number, (network, place)) in networks.iter().zip(endpoints).enumerate() {
         let index = FIRST_INDEX + first + number as u32;
         match place.driver {
-            Driver::Bridge => cable(host, &mut batch, namespace, place, index)?,
+            Driver::Bridge => {
+                cable(host, &mut batch, namespace, place, index)?;
+                if turns {
+                    let_turn(&mut batch, &place.host_link);
+                }
+            }
             Driver::Macvlan => macvlan(host, &mut batch, namespace, network, place, index)?,
         }
     }
@@ -224,6 +231,16 @@ fn cable(
     links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up)
         .u32(ifla::MASTER, bridge.index);
     Ok(())
+}
+
+/// Lets a bridge send back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
+fn let_turn(batch: &mut Requests, host_link: &str) {
+    const MODE: u16 = 4;
+    links::begin(batch, route::NEWLINK, 0, Which::Named(host_link), LinkHeader::default());
+    batch.nest(ifla::LINKINFO, |link| {
+        link.attribute(info::SLAVE_KIND, b"bridge");
+        link.nest(info::SLAVE_DATA, |data| _ = data.u8(MODE, 1));
+    });
 }
 
 fn gone(place: &Endpoint) -> Error {
@@ -372,7 +389,7 @@ impl Networks {
         locked.commit()?;
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16) {
+        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16, false) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
@@ -440,6 +457,18 @@ impl Networks {
         }
         ledger.append(&record.header.id, &Event::Left(place.network.clone()))?;
         locked.commit()
+    }
+
+    /// The file of a running container's network namespace.
+    ///
+    /// # Errors
+    /// When there is no such container on networks of holm's making.
+    pub fn namespace_path(&self, container: &str) -> Result<std::path::PathBuf, Error> {
+        let record = self.running(&Ledger::open(&self.places)?, container)?;
+        namespace_of(&record)?;
+        Ok(record
+            .namespace
+            .map_or_else(Default::default, |own| format!("/proc/{}/fd/{}", own.pid, own.fd).into()))
     }
 
     /// The record of a container that runs, by its name or the beginning of its id.

@@ -54,6 +54,11 @@ impl Networks {
         Ok(Self { dir: directory(&places.config)?, places: places.clone() })
     }
 
+    /// Where they are kept.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// Every network, by name.
     ///
     /// # Errors
