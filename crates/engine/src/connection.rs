@@ -174,6 +174,14 @@ impl Connection {
         Ok(Self { networks, reserved: Some(reservation), attached: None })
     }
 
+    /// What would be done, a step a line; nothing is.
+    ///
+    /// # Errors
+    /// What cannot be had.
+    pub fn preview(wanted: &Wanted, caller: &Caller) -> Result<String, BoxedExplain> {
+        Ok(networks(caller)?.preview(&wanted.net).map_err(boxed)?.to_string())
+    }
+
     /// Lays the cables to the container's network namespace.
     ///
     /// # Errors

@@ -35,7 +35,8 @@ fn host(test: &str, script: &str) -> Option<Output> {
         return None;
     }
     for program in ["unshare", "ip", "busybox", "jq"] {
-        let there = Command::new(program).arg("--version").output().or_else(|_| Command::new(program).output());
+        let there =
+            Command::new(program).arg("--version").output().or_else(|_| Command::new(program).output());
         if there.is_err() {
             eprintln!("SKIPPED {test}: needs {program}");
             return None;

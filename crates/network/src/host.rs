@@ -250,6 +250,8 @@ impl Host {
         let six = network.subnet(false).is_some();
         // Before it is up: no address is made for a link that has none of that family, and nobody's advertisements are taken.
         knobs::set_ipv6(name, "accept_ra", "0")?;
+        // While its link-local address is asked for, the host asks nobody who a neighbour is on behalf of others.
+        knobs::set_ipv6(name, "accept_dad", "0")?;
         knobs::set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
         let mut batch = Requests::new();
         settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
