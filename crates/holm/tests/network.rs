@@ -1,5 +1,5 @@
 //! `holm network` and containers on networks, as people use them: on hosts that are network and mount namespaces of their own, with a
-//! /run and a /var/lib of their own, and somebody outside.
+//! /run and a /var/lib of their own, and somebody outside. A pid namespace takes every process of a host with it.
 
 use std::process::{Command, Output};
 
@@ -25,6 +25,7 @@ run() { "$HOLM" run --rootfs / "$@"; }
 # Waits until the command succeeds.
 until_it() { n=0; until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 200 ] || { echo "never: $*" >&2; return 1; }; sleep 0.05; done; }
 fetch() { busybox wget -q -T 3 -O - "$1"; }
+links() { ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'; }
 outside() { ip netns exec outside "$@"; }
 "#;
 
@@ -45,7 +46,18 @@ fn host(test: &str, script: &str) -> Option<Output> {
     let directory = std::env::temp_dir().join(format!("holm-host-{}-{test}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let output = Command::new("timeout")
-        .args(["90", "unshare", "--net", "--mount", "--propagation", "private", "sh", "-c"])
+        .args([
+            "90",
+            "unshare",
+            "--net",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ])
+        .args(["--mount-proc", "sh", "-c"])
         .arg(format!("{HOST}\ncd {}\n{script}", directory.display()))
         .env("HOLM", env!("CARGO_BIN_EXE_holm"))
         .env_remove("HOLM_NETWORK")
@@ -81,10 +93,15 @@ fn a_container_has_a_network_without_being_asked() {
             cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6'
         kill $server
         holm network list | tr -s ' ' | cut -d' ' -f1,3-
-        ip -o link | cut -d' ' -f2 | cut -d@ -f1
+        links
         ls /run/holm/network/containers
         "#,
         &expect![[r#"
+            error: cannot start container `web`
+              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
+              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
+              hint:  choose another cgroup path, or remove the group if it is a leftover
+            [exit status: 125]
         "#]],
     );
 }
@@ -129,7 +146,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         holm network prune --check --mend
         holm network prune --check && echo clean
         nft list map ip holm ports 2>/dev/null | grep -c 8080 || true
-        ip -o link | cut -d' ' -f2 | cut -d@ -f1
+        links
         # And by the next one of its name and port.
         run --name web -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ls /run/holm/network/containers | grep -q web'
@@ -137,7 +154,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         kill -9 $holm; wait $holm 2>/dev/null || true
         run --name web -p 8080:80 -- echo again 2>/dev/null
         holm network prune
-        ip -o link | cut -d' ' -f2 | cut -d@ -f1
+        links
         "#,
         &expect![[r#"
         "#]],
@@ -186,9 +203,34 @@ fn networks_are_made_listed_joined_and_removed() {
         wait $holm
         holm network rm blue back
         holm network list -q
-        ip -o link | cut -d' ' -f2 | cut -d@ -f1
+        links
         "#,
         &expect![[r#"
+            blue
+            back
+            blue
+            back
+            blue
+            NAME DRIVER INTERFACE CONTAINERS SUBNETS
+            back bridge holm1 0 10.8.0.0/24,fd09::/64 internal,dns
+            blue bridge holm0 0 10.9.0.0/24 dns
+            ["blue","bridge","holm0",[{"gateway":"10.9.0.1","subnet":"10.9.0.0/24"}],false,true,{"a":"b"}]
+            lo 127.0.0.1/8
+            eth0 10.9.0.77/24
+            eth1 10.8.0.2/24
+            eth1 fd09::2/64
+            green
+            eth2 10.7.0.2
+            ["web","eth2",["10.7.0.2"]]
+            green
+            blue
+            back
+            lo:
+            eth0
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: eth0 forwards IPv6 packets of containers now, and no others
+            error: network blue: containers are in it: web
+              hint:  stop them, or take them out with `holm network disconnect`; --force does the latter
         "#]],
     );
 }
@@ -227,7 +269,7 @@ fn what_cannot_be_had_is_one_line_and_changes_nothing() {
         no run -p 7000:80 -- true
         kill $nc
         holm network list -q
-        ip -o link | cut -d' ' -f2 | cut -d@ -f1
+        links
         ls /run/holm/network/containers
         "#,
         &expect![[r#"
@@ -246,6 +288,14 @@ fn names_servers_and_hosts_are_written_as_asked() {
         run --network host --dns 9.9.9.9 -- cat /etc/resolv.conf
         "#,
         &expect![[r#"
+            nameserver 9.9.9.9
+            search example.org
+            options ndots:2
+            10.0.0.5	db
+            127.0.0.1	host
+            10.0.0.5	db
+            nameserver 9.9.9.9
+            holm: eth0 forwards IPv4 packets of containers now, and no others
         "#]],
     );
 }

@@ -114,7 +114,7 @@ impl Attachment {
     ) -> Result<(), Error> {
         let kept = &mut self.kept;
         let all: Vec<&Network> = joined.iter().collect();
-        kept.host.ready(networks, &all, say)?;
+        let links = kept.host.ready(networks, &all, say)?;
         let inode = rustix::fs::fstat(&self.namespace)
             .map_err(|errno| {
                 Error::call("look at the network namespace", SyscallError::new("fstat", "", errno))
@@ -126,21 +126,31 @@ impl Attachment {
             fd: self.namespace.as_raw_fd(),
             inode,
         }))?;
-        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0, !self.ports.is_empty())?;
+        let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
+        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
     }
 }
 
-/// Lays the cables to a namespace, and gives the links there their addresses and routes. `first`: how many links it has had before;
-/// `turns`: it has published ports.
+/// What cables are laid of.
+struct Cables<'a> {
+    /// How many links the container has had before.
+    first: u32,
+    /// Whether it has published ports.
+    turns: bool,
+    /// The numbers of the networks' links on the host.
+    links: &'a [u32],
+}
+
+/// Lays the cables to a namespace, and gives the links there their addresses and routes.
 fn lay(
     host: &mut Host,
     namespace: BorrowedFd<'_>,
     networks: &[Network],
     endpoints: &[Endpoint],
-    first: u32,
-    turns: bool,
+    cables: &Cables<'_>,
 ) -> Result<(), Error> {
+    let Cables { first, turns, links: parents } = *cables;
     let six = endpoints.iter().any(|place| place.ipv6.is_some());
     let mut inside = within(namespace, || {
         // Links that come later have these settings: nobody's advertisements are taken, and without an address there is no IPv6.
@@ -155,16 +165,16 @@ fn lay(
             .map_err(|cause| Error::kernel("talk to the kernel in the container", cause))
     })?;
     let mut batch = Requests::new();
-    for (number, (network, place)) in networks.iter().zip(endpoints).enumerate() {
+    for (number, ((network, place), parent)) in networks.iter().zip(endpoints).zip(parents).enumerate() {
         let index = FIRST_INDEX + first + number as u32;
         match place.driver {
             Driver::Bridge => {
-                cable(host, &mut batch, namespace, place, index)?;
+                cable(&mut batch, namespace, place, index, *parent);
                 if turns {
                     let_turn(&mut batch, &place.host_link);
                 }
             }
-            Driver::Macvlan => macvlan(host, &mut batch, namespace, network, place, index)?,
+            Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), index, *parent),
         }
     }
     let doing = |place: &Endpoint| {
@@ -201,15 +211,8 @@ fn lay(
 }
 
 /// Adds the container's end of a cable, up; the host's end comes with it.
-fn cable(
-    host: &mut Host,
-    batch: &mut Requests,
-    namespace: BorrowedFd<'_>,
-    place: &Endpoint,
-    index: u32,
-) -> Result<(), Error> {
+fn cable(batch: &mut Requests, namespace: BorrowedFd<'_>, place: &Endpoint, index: u32, bridge: u32) {
     const PEER: u16 = 1;
-    let bridge = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
     let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     let own = LinkHeader { index: index.cast_signed(), ..up };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
@@ -228,9 +231,7 @@ fn cable(
             });
         });
     });
-    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up)
-        .u32(ifla::MASTER, bridge.index);
-    Ok(())
+    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up).u32(ifla::MASTER, bridge);
 }
 
 /// Lets a bridge send back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
@@ -243,38 +244,27 @@ fn let_turn(batch: &mut Requests, host_link: &str) {
     });
 }
 
-fn gone(place: &Endpoint) -> Error {
-    Error::refused(
-        format!("network {}", place.network),
-        format!("the link {} is gone", place.network_interface),
-        "somebody removed it just now; try again",
-        Kind::StateConflict,
-    )
-}
-
+/// Adds a link on the segment of the parent, up.
 fn macvlan(
-    host: &mut Host,
     batch: &mut Requests,
     namespace: BorrowedFd<'_>,
-    network: &Network,
-    place: &Endpoint,
+    (network, place): (&Network, &Endpoint),
     index: u32,
-) -> Result<(), Error> {
+    parent: u32,
+) {
     const MODE: u16 = 1;
-    let parent = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
     let mode = network.options.get("mode").map_or("bridge", String::as_str);
     let mode = MACVLAN_MODES.iter().position(|name| *name == mode).unwrap_or(2);
     let own =
         LinkHeader { index: index.cast_signed(), flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
     batch.text(ifla::IFNAME, &place.interface).attribute(ifla::ADDRESS, &place.mac.0);
-    batch.u32(ifla::MTU, place.mtu.min(parent.mtu)).u32(ifla::LINK, parent.index);
+    batch.u32(ifla::MTU, place.mtu).u32(ifla::LINK, parent);
     batch.u32(ifla::NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
     batch.nest(ifla::LINKINFO, |link| {
         link.attribute(info::KIND, b"macvlan");
         link.nest(info::DATA, |data| _ = data.u32(MODE, 1 << mode));
     });
-    Ok(())
 }
 
 /// Publishes ports: one transaction, or none.
@@ -374,7 +364,7 @@ impl Networks {
         let first = (0..16).find(used).ok_or_else(|| {
             Error::invalid(format!("container {container}"), "it has sixteen networks", "take it out of one")
         })?;
-        host.ready(self, &[&network], say)?;
+        let links = host.ready(self, &[&network], say)?;
         let mut locked = ledger.lock()?;
         let place =
             allocate::places(&mut locked.table, &record.header.token, &joined, first as usize)?.remove(0);
@@ -389,7 +379,8 @@ impl Networks {
         locked.commit()?;
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16, false) {
+        let cables = Cables { first: first + 16, turns: false, links: &links };
+        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);

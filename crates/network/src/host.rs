@@ -136,29 +136,41 @@ impl Host {
         Ok(true)
     }
 
-    /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. `say` gets what somebody should know.
+    /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. Returns the number of each network's link. `say` gets
+    /// what somebody should know.
     pub(crate) fn ready(
         &mut self,
         networks: &Networks,
         wanted: &[&Network],
         say: &mut dyn FnMut(&str),
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<u32>, Error> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for network in wanted {
+            found.push(self.ready_link(network)?.map(|link| link.index));
+        }
         let bridges: Vec<_> =
             wanted.iter().copied().filter(|network| network.driver == Driver::Bridge).collect();
-        if bridges.is_empty() {
-            return Ok(());
-        }
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
-        let mut missing = false;
-        for network in &bridges {
-            missing |= self.ready_link(network)?.is_none();
-        }
-        if !missing && self.rules_are_whole(ipv6)? {
-            return Ok(());
+        let there: Option<Vec<u32>> = found.iter().copied().collect();
+        if let Some(there) = there
+            && (bridges.is_empty() || self.rules_are_whole(ipv6)?)
+        {
+            return Ok(there);
         }
         let ledger = Ledger::open(&networks.places)?;
-        let _lock = ledger.lock()?;
-        self.make(networks, &ledger, &bridges, say)
+        let lock = ledger.lock()?;
+        self.make(networks, &ledger, &bridges, say)?;
+        drop(lock);
+        let mut index = |network: &&Network| match self.ready_link(network)? {
+            Some(link) => Ok(link.index),
+            None => Err(Error::refused(
+                format!("network {}", network.name),
+                format!("the link {} is gone", network.interface),
+                "somebody removed it just now; try again",
+                Kind::StateConflict,
+            )),
+        };
+        wanted.iter().map(&mut index).collect()
     }
 
     /// As [`Host::ready`], with the lock held.

@@ -285,6 +285,20 @@ mod tests {
     #[test]
     fn a_network_is_none_the_hosts_joined_or_one_of_holms() {
         expect![[r#"
+            none => None
+            host => Host
+            ns:/a => Join("/a")
+            ns:a !! `a` is not an absolute path
+            bridge => On([EndpointRequest { network: "bridge", ipv4: None, ipv6: None, mac: None, aliases: [], interface: None }])
+            default => On([EndpointRequest { network: "bridge", ipv4: None, ipv6: None, mac: None, aliases: [], interface: None }])
+            container:a => Container("a")
+            container: !! the container's name is missing
+             !! the network's name is missing
+            a/b !! `a/b`: a name begins with a letter or digit and has only letters, digits, `_`, `.` and `-`
+            blue:ip=10.0.0.1,alias=db => On([EndpointRequest { network: "blue", ipv4: Some(10.0.0.1), ipv6: None, mac: None, aliases: ["db"], interface: None }])
+            blue:ip=x !! `x` is no address of IPv4
+            ns:/run/netns/blue => Join("/run/netns/blue")
+            blue:ip=10.224.0.9,alias=db => On([EndpointRequest { network: "blue", ipv4: Some(10.224.0.9), ipv6: None, mac: None, aliases: ["db"], interface: None }])
         "#]]
         .assert_eq(&table::<Network>(&[
             "none",
@@ -324,6 +338,16 @@ mod tests {
     #[test]
     fn hosts_and_names_are_read() {
         expect![[r#"
+            db:10.0.0.5 => AddHost { name: "db", address: Address(10.0.0.5) }
+            db=10.0.0.5 => AddHost { name: "db", address: Address(10.0.0.5) }
+            DB.example:fd00::5 => AddHost { name: "db.example", address: Address(fd00::5) }
+            db:[fd00::5] => AddHost { name: "db", address: Address(fd00::5) }
+            host:host-gateway => AddHost { name: "host", address: Gateway }
+            db !! the address is missing
+            db: !! `` is no address
+            :1.2.3.4 !! `` is no host name
+            a b:1.2.3.4 !! `a b` is no host name
+            db.example:10.0.0.5 => AddHost { name: "db.example", address: Address(10.0.0.5) }
         "#]]
         .assert_eq(&table::<AddHost>(&[
             "db:10.0.0.5",
@@ -337,12 +361,26 @@ mod tests {
             "a b:1.2.3.4",
         ]));
         expect![[r#"
+            example.com => SearchDomain("example.com")
+            example.com. => SearchDomain("example.com")
+            . => SearchDomain(".")
+             !! is no domain
+            a b !! is no domain
+            example.com => SearchDomain("example.com")
         "#]]
         .assert_eq(&table::<SearchDomain>(&["example.com", "example.com.", ".", "", "a b"]));
         expect![[r#"
+            ndots:2 => DnsOption("ndots:2")
+            a b !! is a word of letters, digits, `-`, `_` and `:`
+             !! is a word of letters, digits, `-`, `_` and `:`
+            ndots:2 => DnsOption("ndots:2")
         "#]]
         .assert_eq(&table::<DnsOption>(&["ndots:2", "a b", ""]));
         expect![[r#"
+            80 => Publish { host_ip: None, host: None, container: PortRange { first: 80, last: 80 }, protocol: Tcp }
+            127.0.0.1:8080:80/udp => Publish { host_ip: Some(127.0.0.1), host: Some(PortRange { first: 8080, last: 8080 }), container: PortRange { first: 80, last: 80 }, protocol: Udp }
+            x !! `x` is no port; they go from 1 to 65535
+            127.0.0.1:8080:80 => Publish { host_ip: Some(127.0.0.1), host: Some(PortRange { first: 8080, last: 8080 }), container: PortRange { first: 80, last: 80 }, protocol: Tcp }
         "#]]
         .assert_eq(&table::<Publish>(&["80", "127.0.0.1:8080:80/udp", "x"]));
     }
