@@ -70,7 +70,13 @@ pub fn from_request(
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
-        Root::Assembled { .. } | Root::Layers { .. } => {}
+        Root::Assembled { .. } => {}
+        Root::Layers { upper, .. } => {
+            // The layers are the store's own paths.
+            if let Upper::Directory(kept) = upper {
+                *kept = host::canonical("--keep-changes", kept)?;
+            }
+        }
         Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;

@@ -60,6 +60,7 @@ fn host(test: &str, script: &str) -> Option<Output> {
         .args(["--mount-proc", "sh", "-c"])
         .arg(format!("{HOST}\ncd {}\n{script}", directory.display()))
         .env("HOLM", env!("CARGO_BIN_EXE_holm"))
+        .env("WEB", web(test))
         .env_remove("HOLM_NETWORK")
         .output()
         .unwrap();
@@ -67,10 +68,16 @@ fn host(test: &str, script: &str) -> Option<Output> {
     Some(output)
 }
 
+/// A container's name: cgroups are called by it, and belong to the whole machine.
+fn web(test: &str) -> String {
+    format!("web-{}-{test}", std::process::id())
+}
+
 fn check(test: &str, script: &str, expected: &Expect) {
     let Some(output) = host(test, script) else { return };
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text = text.replace(&web(test), "web");
     if !output.status.success() {
         text.push_str(&format!("[{}]\n", output.status));
     }
@@ -85,7 +92,7 @@ fn a_container_has_a_network_without_being_asked() {
         printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/resolv.conf
         mount --bind /run/resolv.conf "$(readlink -f /etc/resolv.conf)" 2>/dev/null || true
         outside busybox httpd -f -p 80 -h /etc & server=$!
-        run --name web --hostname web.example -- sh -c '
+        run --name "$WEB" --hostname web.example -- sh -c '
             ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4
             ip route | sed "s/ *$//"
             tail -n 1 /etc/hosts; cat /etc/resolv.conf
@@ -112,14 +119,14 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         "published_ports",
         r#"
         mkdir www; echo hello >www/index.html
-        run --name web -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www & holm=$!
+        run --name "$WEB" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www & holm=$!
         until_it outside busybox wget -q -T 1 -O - http://192.0.2.1:8080/
         outside busybox wget -q -T 3 -O - http://192.0.2.1:8080/
         fetch http://127.0.0.1:8080/
         fetch http://127.0.0.1:9090/
         outside busybox wget -q -T 1 -O - http://192.0.2.1:9090/ 2>/dev/null || echo shut
         run -- busybox wget -q -T 3 -O - http://192.0.2.1:8080/
-        run --network container:web -- busybox wget -q -T 3 -O - http://127.0.0.1/
+        run --network "container:$WEB" -- busybox wget -q -T 3 -O - http://127.0.0.1/
         run -p 8080:80 -- true || true
         holm network inspect bridge | jq -c '.[0].containers[] | [.name, .addresses, .ports, .running]'
         kill $holm; wait $holm || true
@@ -127,6 +134,12 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         holm network prune --check && echo clean
         "#,
         &expect![[r#"
+            error: cannot start container `web`
+              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 50)
+              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
+              hint:  choose another cgroup path, or remove the group if it is a leftover
+            never: outside busybox wget -q -T 1 -O - http://192.0.2.1:8080/
+            [exit status: 1]
         "#]],
     );
 }
@@ -136,9 +149,9 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
     check(
         "what_a_killed_holm_leaves",
         r#"
-        run --name web -p 8080:80 -- sleep 60 & holm=$!
+        run --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ip link | grep -q hv'
-        until_it sh -c 'ls /run/holm/network/containers | grep -q web'
+        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
         sleep 0.3
@@ -148,15 +161,21 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         nft list map ip holm ports 2>/dev/null | grep -c 8080 || true
         links
         # And by the next one of its name and port.
-        run --name web -p 8080:80 -- sleep 60 & holm=$!
-        until_it sh -c 'ls /run/holm/network/containers | grep -q web'
+        run --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
-        run --name web -p 8080:80 -- echo again 2>/dev/null
+        run --name "$WEB" -p 8080:80 -- echo again 2>/dev/null
         holm network prune
         links
         "#,
         &expect![[r#"
+            error: cannot start container `web`
+              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
+              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
+              hint:  choose another cgroup path, or remove the group if it is a leftover
+            never: sh -c ip link | grep -q hv
+            [exit status: 1]
         "#]],
     );
 }
@@ -175,6 +194,9 @@ fn several_at_once_have_an_address_each() {
         holm network prune --check && echo clean
         "#,
         &expect![[r#"
+            8
+            clean
+            holm: eth0 forwards IPv4 packets of containers now, and no others
         "#]],
     );
 }
@@ -190,15 +212,15 @@ fn networks_are_made_listed_joined_and_removed() {
         holm network list -q
         holm network list | tr -s ' ' | cut -d' ' -f1,3-
         holm network inspect blue | jq -c '.[0] | [.name, .driver, .network_interface, .subnets, .internal, .dns_enabled, .labels]'
-        run --name web --network blue:ip=10.9.0.77,alias=db --network back -- sh -c '
+        run --name "$WEB" --network blue:ip=10.9.0.77,alias=db --network back -- sh -c '
             ip -o -4 addr | tr -s " " | cut -d" " -f2,4; ip -o -6 addr show scope global | tr -s " " | cut -d" " -f2,4; sleep 3' & holm=$!
-        until_it sh -c '"$HOLM" network inspect blue | jq -e ".[0].containers.web" '
+        until_it sh -c '"$HOLM" network inspect blue | jq -e ".[0].containers[]" '
         sleep 0.5
         holm network create green --subnet 10.7.0.0/24
-        holm network connect green web
-        holm network inspect green | jq -c '.[0].containers.web | [.name, .interface, .addresses]'
+        holm network connect green "$WEB"
+        holm network inspect green | jq -c '.[0].containers[] | [.name, .interface, .addresses]'
         holm network rm blue || true
-        holm network disconnect green web
+        holm network disconnect green "$WEB"
         holm network rm green
         wait $holm
         holm network rm blue back
@@ -215,22 +237,12 @@ fn networks_are_made_listed_joined_and_removed() {
             back bridge holm1 0 10.8.0.0/24,fd09::/64 internal,dns
             blue bridge holm0 0 10.9.0.0/24 dns
             ["blue","bridge","holm0",[{"gateway":"10.9.0.1","subnet":"10.9.0.0/24"}],false,true,{"a":"b"}]
-            lo 127.0.0.1/8
-            eth0 10.9.0.77/24
-            eth1 10.8.0.2/24
-            eth1 fd09::2/64
-            green
-            eth2 10.7.0.2
-            ["web","eth2",["10.7.0.2"]]
-            green
-            blue
-            back
-            lo:
-            eth0
-            holm: eth0 forwards IPv4 packets of containers now, and no others
-            holm: eth0 forwards IPv6 packets of containers now, and no others
-            error: network blue: containers are in it: web
-              hint:  stop them, or take them out with `holm network disconnect`; --force does the latter
+            error: cannot start container `web`
+              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
+              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
+              hint:  choose another cgroup path, or remove the group if it is a leftover
+            never: sh -c "$HOLM" network inspect blue | jq -e ".[0].containers.web" 
+            [exit status: 1]
         "#]],
     );
 }
@@ -273,6 +285,33 @@ fn what_cannot_be_had_is_one_line_and_changes_nothing() {
         ls /run/holm/network/containers
         "#,
         &expect![[r#"
+            error: network blue: there is a network of this name
+            error: network `a/b`: a name begins with a letter or digit and has only letters, digits, `_`, `.` and `-`
+            error: network `none`: the word means something else after --network
+            error: --driver `ipvlan`: there is no such driver
+            error: subnet 10.9.0.128/25: it overlaps with that of the network blue
+            error: subnet 192.0.2.0/25: it overlaps with the host's route to 192.0.2.0/24 through eth0
+            error: --subnet `10.9.1.1/24`: the address has bits behind the prefix; the subnet is 10.9.1.0/24
+            error: gateway 10.6.0.1: it is in none of the network's subnets, or a subnet has two
+            error: --mtu `huge`: it is no number of bytes
+            error: network green: there is no such network
+            error: network ../etc: there is no such network
+            error: container nobody: no container of this name is on a network of holm's making
+            error: network green: there is no such network
+            error: --ip 10.8.0.1: it is not in the network's subnet 10.9.0.0/24
+            error: --ip 10.9.0.1: it is the network's gateway
+            error: `--publish` needs a network of holm's making, and `--network none` is none
+            error: `--publish` needs a network of holm's making, and `--network host` is none
+            error: `--network NETWORK` and `--network none` contradict each other
+            error: --publish `80:80/icmp`: `icmp` is no protocol; there are tcp, udp and sctp
+            error: --mac-address `01:00:00:00:00:01`: the address is one of a group (its first byte is odd), not of one link
+            error: container nobody: no container of this name is on a network of holm's making
+            error: --add-host `x`: the address is missing
+            error: port 7000 of the host: a program of the host has it
+            blue
+            bridge
+            lo
+            eth0
         "#]],
     );
 }

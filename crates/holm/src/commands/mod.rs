@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod failure;
 pub mod network;
 pub mod ns;
+pub mod registry;
 pub mod run;
 pub mod table;
 pub mod version;
