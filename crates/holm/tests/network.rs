@@ -35,6 +35,14 @@ fn host(test: &str, script: &str) -> Option<Output> {
         eprintln!("SKIPPED {test}: needs root");
         return None;
     }
+    let able = std::thread::spawn(|| {
+        sys::ns::make(sys::clone::CLONE_NEWNET).map_err(|error| error.to_string())?;
+        network::able().map_err(|error| report::one_line(&error))
+    });
+    if let Err(why) = able.join().unwrap() {
+        eprintln!("SKIPPED {test}: {why}");
+        return None;
+    }
     for program in ["unshare", "ip", "busybox", "jq"] {
         let there =
             Command::new(program).arg("--version").output().or_else(|_| Command::new(program).output());

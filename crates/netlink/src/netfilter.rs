@@ -482,6 +482,11 @@ impl Transaction {
         self.requests.len() == 1
     }
 
+    /// How many requests there are, with the one that begins the transaction: the index of the next one.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
     fn begin(&mut self, kind: u16, flags: u16, family: Family) -> &mut Requests {
         self.requests.begin(kind, flags, &header(family.number(), 0))
     }

@@ -393,6 +393,28 @@ impl Host {
     }
 }
 
+/// Whether this kernel takes holm's rules, in the network namespace of this thread. They are offered together with a change that cannot be made, so
+/// that nothing is changed.
+///
+/// # Errors
+/// What the kernel says of the first rule that it does not take.
+pub fn able() -> Result<(), Error> {
+    let mut nft = Socket::open(Protocol::Netfilter)
+        .map_err(|cause| Error::kernel("talk to the kernel about rules", cause))?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let mut changes = Transaction::new();
+        rules::whole(&mut changes, family, &World::default());
+        let last = changes.len();
+        changes.delete_table(family, "holm-that-is-not-there");
+        match changes.commit(&mut nft) {
+            Err(netlink::Error::Refused(refused)) if refused.index >= last => {}
+            Err(cause) => return Err(Error::kernel("offer the rules of nftables to the kernel", cause)),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
 /// One of [`RULES`]: packets of the gate go past the second, marked ones take it.
 fn routing_rule(batch: &mut Requests, add: bool, number: usize) {
     const NEWRULE: u16 = 32;

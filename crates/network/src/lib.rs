@@ -37,7 +37,7 @@ mod sweep;
 pub use attach::{Attachment, Member};
 pub use error::Error;
 pub use facts::HostNetwork;
-pub use host::GATE;
+pub use host::{GATE, able};
 pub use ledger::Ledger;
 pub use model::{DEFAULT_NETWORK, Driver, MacAddress, Network, NetworkName, Subnet};
 pub use plan::{Plan, Step};

@@ -129,13 +129,8 @@ pub(crate) fn lab(test: &str) -> Option<Lab> {
         eprintln!("SKIPPED {test}: no network namespace of its own: {errno}");
         return None;
     }
-    if Socket::open(Protocol::Netfilter)
-        .and_then(|mut socket| {
-            netlink::netfilter::chains(&mut socket, netlink::netfilter::Family::Ipv4, None)
-        })
-        .is_err()
-    {
-        eprintln!("SKIPPED {test}: this kernel has no nftables");
+    if let Err(error) = network::able() {
+        eprintln!("SKIPPED {test}: {}", report::one_line(&error));
         return None;
     }
     let host: OwnedFd = std::fs::File::open("/proc/thread-self/ns/net").unwrap().into();
