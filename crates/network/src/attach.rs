@@ -20,7 +20,7 @@ use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
 use crate::knobs;
-use crate::ledger::Ledger;
+use crate::ledger::{Claim, Ledger};
 use crate::model::{Driver, Network, NetworkName};
 use crate::ports::PortMapping;
 use crate::record::{Endpoint, Event, Namespace, Record};
@@ -65,12 +65,7 @@ impl Attachment {
             Ok(record) => record,
             Err(error) => return vec![error],
         };
-        let left = take_away(&mut kept.host, &kept.ledger, &record);
-        let mut left: Vec<_> = left.into_iter().collect();
-        if left.is_empty() {
-            left.extend(kept.ledger.release(&kept.claim).err());
-        }
-        left
+        end(&mut kept.host, &kept.ledger, &kept.claim, &record)
     }
 }
 
@@ -280,16 +275,19 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
     changes.commit(host.nft()?).map_err(|cause| Error::kernel("publish the ports", cause))
 }
 
-/// Takes away what a record names: ports first, so that nobody is sent to an address that is free. The lock is held, as rules that are written
-/// anew meanwhile would have the ports again.
-pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Vec<Error> {
-    let mut left = Vec::new();
-    let routes = allocate::routes(&record.ports, &record.endpoints);
-    match (routes.is_empty(), ledger.lock()) {
-        (true, _) => {}
-        (false, Err(error)) => left.push(error),
-        (false, Ok(_lock)) => left.extend(unpublish(host, &routes).err()),
+/// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
+pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Record) -> Vec<Error> {
+    let mut left = take_away(host, record);
+    if left.is_empty() {
+        let routes = allocate::routes(&record.ports, &record.endpoints);
+        left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
     }
+    left
+}
+
+/// Takes away a container's links on the host.
+fn take_away(host: &mut Host, record: &Record) -> Vec<Error> {
+    let mut left = Vec::new();
     for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         left.extend(host.remove_link(&place.host_link).err());
     }
@@ -297,6 +295,9 @@ pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Ve
 }
 
 fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
+    if routes.is_empty() {
+        return Ok(());
+    }
     let failed = |cause| Error::kernel("take published ports back", cause);
     let mut changes = Transaction::new();
     for family in [Family::Ipv4, Family::Ipv6] {
