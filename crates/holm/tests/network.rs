@@ -11,6 +11,11 @@ set -eu
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
 mount -t tmpfs tmpfs /var/lib
+printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/own-resolv.conf
+resolv=$(readlink -f /etc/resolv.conf)
+mkdir -p "${resolv%/*}"
+[ -e "$resolv" ] || : >"$resolv"
+mount --bind /run/own-resolv.conf "$resolv"
 ip link set lo up
 ip netns add outside
 ip link add eth0 type veth peer name eth0 netns outside
@@ -99,8 +104,6 @@ fn a_container_has_a_network_without_being_asked() {
     check(
         "a_container_has_a_network",
         r#"
-        printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/resolv.conf
-        mount --bind /run/resolv.conf "$(readlink -f /etc/resolv.conf)" 2>/dev/null || true
         echo hello >index.html
         outside busybox httpd -f -p 80 &
         run --name "$WEB" --hostname web.example -- sh -c '
@@ -117,10 +120,11 @@ fn a_container_has_a_network_without_being_asked() {
             10.224.0.2/22
             default via 10.224.0.1 dev eth0
             10.224.0.0/22 dev eth0 proto kernel scope link src 10.224.0.2
-            127.0.1.1	web.example web
+            10.224.0.2	web.example web
             search example.com
             nameserver 192.0.2.9
             1
+            hello
             NAME DRIVER INTERFACE CONTAINERS SUBNETS
             bridge bridge holm0 0 10.224.0.0/22
             lo
@@ -129,7 +133,6 @@ fn a_container_has_a_network_without_being_asked() {
             holm-gate-in
             holm-gate
             holm: eth0 forwards IPv4 packets of containers now, and no others
-            Segmentation fault
         "#]],
     );
 }
@@ -156,9 +159,18 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         holm network prune --check && echo clean
         "#,
         &expect![[r#"
+            hello
+            hello
+            hello
+            shut
+            hello
+            hello
+            ["web",["10.224.0.2"],["*:8080 -> 80/tcp","127.0.0.1:9090 -> 80/tcp"],true]
+            gone
+            clean
             holm: eth0 forwards IPv4 packets of containers now, and no others
-            never: outside busybox wget -q -T 1 -O - http://192.0.2.1:8080/
-            [exit status: 1]
+            error: port 8080 of the host: container web has it
+              hint:  choose another port, or leave the host's port out to have a free one chosen
         "#]],
     );
 }
@@ -189,20 +201,21 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         links
         "#,
         &expect![[r#"
+            container web: its network, though nothing keeps it any more
+            status 1
+            container web: its network, though nothing keeps it any more
             clean
-            1
+            0
             lo
             eth0
             holm0
             holm-gate-in
             holm-gate
-            hvfd15c0771f40
+            again
+            lo
+            eth0
             holm: eth0 forwards IPv4 packets of containers now, and no others
-            error: port 8080 of the host: container web has it
-              hint:  choose another port, or leave the host's port out to have a free one chosen
-            sh: 40: kill: No such process
-
-            [exit status: 1]
+            holm: took away what was left of container web
         "#]],
     );
 }
@@ -368,9 +381,10 @@ fn names_servers_and_hosts_are_written_as_asked() {
             search example.org
             options ndots:2
             10.0.0.5	db
-            127.0.0.1	host
+            10.224.0.1	host
             10.0.0.5	db
             nameserver 9.9.9.9
+            search example.com
             holm: eth0 forwards IPv4 packets of containers now, and no others
         "#]],
     );
