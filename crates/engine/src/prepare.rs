@@ -66,7 +66,7 @@ pub fn from_request(
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
-        Root::Assembled { .. } => {}
+        Root::Assembled { .. } | Root::Layers { .. } => {}
         Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;

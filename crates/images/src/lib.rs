@@ -15,9 +15,14 @@ pub mod config;
 pub mod manifest;
 pub mod platform;
 
+pub mod layer;
+pub mod mount;
+pub mod store;
+
 mod error;
 
 pub use digest::Digest;
 pub use error::Error;
 pub use manifest::Descriptor;
 pub use reference::Reference;
+pub use store::Store;

@@ -79,6 +79,13 @@ pub enum Root {
         /// Where changes go.
         upper: Upper,
     },
+    /// Directories that stay as they are, one over the other, below a layer that takes the changes: an image's layers.
+    Layers {
+        /// The directories, absolute, the topmost first.
+        lower: Vec<PathBuf>,
+        /// Where changes go.
+        upper: Upper,
+    },
     /// A new directory in memory with entries of another one, each below a layer in memory of its own. For ordinary users and the
     /// root of the host: an overlay over a directory with mounts in it is refused in a user namespace, where those are locked
     /// (mount_namespaces(7)).

@@ -42,6 +42,8 @@ pub mod below;
 #[cfg(feature = "std")]
 pub mod lock;
 #[cfg(feature = "std")]
+pub mod loop_device;
+#[cfg(feature = "std")]
 pub mod probe;
 pub mod raw;
 #[cfg(feature = "std")]
