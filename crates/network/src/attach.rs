@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::SyscallError;
 
 use crate::allocate;
+use crate::beside::{self, Beside};
 use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
@@ -94,7 +95,9 @@ impl Reservation {
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
         let mut attachment = Attachment { kept, namespace, endpoints, ports };
-        match attachment.make(networks, &self.networks, say) {
+        let beside = std::mem::take(&mut self.beside);
+        let made = attachment.make(networks, &self.networks, say);
+        match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
             Ok(()) => Ok(attachment),
             Err(error) => {
                 // What cannot be taken away now is found by the next sweep.
@@ -128,6 +131,23 @@ impl Attachment {
         }))?;
         lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
+    }
+}
+
+impl Attachment {
+    /// Limits the cables and publishes the names.
+    fn furnish(&mut self, networks: &Networks, joined: &[Network], beside: &Beside) -> Result<(), Error> {
+        let kept = &mut self.kept;
+        let claim = &mut kept.claim;
+        beside::limit(&mut kept.host, |event| claim.append(event), &self.endpoints, beside.limits)?;
+        if !self.endpoints.iter().any(|place| place.dns) {
+            return Ok(());
+        }
+        let record = kept.claim.read()?;
+        for (network, place) in joined.iter().zip(&self.endpoints) {
+            networks.announce(&record, network, place, &beside.resolvers)?;
+        }
+        Ok(())
     }
 }
 
@@ -283,6 +303,10 @@ pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Ve
         (false, Err(error)) => left.push(error),
         (false, Ok(_lock)) => left.extend(unpublish(host, &routes).err()),
     }
+    for place in &record.endpoints {
+        left.extend(beside::withdraw(ledger.path(), record, place).err());
+        left.extend(beside::unlimit(host, record, place).err());
+    }
     for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         left.extend(host.remove_link(&place.host_link).err());
     }
@@ -372,7 +396,8 @@ impl Networks {
         locked.commit()?;
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16) {
+        let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16);
+        match laid.and_then(|()| self.announce(&record, &network, &place, &[])) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
@@ -419,6 +444,7 @@ impl Networks {
         record: &Record,
         place: &Endpoint,
     ) -> Result<(), Error> {
+        beside::withdraw(&self.places.run, record, place)?;
         match place.driver {
             Driver::Bridge => host.remove_link(&place.host_link)?,
             Driver::Macvlan => {

@@ -29,11 +29,13 @@ pub mod record;
 mod store;
 
 mod attach;
+mod beside;
 mod host;
 mod reserve;
 mod sweep;
 
 pub use attach::{Attachment, Member};
+pub use beside::Beside;
 pub use error::Error;
 pub use facts::HostNetwork;
 pub use host::GATE;

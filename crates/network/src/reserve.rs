@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use report::Kind;
 
 use crate::allocate::{self, Joined};
+use crate::beside::Beside;
 use crate::error::Error;
 use crate::hold::{NotHeld, hold};
 use crate::host::Host;
@@ -27,6 +28,7 @@ pub struct Reservation {
     pub(crate) ports: Vec<PortMapping>,
     /// None once somebody else is to give it back.
     pub(crate) kept: Option<Kept>,
+    pub(crate) beside: Beside,
 }
 
 /// What a reservation and an attachment hold.
@@ -96,7 +98,13 @@ impl Networks {
             };
             let networks = joined.into_iter().map(|(_, joined)| joined.network).collect();
             let kept = Some(Kept { ledger, claim, host, _held: held });
-            return Ok(Reservation { networks, endpoints: chosen.endpoints, ports: chosen.ports, kept });
+            return Ok(Reservation {
+                networks,
+                endpoints: chosen.endpoints,
+                ports: chosen.ports,
+                kept,
+                beside: Beside::default(),
+            });
         }
     }
 
