@@ -6,6 +6,7 @@
 
 mod bundle;
 mod life;
+mod network;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;
@@ -75,6 +76,7 @@ pub(crate) fn command() -> Command {
         .subcommand(launch)
         .subcommand(tools::command())
         .subcommand(life::command())
+        .subcommand(network::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -82,6 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     match name {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
+        "network" => return network::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

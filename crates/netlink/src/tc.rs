@@ -383,23 +383,19 @@ fn send_on(actions: &mut Requests, to: u32) {
     });
 }
 
-/// How many packets a link's own discipline has dropped, which the link's counters do not tell.
+/// How many packets a link's own discipline has dropped, which the link's counters do not tell. The kernel lists the disciplines of all
+/// links for that.
 ///
 /// # Errors
-/// [`Error::Refused`] when there is no such link.
+/// [`Error::Refused`]
 pub fn dropped(socket: &mut Socket, index: u32) -> Result<u64, Error> {
-    // The kernel shows nothing of a discipline that does not queue, and says nothing then: hence the acknowledgement.
-    let mut request = Requests::one(GETQDISC, flags::ACK, &header(index, 0, ROOT, 0));
-    let answer = socket.ask(&mut request, |answer| {
-        let (_, attributes) = answer.parts::<20>()?;
-        queue_drops(attributes)
+    let dump = socket.dump(&mut Requests::one(GETQDISC, 0, &header(0, 0, 0, 0)))?;
+    let drops = dump.messages().filter_map(|message| {
+        let (bytes, attributes) = message.parts::<20>()?;
+        let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        (word(4)? == index && word(12)? == ROOT).then(|| queue_drops(attributes)).flatten()
     });
-    match answer {
-        Ok(drops) => Ok(drops.unwrap_or(0)),
-        Err(Error::Malformed { .. }) => Ok(0),
-        Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::INVAL)) => Ok(0),
-        Err(error) => Err(error),
-    }
+    Ok(drops.sum())
 }
 
 /// `struct gnet_stats_queue`: length, backlog, drops, requeues, overlimits.

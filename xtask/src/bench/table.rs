@@ -119,23 +119,29 @@ impl<'a> Sheet<'a> {
 
     /// When, where and with what the numbers were made.
     fn provenance(&self) -> String {
-        let uname = rustix::system::uname();
-        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .unwrap_or("")
-            .trim_start_matches([' ', '\t', ':']);
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
         let versions: Vec<String> =
             self.programs.iter().map(|program| format!("{} ({})", program.name, program.version)).collect();
-        format!(
-            "{}, Linux {}, {count} processors ({model}); {}.\n",
-            today(),
-            uname.release().to_string_lossy(),
-            versions.join(", ")
-        )
+        format!("{}; {}.\n", occasion(), versions.join(", "))
     }
+}
+
+/// When and where the numbers were made.
+fn occasion() -> String {
+    let uname = rustix::system::uname();
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':']);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{}, Linux {}, {count} processors ({model})", today(), uname.release().to_string_lossy())
+}
+
+/// Puts text between the marks of this name in docs/benchmarks.md, with the occasion behind it.
+pub(super) fn write_text(text: &str, mark: &str) -> io::Result<()> {
+    let section = format!("{}\n\n{}.\n", text.trim_end(), occasion());
+    update(&workspace::root().join("docs/benchmarks.md"), &section, mark)
 }
 
 fn shown(task: Task, cell: &Result<Series, String>) -> String {
