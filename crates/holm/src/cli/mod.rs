@@ -12,10 +12,12 @@ pub mod cgroup;
 pub mod flags;
 mod ip;
 pub mod ns;
+pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 7] = ["run", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+pub const NAMES: [&str; 11] =
+    ["run", "pull", "push", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -27,6 +29,10 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
+        "pull" => registry::pull(),
+        "push" => registry::push(),
+        "login" => registry::login(),
+        "logout" => registry::logout(),
         "doctor" => Command::new("doctor")
             .about("Tell what this host offers for containers, what is missing, and what to do")
             .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the table as JSON")),
@@ -99,10 +105,6 @@ fn later(flag: &str) -> Option<&'static str> {
         "--restart" => {
             Some("a container runs in the foreground; let a supervisor such as systemd start it again")
         }
-        "--entrypoint" => {
-            Some("there is no image and so no entry point: the program stands behind the flags")
-        }
-        "--pull" | "--platform" => Some("there are no images: --rootfs names a directory"),
         "--gpus" => Some("give the devices with --device"),
         _ => None,
     }

@@ -25,6 +25,35 @@ pub enum Request {
     Rootfs(Box<RunRequest>),
     /// `--bundle DIR`
     Bundle(BundleRequest),
+    /// An image, whose configuration completes the flags.
+    Image(Box<ImageRequest>),
+}
+
+/// `holm run IMAGE`: the flags as far as the image does not complete them.
+#[derive(Debug)]
+pub struct ImageRequest {
+    /// What was written for the image.
+    pub name: String,
+    /// The flags; the root directory is not known yet.
+    pub flags: RunFlags,
+    /// `--entrypoint`
+    pub entrypoint: Option<String>,
+    /// `--pull`
+    pub pull: PullPolicy,
+}
+
+/// `--pull`: when the registry is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Always.
+    Always,
+    /// When the image is not here.
+    #[default]
+    Missing,
+    /// Never.
+    Never,
+    /// Always; an image that is here serves if the registry cannot be asked.
+    Newer,
 }
 
 const EXAMPLES: &str = "\
@@ -37,6 +66,8 @@ Examples:
       in the current directory, without a network
   holm run --rootfs /srv/debian --keep-changes /srv/changes -u www-data -- ./serve
       another root directory, as one of its users, with the changes kept
+  holm run -it debian:bookworm bash
+      an image, which is fetched if it is not here yet
   holm run --rootfs / --show-plan -- true
       every step of the launch with its reason
   holm run --bundle /srv/bundle
@@ -50,7 +81,7 @@ pub fn command() -> Command {
     Command::new("run")
         .about("Run a program in a container of its own")
         .override_usage(
-            "holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
+            "holm run [FLAGS] [--] IMAGE [PROGRAM] [ARG]...\n       holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
         )
         .after_help(EXAMPLES)
         .args_override_self(true)
@@ -67,6 +98,15 @@ pub fn command() -> Command {
             switch("rootfs-write", "Let the container change the root directory itself"),
             switch("read-only", "Make the root read-only; /tmp, /run and /dev stay writable"),
         ])
+        .next_help_heading("Image")
+        .args([
+            one("platform", "OS/ARCH[/VARIANT]", "The machine that the image is for [default: this one]"),
+            one("pull", "WHEN", "Ask the registry always, missing (default: if the image is not here), never, or newer")
+                .value_parser(["always", "missing", "never", "newer"]),
+            one("entrypoint", "PROGRAM", "Run this in place of the image's entry point; an empty one takes it away"),
+        ])
+        .args(super::registry::connection())
+        .args(super::registry::progress())
         .next_help_heading("Program")
         .args([
             many("env", "NAME[=VALUE]", "Set a variable; without a value take the caller's").short('e'),
@@ -160,7 +200,7 @@ pub fn command() -> Command {
                 .value_name("PROGRAM")
                 .num_args(0..)
                 .trailing_var_arg(true)
-                .help("The program and its arguments"),
+                .help("The image, unless --rootfs or --bundle is given; the program and its arguments"),
         )
 }
 
@@ -180,16 +220,45 @@ pub fn request(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
     let directory = |name| matches.get_one::<String>(name).map(PathBuf::from);
     match (directory("rootfs"), directory("bundle")) {
         (Some(_), Some(_)) => refuse("`--rootfs` and `--bundle` contradict each other", "give one of them"),
-        (None, None) => refuse(
-            "no root directory: neither `--rootfs` nor `--bundle` is given",
-            "holm run --rootfs / -- PROGRAM runs a program of this machine",
-        ),
+        (None, None) => image(matches),
         (None, Some(directory)) => bundle(matches, directory).map(Request::Bundle),
         (Some(directory), None) => {
+            let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(flag) = ["platform", "pull", "entrypoint"].into_iter().find(|id| given(id)) {
+                return refuse(
+                    format!("`--rootfs` and `--{flag}` contradict each other"),
+                    "there is no image: the program stands behind the flags",
+                );
+            }
             let request = rootfs(matches, directory)?.check().map_err(boxed)?;
             Ok(Request::Rootfs(Box::new(request)))
         }
     }
+}
+
+fn image(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
+    let mut flags = rootfs(matches, PathBuf::new())?;
+    if flags.args.is_empty() {
+        return refuse(
+            "nothing to run: no image, no `--rootfs` and no `--bundle` is given",
+            "holm run IMAGE runs an image, holm run --rootfs / -- PROGRAM a program of this machine",
+        );
+    }
+    if flags.rootfs.changes == Changes::WriteThrough {
+        return refuse(
+            "`--rootfs-write` and an image contradict each other",
+            "an image stays as it is: --keep-changes DIR keeps what changes",
+        );
+    }
+    let name = flags.args.remove(0);
+    let pull = match matches.get_one::<String>("pull").map(String::as_str) {
+        Some("always") => PullPolicy::Always,
+        Some("never") => PullPolicy::Never,
+        Some("newer") => PullPolicy::Newer,
+        _ => PullPolicy::Missing,
+    };
+    let entrypoint = matches.get_one::<String>("entrypoint").cloned();
+    Ok(Request::Image(Box::new(ImageRequest { name, flags, entrypoint, pull })))
 }
 
 /// A bundle's configuration decides everything but these flags.
@@ -233,7 +302,7 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
     on(matches, "rm", "--rm")?;
     Ok(RunFlags {
         name: optional(matches, "name", "--name")?,
-        rootfs: Rootfs { directory, changes },
+        rootfs: Rootfs { directory, below: Vec::new(), changes },
         args: texts(matches, "command"),
         streams: streams(matches)?,
         env: env(matches)?,

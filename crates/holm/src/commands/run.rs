@@ -10,6 +10,8 @@ use report::BoxedExplain;
 use crate::Global;
 use crate::cli::run::{Request, request, show_plan};
 
+pub mod image;
+
 /// Runs a container, or prints the plan for it.
 ///
 /// # Errors
@@ -17,11 +19,21 @@ use crate::cli::run::{Request, request, show_plan};
 pub fn run(matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
     let caller = Caller::read();
     let size = terminal::size_of(std::io::stdin()).or_else(|| terminal::size_of(std::io::stdout()));
+    let mut say = |line: &str| eprintln!("holm: {line}");
+    let store;
+    let _lease;
     let prepared = match request(matches)? {
         Request::Rootfs(request) => prepare::from_request(&request, &caller, size)?,
         Request::Bundle(request) => prepare::from_bundle(&request, size)?,
+        Request::Image(asked) => {
+            store = image::store()?;
+            let (request, lease) = image::ready(matches, *asked, &store, &mut say)?;
+            let prepared = prepare::from_request(&request, &caller, size)?;
+            // It protects what the container uses until this command ends.
+            _lease = lease;
+            prepared
+        }
     };
-    let mut say = |line: &str| eprintln!("holm: {line}");
     prepared.remarks.iter().for_each(|line| say(line));
     if global.debug {
         prepared.details.iter().for_each(|line| say(line));
