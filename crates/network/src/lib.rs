@@ -42,6 +42,8 @@ pub use facts::HostNetwork;
 pub use host::{GATE, able};
 pub use ledger::Ledger;
 pub use model::{DEFAULT_NETWORK, Driver, MacAddress, Network, NetworkName, Subnet};
+pub use netlink::route::links::{Counters, Traffic};
+pub use netlink::tc::{Limits, Rate};
 pub use plan::{Plan, Step};
 pub use ports::{Expose, PortMapping, Protocol, Publish};
 pub use prefix::Prefix;

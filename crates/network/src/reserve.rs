@@ -9,8 +9,8 @@ use std::os::fd::OwnedFd;
 use report::Kind;
 
 use crate::allocate::{self, Joined};
-use crate::beside::Beside;
 use crate::attach;
+use crate::beside::Beside;
 use crate::error::Error;
 use crate::hold::{NotHeld, hold};
 use crate::host::Host;
