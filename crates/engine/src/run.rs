@@ -31,23 +31,24 @@ pub fn plan(prepared: &Prepared) -> Result<Plan, BoxedExplain> {
 /// # Errors
 /// What failed before the program ran, or beside it. Nothing of the container is left then.
 pub fn run(mut prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Result<u8, BoxedExplain> {
-    let plan = plan(&prepared)?;
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
     for id in state.sweep(4) {
         connection::sweep(caller, id.as_str());
         say(&format!("took away what was left of container {id}"));
     }
+    // The addresses are in the container's files, and these in the plan.
+    let mut network = match &prepared.network {
+        Some(wanted) => Some(Connection::reserve(wanted, caller, &mut prepared.launch)?),
+        None => None,
+    };
+    let plan = plan(&prepared)?;
     for note in plan.notes() {
         say(note);
     }
     for gift in &prepared.gifts {
         gift.give().map_err(boxed)?;
     }
-    let mut network = match &prepared.network {
-        Some(wanted) => Some(Connection::reserve(wanted, caller, &mut prepared.launch)?),
-        None => None,
-    };
     let signals = Signals::catch(Session::caught()).map_err(boxed)?;
     let wiring = Wiring::prepare(&prepared.streams).map_err(boxed)?;
     let launched = match &mut network {

@@ -11,6 +11,11 @@ set -eu
 mount -t tmpfs tmpfs /run
 mkdir -p /run/netns
 mount -t tmpfs tmpfs /var/lib
+printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/own-resolv.conf
+resolv=$(readlink -f /etc/resolv.conf)
+mkdir -p "${resolv%/*}"
+[ -e "$resolv" ] || : >"$resolv"
+mount --bind /run/own-resolv.conf "$resolv"
 ip link set lo up
 ip netns add outside
 ip link add eth0 type veth peer name eth0 netns outside
@@ -24,7 +29,9 @@ holm() { "$HOLM" "$@"; }
 run() { "$HOLM" run --rootfs / "$@"; }
 # Waits until the command succeeds.
 until_it() { n=0; until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 200 ] || { echo "never: $*" >&2; return 1; }; sleep 0.05; done; }
-fetch() { busybox wget -q -T 3 -O - "$1"; }
+# The last line of a page; $0 and $1 are host and port.
+FETCH='printf "GET / HTTP/1.0\r\n\r\n" | busybox nc -w 3 $0 $1 | tail -n 1 | grep .'
+fetch() { sh -c "$FETCH" "$@"; }
 links() { ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'; }
 outside() { ip netns exec outside "$@"; }
 "#;
@@ -97,26 +104,35 @@ fn a_container_has_a_network_without_being_asked() {
     check(
         "a_container_has_a_network",
         r#"
-        printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/resolv.conf
-        mount --bind /run/resolv.conf "$(readlink -f /etc/resolv.conf)" 2>/dev/null || true
-        outside busybox httpd -f -p 80 -h /etc & server=$!
+        echo hello >index.html
+        outside busybox httpd -f -p 80 &
         run --name "$WEB" --hostname web.example -- sh -c '
             ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4
             ip route | sed "s/ *$//"
             tail -n 1 /etc/hosts; cat /etc/resolv.conf
-            busybox wget -q -T 3 -O - http://192.0.2.9/hostname >/dev/null && echo out
             cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6'
-        kill $server
+        run -- sh -c "$FETCH" 192.0.2.9 80
         holm network list | tr -s ' ' | cut -d' ' -f1,3-
         links
         ls /run/holm/network/containers
         "#,
         &expect![[r#"
-            error: cannot start container `web`
-              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
-              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
-              hint:  choose another cgroup path, or remove the group if it is a leftover
-            [exit status: 125]
+            10.224.0.2/22
+            default via 10.224.0.1 dev eth0
+            10.224.0.0/22 dev eth0 proto kernel scope link src 10.224.0.2
+            10.224.0.2	web.example web
+            search example.com
+            nameserver 192.0.2.9
+            1
+            hello
+            NAME DRIVER INTERFACE CONTAINERS SUBNETS
+            bridge bridge holm0 0 10.224.0.0/22
+            lo
+            eth0
+            holm0
+            holm-gate-in
+            holm-gate
+            holm: eth0 forwards IPv4 packets of containers now, and no others
         "#]],
     );
 }
@@ -127,27 +143,34 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         "published_ports",
         r#"
         mkdir www; echo hello >www/index.html
-        run --name "$WEB" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www & holm=$!
-        until_it outside busybox wget -q -T 1 -O - http://192.0.2.1:8080/
-        outside busybox wget -q -T 3 -O - http://192.0.2.1:8080/
-        fetch http://127.0.0.1:8080/
-        fetch http://127.0.0.1:9090/
-        outside busybox wget -q -T 1 -O - http://192.0.2.1:9090/ 2>/dev/null || echo shut
-        run -- busybox wget -q -T 3 -O - http://192.0.2.1:8080/
-        run --network "container:$WEB" -- busybox wget -q -T 3 -O - http://127.0.0.1/
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www &
+        holm=$!
+        until_it outside sh -c "$FETCH" 192.0.2.1 8080
+        outside sh -c "$FETCH" 192.0.2.1 8080
+        fetch 127.0.0.1 8080
+        fetch 127.0.0.1 9090
+        outside sh -c "$FETCH" 192.0.2.1 9090 2>/dev/null || echo shut
+        run -- sh -c "$FETCH" 192.0.2.1 8080
+        run --network "container:$WEB" -- sh -c "$FETCH" 127.0.0.1 80
         run -p 8080:80 -- true || true
         holm network inspect bridge | jq -c '.[0].containers[] | [.name, .addresses, .ports, .running]'
         kill $holm; wait $holm || true
-        fetch http://127.0.0.1:8080/ 2>/dev/null || echo gone
+        fetch 127.0.0.1 8080 2>/dev/null || echo gone
         holm network prune --check && echo clean
         "#,
         &expect![[r#"
-            error: cannot start container `web`
-              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 50)
-              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
-              hint:  choose another cgroup path, or remove the group if it is a leftover
-            never: outside busybox wget -q -T 1 -O - http://192.0.2.1:8080/
-            [exit status: 1]
+            hello
+            hello
+            hello
+            shut
+            hello
+            hello
+            ["web",["10.224.0.2"],["*:8080 -> 80/tcp","127.0.0.1:9090 -> 80/tcp"],true]
+            gone
+            clean
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            error: port 8080 of the host: container web has it
+              hint:  choose another port, or leave the host's port out to have a free one chosen
         "#]],
     );
 }
@@ -157,7 +180,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
     check(
         "what_a_killed_holm_leaves",
         r#"
-        run --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ip link | grep -q hv'
         until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
         sleep 0.3
@@ -169,7 +192,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         nft list map ip holm ports 2>/dev/null | grep -c 8080 || true
         links
         # And by the next one of its name and port.
-        run --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
@@ -178,12 +201,21 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         links
         "#,
         &expect![[r#"
-            error: cannot start container `web`
-              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
-              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
-              hint:  choose another cgroup path, or remove the group if it is a leftover
-            never: sh -c ip link | grep -q hv
-            [exit status: 1]
+            container web: its network, though nothing keeps it any more
+            status 1
+            container web: its network, though nothing keeps it any more
+            clean
+            0
+            lo
+            eth0
+            holm0
+            holm-gate-in
+            holm-gate
+            again
+            lo
+            eth0
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: took away what was left of container web
         "#]],
     );
 }
@@ -245,12 +277,22 @@ fn networks_are_made_listed_joined_and_removed() {
             back bridge holm1 0 10.8.0.0/24,fd09::/64 internal,dns
             blue bridge holm0 0 10.9.0.0/24 dns
             ["blue","bridge","holm0",[{"gateway":"10.9.0.1","subnet":"10.9.0.0/24"}],false,true,{"a":"b"}]
-            error: cannot start container `web`
-              while: make the cgroup /sys/fs/cgroup/unified/holm-web  (step 2 of 48)
-              cause: cgroup /sys/fs/cgroup/unified/holm-web exists already and has processes
-              hint:  choose another cgroup path, or remove the group if it is a leftover
-            never: sh -c "$HOLM" network inspect blue | jq -e ".[0].containers.web" 
-            [exit status: 1]
+            lo 127.0.0.1/8
+            eth0 10.9.0.77/24
+            eth1 10.8.0.2/24
+            eth1 fd09::2/64
+            green
+            eth2 10.7.0.2
+            ["web","eth2",["10.7.0.2"]]
+            green
+            blue
+            back
+            lo
+            eth0
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: eth0 forwards IPv6 packets of containers now, and no others
+            error: network blue: containers are in it: web
+              hint:  stop them, or take them out with `holm network disconnect`; --force does the latter
         "#]],
     );
 }
@@ -339,9 +381,10 @@ fn names_servers_and_hosts_are_written_as_asked() {
             search example.org
             options ndots:2
             10.0.0.5	db
-            127.0.0.1	host
+            10.224.0.1	host
             10.0.0.5	db
             nameserver 9.9.9.9
+            search example.com
             holm: eth0 forwards IPv4 packets of containers now, and no others
         "#]],
     );

@@ -7,7 +7,7 @@
 
 use super::programs::fastest_target;
 use super::stats::Series;
-use super::table;
+use super::table::{provenance, write_section};
 use crate::Outcome;
 use crate::workspace::{cargo, must, root};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -68,9 +68,20 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     names(&room, &holm, number("rounds"), &mut text).map_err(|error| error.to_string())?;
     print!("{text}");
     if arguments.get_flag("write") {
-        table::write_text(&text, MARK)?;
+        write_section(&format!("{}\n\n{}", text.trim_end(), provenance(&versions())), MARK)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The others, as they call themselves.
+fn versions() -> Vec<String> {
+    let said = |program: &str| {
+        let output = process::Command::new(program).arg("--version").output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let mut versions = vec![format!("holm {}", env!("CARGO_PKG_VERSION"))];
+    versions.extend([said(NETAVARK), said(AARDVARK)].into_iter().filter(|version| !version.is_empty()));
+    versions
 }
 
 /// Builds `holm` as it ships, for its name server.

@@ -185,7 +185,7 @@ impl Lab {
 
 /// Serves one TCP connection after the other in a namespace: each is told the address that it comes from. Ends with the value.
 pub(crate) struct Server {
-    stop: mpsc::Sender<()>,
+    _stop: mpsc::Sender<()>,
 }
 
 pub(crate) fn serve(namespace: &OwnedFd, address: &str) -> Server {
@@ -203,7 +203,7 @@ pub(crate) fn serve(namespace: &OwnedFd, address: &str) -> Server {
             }
         }
     });
-    Server { stop }
+    Server { _stop: stop }
 }
 
 /// The same for UDP datagrams.
@@ -220,7 +220,7 @@ pub(crate) fn echo(namespace: &OwnedFd, address: &str) -> Server {
             }
         }
     });
-    Server { stop }
+    Server { _stop: stop }
 }
 
 /// What a server says to somebody in a namespace: the address that it sees, or none when it cannot be reached.
