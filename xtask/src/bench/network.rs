@@ -50,6 +50,13 @@ pub(super) fn command() -> Command {
         .arg(number("containers", "500", "Containers on one bridge at the end"))
         .arg(number("rounds", "12", "Rounds of traffic and of questions"))
         .arg(
+            Arg::new("holm")
+                .long("holm")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The program whose name server is asked; it is built where none is given"),
+        )
+        .arg(
             Arg::new("write")
                 .long("write")
                 .action(ArgAction::SetTrue)
@@ -59,7 +66,10 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let number = |name: &str| *arguments.get_one::<u32>(name).expect("it has a default");
-    let holm = ours()?;
+    let holm = match arguments.get_one::<PathBuf>("holm") {
+        Some(program) => fs::canonicalize(program)?,
+        None => ours()?,
+    };
     let room = Room::enter()?;
     let mut text = String::new();
     attach(&room, number("runs"), &mut text).map_err(|error| error.to_string())?;
