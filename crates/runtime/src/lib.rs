@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ahead;
 pub mod enter;
 pub mod environment;
 pub mod facts;
@@ -24,7 +25,7 @@ mod start;
 
 pub use act::{
     Cause, Connect, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch,
-    launch_connected,
+    launch_connected, launch_with,
 };
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};

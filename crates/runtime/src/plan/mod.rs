@@ -90,6 +90,10 @@ pub(crate) enum Act {
     CreateCgroup(cgroups::Plan),
     /// Puts the rules about devices on the v2 cgroup.
     ConfineDevices(DeviceProgram),
+    /// Takes the network namespace that was made ahead. Yields it.
+    TakeNetwork,
+    /// Adds what a kept container needs later to its record.
+    KeepConfig,
     /// Makes /dev. Yields it.
     MakeDev(DeviceTree),
     /// Makes what the container sees of its cgroup. Yields it.
@@ -319,7 +323,11 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
 /// # Errors
 /// As [`plan`].
 pub fn plan_connected(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
-    decide(launch, facts, true)
+    // The stage stands in its namespace early, and the engine goes there; one that was made ahead would be joined late.
+    match facts.network_ahead {
+        true => decide(launch, &HostFacts { network_ahead: false, ..facts.clone() }, true),
+        false => decide(launch, facts, true),
+    }
 }
 
 fn decide(launch: &Launch, facts: &HostFacts, connected: bool) -> Result<Plan, PlanError> {
@@ -344,6 +352,7 @@ fn decide(launch: &Launch, facts: &HostFacts, connected: bool) -> Result<Plan, P
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
     let beside = beside::make(plan, &cgroup, &namespaces)?;
     let beside = beside.as_ref();
+    wait::keep_config(plan);
 
     namespaces::enter(plan, &namespaces, &joined)?;
     namespaces::names(plan);
@@ -387,6 +396,8 @@ pub(crate) struct Builder<'a> {
     told: Vec<String>,
     /// What a stage that nothing else holds back waits for.
     recorded: Option<Ticket>,
+    /// Whether the stage has joined the network namespace that was made ahead.
+    has_network: bool,
 }
 
 /// Something that the engine passes to the stage while that runs already.
@@ -416,6 +427,7 @@ impl<'a> Builder<'a> {
             notes: Vec::new(),
             told: Vec::new(),
             recorded: None,
+            has_network: false,
         }
     }
 
