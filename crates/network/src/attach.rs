@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::SyscallError;
 
 use crate::allocate;
+use crate::beside::{self, Beside};
 use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
@@ -89,7 +90,9 @@ impl Reservation {
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
         let mut attachment = Attachment { kept, namespace, endpoints, ports };
-        match attachment.make(networks, &self.networks, say) {
+        let beside = std::mem::take(&mut self.beside);
+        let made = attachment.make(networks, &self.networks, say);
+        match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
             Ok(()) => Ok(attachment),
             Err(error) => {
                 // What cannot be taken away now is found by the next sweep.
@@ -124,6 +127,23 @@ impl Attachment {
         let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
         lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
+    }
+}
+
+impl Attachment {
+    /// Limits the cables and publishes the names.
+    fn furnish(&mut self, networks: &Networks, joined: &[Network], beside: &Beside) -> Result<(), Error> {
+        let kept = &mut self.kept;
+        let claim = &mut kept.claim;
+        beside::limit(&mut kept.host, |event| claim.append(event), &self.endpoints, beside.limits)?;
+        if !self.endpoints.iter().any(|place| place.dns) {
+            return Ok(());
+        }
+        let record = kept.claim.read()?;
+        for (network, place) in joined.iter().zip(&self.endpoints) {
+            networks.announce(&record, network, place, &beside.resolvers)?;
+        }
+        Ok(())
     }
 }
 
@@ -277,7 +297,7 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
 
 /// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
 pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Record) -> Vec<Error> {
-    let mut left = take_away(host, record);
+    let mut left = take_away(host, ledger.path(), record);
     if left.is_empty() {
         let routes = allocate::routes(&record.ports, &record.endpoints);
         left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
@@ -286,8 +306,12 @@ pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Reco
 }
 
 /// Takes away a container's links on the host.
-fn take_away(host: &mut Host, record: &Record) -> Vec<Error> {
+fn take_away(host: &mut Host, run: &Path, record: &Record) -> Vec<Error> {
     let mut left = Vec::new();
+    for place in &record.endpoints {
+        left.extend(beside::withdraw(run, record, place).err());
+        left.extend(beside::unlimit(host, record, place).err());
+    }
     for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         left.extend(host.remove_link(&place.host_link).err());
     }
@@ -381,7 +405,8 @@ impl Networks {
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
         let cables = Cables { first: first + 16, turns: false, links: &links };
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables) {
+        let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables);
+        match laid.and_then(|()| self.announce(&record, &network, &place, &[])) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
@@ -428,6 +453,7 @@ impl Networks {
         record: &Record,
         place: &Endpoint,
     ) -> Result<(), Error> {
+        beside::withdraw(&self.places.run, record, place)?;
         match place.driver {
             Driver::Bridge => host.remove_link(&place.host_link)?,
             Driver::Macvlan => {
