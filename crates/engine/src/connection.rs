@@ -275,6 +275,13 @@ impl Connection {
         Ok(())
     }
 
+    /// The container's processes have ended: what the kernel takes long for can begin.
+    pub fn let_go(&mut self) {
+        if let Some(attached) = &mut self.attached {
+            attached.let_go();
+        }
+    }
+
     /// Takes everything away again; returns what could not be.
     pub fn detach(self) -> Vec<BoxedExplain> {
         // pasta ends with what is dropped.
