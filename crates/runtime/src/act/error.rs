@@ -82,6 +82,9 @@ pub enum Cause {
         /// What the kernel said.
         error: netlink::Error,
     },
+    /// The filter for a hook that is started in the program's place.
+    #[error(transparent)]
+    Filter(Box<crate::plan::PlanError>),
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
@@ -239,6 +242,7 @@ impl Explain for Cause {
             Self::Cgroup(cause) => cause.below(),
             Self::Unit(cause) => cause.below(),
             Self::Record(cause) => cause.below(),
+            Self::Filter(cause) => cause.below(),
             _ => None,
         }
     }
@@ -255,6 +259,7 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
+            Self::Filter(cause) => cause.kind(),
             Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
@@ -267,6 +272,7 @@ impl Explain for Cause {
             Self::Cgroup(cause) => cause.hint(),
             Self::Unit(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
+            Self::Filter(cause) => cause.hint(),
             Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(
