@@ -277,7 +277,9 @@ impl Connection {
 
     /// The container's processes have ended: what the kernel takes long for can begin.
     pub fn let_go(&mut self) {
-        if let Some(attached) = &mut self.attached {
+        if let Way::Holm(own) = &mut self.kind
+            && let Some(attached) = &mut own.attached
+        {
             attached.let_go();
         }
     }
