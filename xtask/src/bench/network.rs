@@ -695,7 +695,7 @@ fn questions(server: &str, names: u8) -> Result<f64, Failure> {
     while start.elapsed() < Duration::from_millis(500) {
         // A lost one is made up for, so that as many are on their way as before.
         if let Ok(length) = socket.recv(&mut answer) {
-            if length < 40 || answer[3] & 0xf != 0 {
+            if length < dns::wire::HEADER || answer[3] & 0xf != 0 || answer[7] == 0 {
                 return Err(format!("{server} does not know a name").into());
             }
             answers += 1;
