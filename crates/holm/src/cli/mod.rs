@@ -11,13 +11,26 @@ use clap::{Arg, ArgAction, Command};
 pub mod cgroup;
 pub mod flags;
 mod ip;
+pub mod network;
 pub mod ns;
 pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 11] =
-    ["run", "pull", "push", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+pub const NAMES: [&str; 12] = [
+    "run",
+    "pull",
+    "push",
+    "login",
+    "logout",
+    "network",
+    "ip",
+    "ns",
+    "cgroup",
+    "doctor",
+    "completions",
+    "version",
+];
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -26,6 +39,7 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        "network" => network::command(),
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
@@ -99,9 +113,6 @@ fn later(flag: &str) -> Option<&'static str> {
     let flag = flag.split(['=', ' ']).next().unwrap_or_default();
     match flag {
         "-d" | "--detach" => Some("a container runs in the foreground; put `&` behind the command"),
-        "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
-            Some("containers have no network of their own making; --network host or ns:PATH gives them one")
-        }
         "--restart" => {
             Some("a container runs in the foreground; let a supervisor such as systemd start it again")
         }

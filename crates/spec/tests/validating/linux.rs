@@ -237,11 +237,7 @@ fn paths_stay_where_they_belong() {
             linux.maskedPaths[1]: is empty; it has to be an absolute path
         "#]],
     );
-    set(
-        "linux/readonlyPaths",
-        r#"["./proc"]"#,
-        expect![""],
-    );
+    set("linux/readonlyPaths", r#"["./proc"]"#, expect![""]);
 }
 
 #[test]
