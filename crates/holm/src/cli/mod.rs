@@ -18,8 +18,7 @@ pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-<<<<<<< HEAD
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "run",
     "pull",
     "push",
@@ -27,15 +26,7 @@ pub const NAMES: [&str; 13] = [
     "image",
     "login",
     "logout",
-=======
-pub const NAMES: [&str; 12] = [
-    "run",
-    "pull",
-    "push",
-    "login",
-    "logout",
     "network",
->>>>>>> main
     "ip",
     "ns",
     "cgroup",

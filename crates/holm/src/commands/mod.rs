@@ -6,11 +6,8 @@ pub mod completions;
 pub mod dns;
 pub mod doctor;
 pub mod failure;
-<<<<<<< HEAD
 pub mod image;
-=======
 pub mod network;
->>>>>>> main
 pub mod ns;
 pub mod registry;
 pub mod run;
