@@ -73,7 +73,7 @@ pub fn from_request(
                 *kept = host::canonical("--keep-changes", kept)?;
             }
         }
-        Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
+        Root::Directory { path } | Root::Chroot { path, .. } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;
             if let Upper::Directory(kept) = upper {
