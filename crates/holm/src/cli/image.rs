@@ -63,17 +63,22 @@ fn limits() -> [Arg; 5] {
     [
         one("max-layer-size", "SIZE", "Refuse layers with more content than this [default: 64g]"),
         one("max-layer-entries", "NUMBER", "Refuse layers with more entries than this [default: 1000000]"),
-        one("max-expansion", "TIMES", "Refuse layers that grow by more than this when they are inflated [default: 200]"),
-        switch("absolute-names", "Take names that begin with `/` as relative to the root, instead of refusing them"),
+        one(
+            "max-expansion",
+            "TIMES",
+            "Refuse layers that grow by more than this when they are inflated [default: 200]",
+        ),
+        switch(
+            "absolute-names",
+            "Take names that begin with `/` as relative to the root, instead of refusing them",
+        ),
         one("form", "FORM", "Make layers ready as `erofs` or as `tree`, whatever the host prefers")
             .value_parser(["erofs", "tree"]),
     ]
 }
 
 fn inspect() -> Command {
-    Command::new("inspect")
-        .about("Tell all that is known about images, as JSON")
-        .arg(images(WHICH))
+    Command::new("inspect").about("Tell all that is known about images, as JSON").arg(images(WHICH))
 }
 
 fn history() -> Command {
@@ -85,9 +90,9 @@ fn history() -> Command {
 }
 
 fn tree() -> Command {
-    Command::new("tree").about("Show images with their layers, and what they share").arg(
-        Arg::new("image").value_name("IMAGE").num_args(0..).help("Only these"),
-    )
+    Command::new("tree")
+        .about("Show images with their layers, and what they share")
+        .arg(Arg::new("image").value_name("IMAGE").num_args(0..).help("Only these"))
 }
 
 fn tag() -> Command {
@@ -98,10 +103,12 @@ fn tag() -> Command {
 }
 
 fn remove() -> Command {
-    Command::new("remove")
-        .visible_alias("rm")
-        .about("Take names away, and images that have none left")
-        .args([images(WHICH), switch("force", "Take all names away, also of an image that containers use").short('f')])
+    Command::new("remove").visible_alias("rm").about("Take names away, and images that have none left").args(
+        [
+            images(WHICH),
+            switch("force", "Take all names away, also of an image that containers use").short('f'),
+        ],
+    )
 }
 
 fn prune() -> Command {
@@ -139,20 +146,27 @@ fn import() -> Command {
         .args([
             Arg::new("source").value_name("FILE|DIR|-").required(true).help("The root filesystem"),
             Arg::new("name").value_name("NAME").help("What to call the image"),
-            many("change", "INSTRUCTION", "Apply CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR or STOPSIGNAL")
-                .short('c'),
+            many(
+                "change",
+                "INSTRUCTION",
+                "Apply CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, USER, VOLUME, WORKDIR or STOPSIGNAL",
+            )
+            .short('c'),
             one("message", "TEXT", "A note for the history").short('m'),
             one("platform", "OS/ARCH", "The machine that it is for [default: this one]"),
-            one("timestamp", "SECONDS", "When it was made; files are not later [default: SOURCE_DATE_EPOCH, or now]"),
+            one(
+                "timestamp",
+                "SECONDS",
+                "When it was made; files are not later [default: SOURCE_DATE_EPOCH, or now]",
+            ),
         ])
         .args(limits())
 }
 
 fn export() -> Command {
-    Command::new("export").about("Write the whole tree of an image to an archive").args([
-        image(WHICH),
-        one("output", "FILE", "Where to; standard output without it").short('o'),
-    ])
+    Command::new("export")
+        .about("Write the whole tree of an image to an archive")
+        .args([image(WHICH), one("output", "FILE", "Where to; standard output without it").short('o')])
 }
 
 fn bootstrap() -> Command {
@@ -184,10 +198,12 @@ fn verify() -> Command {
 }
 
 fn mount() -> Command {
-    Command::new("mount").about("Mount the tree of an image, read-only; without one list what is mounted").args([
-        Arg::new("image").value_name("IMAGE").help(WHICH),
-        Arg::new("directory").value_name("DIRECTORY").help("Where [default: below /run/holm]"),
-    ])
+    Command::new("mount")
+        .about("Mount the tree of an image, read-only; without one list what is mounted")
+        .args([
+            Arg::new("image").value_name("IMAGE").help(WHICH),
+            Arg::new("directory").value_name("DIRECTORY").help("Where [default: below /run/holm]"),
+        ])
 }
 
 fn unmount() -> Command {

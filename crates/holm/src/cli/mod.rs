@@ -18,7 +18,19 @@ pub mod run;
 
 /// The subcommands, in the order of the help.
 pub const NAMES: [&str; 13] = [
-    "run", "pull", "push", "images", "image", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version",
+    "run",
+    "pull",
+    "push",
+    "images",
+    "image",
+    "login",
+    "logout",
+    "ip",
+    "ns",
+    "cgroup",
+    "doctor",
+    "completions",
+    "version",
 ];
 
 /// The exit status for a command line that is wrong, as docker has it.

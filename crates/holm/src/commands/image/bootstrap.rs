@@ -12,7 +12,7 @@ use report::BoxedExplain;
 use sys::SyscallError;
 
 use super::transfer::timestamp;
-use super::{boxed, print, refuse, references, store, text, texts, unsupported};
+use super::{boxed, print, references, refuse, store, text, texts, unsupported};
 
 /// A distribution that is known.
 struct Distribution {
@@ -58,7 +58,10 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     }
     let include = texts(matches, "include").join(",");
     if !include.is_empty() && !word(&include, b"-.+,:~") {
-        return Err(refuse("--include takes names of packages, parted by commas", "for example ca-certificates,curl"));
+        return Err(refuse(
+            "--include takes names of packages, parted by commas",
+            "for example ca-certificates,curl",
+        ));
     }
     let program = program(text(matches, "with"))?;
     let epoch = timestamp(matches)?;
@@ -123,7 +126,8 @@ fn host_mirror(distribution: &str) -> Option<String> {
     let release = std::fs::read_to_string("/etc/os-release").ok()?;
     release.lines().any(|line| line == format!("ID={distribution}")).then_some(())?;
     let lists = std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
-    let files = std::iter::once(PathBuf::from("/etc/apt/sources.list")).chain(lists.map(|entry| entry.path()));
+    let files =
+        std::iter::once(PathBuf::from("/etc/apt/sources.list")).chain(lists.map(|entry| entry.path()));
     let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
     texts.filter_map(|text| mirror_in(&text)).next()
 }
@@ -234,7 +238,12 @@ fn by_debootstrap(
         )));
     }
     // What differs from one time to the next, and nobody needs.
-    for path in ["var/log/bootstrap.log", "var/log/dpkg.log", "var/log/alternatives.log", "var/cache/ldconfig/aux-cache"] {
+    for path in [
+        "var/log/bootstrap.log",
+        "var/log/dpkg.log",
+        "var/log/alternatives.log",
+        "var/cache/ldconfig/aux-cache",
+    ] {
         let _ = std::fs::remove_file(target.join(path));
     }
     for directory in ["var/log/apt", "var/cache/apt/archives", "var/lib/apt/lists"] {

@@ -6,7 +6,7 @@ use images::store::{Collected, Image, What};
 use report::BoxedExplain;
 use serde_json::json;
 
-use super::{boxed, bytes, familiar, flag, print, refuse, references, store, text, texts};
+use super::{boxed, bytes, familiar, flag, print, references, refuse, store, text, texts};
 use crate::commands::table::{self, Align};
 
 pub(super) fn list(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
@@ -19,7 +19,9 @@ pub(super) fn list(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     }
     if let Some(wanted) = text(matches, "name") {
         let wanted = Reference::parse(wanted).map_err(boxed)?;
-        let with_tag = texts(matches, "name").iter().any(|name| name.rsplit('/').next().unwrap_or(name).contains([':', '@']));
+        let with_tag = texts(matches, "name")
+            .iter()
+            .any(|name| name.rsplit('/').next().unwrap_or(name).contains([':', '@']));
         for image in &mut images {
             image.names.retain(|name| match with_tag {
                 true => *name == wanted.to_string(),
@@ -54,7 +56,12 @@ pub(super) fn list(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
             if digests {
                 row.push(if full { image.manifest.to_string() } else { image.manifest.short() });
             }
-            row.extend([id(image), image.platform.to_string(), ago(&image.created, image.added), bytes(image.size)]);
+            row.extend([
+                id(image),
+                image.platform.to_string(),
+                ago(&image.created, image.added),
+                bytes(image.size),
+            ]);
             rows.push(row);
         }
     }
@@ -76,7 +83,8 @@ fn parts(name: Option<&String>) -> (String, String) {
     let none = || "<none>".to_owned();
     let Some(name) = name else { return (none(), none()) };
     let short = familiar(name);
-    let (rest, digest) = short.split_once('@').map_or((short.as_str(), None), |(rest, digest)| (rest, Some(digest)));
+    let (rest, digest) =
+        short.split_once('@').map_or((short.as_str(), None), |(rest, digest)| (rest, Some(digest)));
     match rest.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository.to_owned(), tag.to_owned()),
         _ => (rest.to_owned(), digest.map_or_else(none, |_| "<none>".to_owned())),
@@ -98,9 +106,17 @@ pub(super) fn to_json(image: &Image) -> serde_json::Value {
 /// How long ago an image was made, in the largest unit; by when it came here, if it does not say.
 pub(super) fn ago(created: &str, added: i64) -> String {
     let then = seconds_of(created).unwrap_or(added);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let age = (now as i64 - then).max(0);
-    let units = [(31_536_000, "year"), (2_592_000, "month"), (604_800, "week"), (86_400, "day"), (3600, "hour"), (60, "minute")];
+    let units = [
+        (31_536_000, "year"),
+        (2_592_000, "month"),
+        (604_800, "week"),
+        (86_400, "day"),
+        (3600, "hour"),
+        (60, "minute"),
+    ];
     match units.iter().find(|(seconds, _)| age >= *seconds) {
         Some((seconds, unit)) => {
             let count = age / seconds;
@@ -122,9 +138,13 @@ pub(super) fn seconds_of(text: &str) -> Option<i64> {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year.rem_euclid(400) * 365 + year.rem_euclid(400) / 4 - year.rem_euclid(400) / 100 + day_of_year;
+    let day_of_era =
+        year.rem_euclid(400) * 365 + year.rem_euclid(400) / 4 - year.rem_euclid(400) / 100 + day_of_year;
     let days = era * 146_097 + day_of_era - 719_468;
-    let rest = text.get(19..)?.trim_start_matches('.').trim_start_matches(|character: char| character.is_ascii_digit());
+    let rest = text
+        .get(19..)?
+        .trim_start_matches('.')
+        .trim_start_matches(|character: char| character.is_ascii_digit());
     let offset = match rest {
         "Z" | "z" => 0,
         _ => {
@@ -141,7 +161,10 @@ pub(super) fn tag(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let image = store.find(text(matches, "image").unwrap_or_default()).map_err(boxed)?;
     for name in references(&texts(matches, "name"))? {
         if name.digest().is_some() {
-            return Err(refuse(format!("`{name}` has a digest, which is no name to give"), "leave the digest out"));
+            return Err(refuse(
+                format!("`{name}` has a digest, which is no name to give"),
+                "leave the digest out",
+            ));
         }
         store.tag(&image, &name).map_err(boxed)?;
     }
@@ -174,7 +197,8 @@ pub(super) fn remove(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
 }
 
 fn tell(collected: &Collected, image: &Image) -> Result<(), BoxedExplain> {
-    let mut lines: Vec<String> = collected.names.iter().map(|name| format!("untagged {}\n", familiar(name))).collect();
+    let mut lines: Vec<String> =
+        collected.names.iter().map(|name| format!("untagged {}\n", familiar(name))).collect();
     if !collected.images.is_empty() {
         lines.push(format!("removed  {}\n", image.config));
     }
@@ -195,7 +219,8 @@ pub(super) fn prune(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
         print(&table::json(&value))?;
         return Ok(0);
     }
-    let mut lines: Vec<String> = collected.names.iter().map(|name| format!("untagged {}\n", familiar(name))).collect();
+    let mut lines: Vec<String> =
+        collected.names.iter().map(|name| format!("untagged {}\n", familiar(name))).collect();
     lines.extend(collected.images.iter().map(|digest| format!("removed  {digest}\n")));
     lines.push(format!("{} freed\n", bytes(collected.bytes)));
     print(&lines.concat())?;

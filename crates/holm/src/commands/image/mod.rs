@@ -70,8 +70,12 @@ fn store_with(matches: &ArgMatches) -> Result<Store, BoxedExplain> {
         options.limits.expansion = times;
     }
     if let Some(size) = text(matches, "max-layer-size") {
-        options.limits.layer_bytes = size_of(size)
-            .ok_or_else(|| refuse(format!("`--max-layer-size {}` is no size", size.escape_debug()), "write it as 512m or 10g"))?;
+        options.limits.layer_bytes = size_of(size).ok_or_else(|| {
+            refuse(
+                format!("`--max-layer-size {}` is no size", size.escape_debug()),
+                "write it as 512m or 10g",
+            )
+        })?;
     }
     options.limits.absolute_names = flag(matches, "absolute-names");
     options.form = text(matches, "form").and_then(Form::of_name);
@@ -112,7 +116,8 @@ fn path(matches: &ArgMatches, id: &str) -> Option<PathBuf> {
 }
 
 fn platform(matches: &ArgMatches) -> Result<Platform, BoxedExplain> {
-    text(matches, "platform").map_or_else(|| Ok(Platform::host()), |text| Platform::parse(text).map_err(boxed))
+    text(matches, "platform")
+        .map_or_else(|| Ok(Platform::host()), |text| Platform::parse(text).map_err(boxed))
 }
 
 fn references(names: &[&str]) -> Result<Vec<Reference>, BoxedExplain> {

@@ -10,7 +10,8 @@ use crate::commands::table::{self, Align};
 
 pub(super) fn inspect(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let store = store()?;
-    let list = named(&store, matches)?.iter().map(|image| describe(&store, image)).collect::<Result<Vec<_>, _>>()?;
+    let list =
+        named(&store, matches)?.iter().map(|image| describe(&store, image)).collect::<Result<Vec<_>, _>>()?;
     print(&table::json(&Value::Array(list)))?;
     Ok(0)
 }
@@ -108,8 +109,12 @@ pub(super) fn history(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
             ]
         })
         .collect();
-    let columns =
-        [("LAYER", Align::Left), ("CREATED", Align::Left), ("SIZE", Align::Right), ("CREATED BY", Align::Left)];
+    let columns = [
+        ("LAYER", Align::Left),
+        ("CREATED", Align::Left),
+        ("SIZE", Align::Right),
+        ("CREATED BY", Align::Left),
+    ];
     print(&table::table(&columns, &rows))?;
     Ok(0)
 }
@@ -137,9 +142,16 @@ pub(super) fn tree(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
         let manifest = store.read_manifest(&image.manifest).map_err(boxed)?;
         let names: Vec<String> = image.names.iter().map(|name| familiar(name)).collect();
         let names = if names.is_empty() { "<none>".to_owned() } else { names.join(" ") };
-        text.push_str(&format!("{names}  {}  {}  {}\n", image.config.short(), image.platform, bytes(image.size)));
+        text.push_str(&format!(
+            "{names}  {}  {}  {}\n",
+            image.config.short(),
+            image.platform,
+            bytes(image.size)
+        ));
         let steps: Vec<_> = config.history.iter().filter(|step| !step.empty_layer).collect();
-        for (number, (layer, diff_id)) in manifest.layers.iter().zip(&config.rootfs.diff_ids).enumerate().rev() {
+        for (number, (layer, diff_id)) in
+            manifest.layers.iter().zip(&config.rootfs.diff_ids).enumerate().rev()
+        {
             let ready = store.ready_layer(diff_id).map_err(boxed)?;
             let branch = if number == 0 { "└─" } else { "├─" };
             let form = ready.map_or("not ready".to_owned(), |ready| {
@@ -150,7 +162,11 @@ pub(super) fn tree(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
                 _ => String::new(),
             };
             let by = steps.get(number).map_or(String::new(), |step| one_line(&step.created_by, 50));
-            text.push_str(&format!("{branch} {}  {}  {form}{shared}  {by}\n", layer.digest.short(), bytes(layer.size)));
+            text.push_str(&format!(
+                "{branch} {}  {}  {form}{shared}  {by}\n",
+                layer.digest.short(),
+                bytes(layer.size)
+            ));
         }
     }
     print(&text)?;
@@ -171,7 +187,9 @@ pub(super) fn verify(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
             .iter()
             .map(|finding| json!({ "image": finding.image, "problem": finding.problem, "mended": finding.mended }))
             .collect();
-        print(&table::json(&json!({ "images": report.images, "compared": report.compared, "findings": findings })))?;
+        print(&table::json(
+            &json!({ "images": report.images, "compared": report.compared, "findings": findings }),
+        ))?;
     } else {
         let mut lines: Vec<String> = report
             .findings
@@ -185,7 +203,12 @@ pub(super) fn verify(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
                 format!("{}: {} ({outcome})\n", familiar(&finding.image), finding.problem)
             })
             .collect();
-        lines.push(format!("{} images, {} blobs and layers compared, {} damaged\n", report.images, report.compared, report.findings.len()));
+        lines.push(format!(
+            "{} images, {} blobs and layers compared, {} damaged\n",
+            report.images,
+            report.compared,
+            report.findings.len()
+        ));
         print(&lines.concat())?;
     }
     Ok(if report.is_well() { 0 } else { 1 })

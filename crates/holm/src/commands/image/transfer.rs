@@ -12,12 +12,18 @@ use images::transfer::{export as whole, load as archives};
 use report::BoxedExplain;
 use sys::SyscallError;
 
-use super::{boxed, familiar, flag, path, platform, print, refuse, references, store, store_with, text, texts};
+use super::{
+    boxed, familiar, flag, path, platform, print, references, refuse, store, store_with, text, texts,
+};
 
 pub(super) fn load(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let input = path(matches, "input").or_else(|| path(matches, "file")).unwrap_or_else(|| PathBuf::from("-"));
+    let input =
+        path(matches, "input").or_else(|| path(matches, "file")).unwrap_or_else(|| PathBuf::from("-"));
     if input.as_os_str() == "-" && io::stdin().is_terminal() {
-        return Err(refuse("there is no archive to load", "name one with --input, or send it to the standard input"));
+        return Err(refuse(
+            "there is no archive to load",
+            "name one with --input, or send it to the standard input",
+        ));
     }
     let store = store_with(matches)?;
     let names = references(&texts(matches, "tag"))?;
@@ -88,7 +94,8 @@ fn write_to(
         write(&mut io::BufWriter::with_capacity(256 << 10, io::stdout().lock()))?;
         return Ok(0);
     };
-    let failed = |call| move |error: io::Error| boxed(SyscallError::new(call, path.display().to_string(), error));
+    let failed =
+        |call| move |error: io::Error| boxed(SyscallError::new(call, path.display().to_string(), error));
     let new = path.with_file_name(format!(
         ".{}.{}",
         path.file_name().unwrap_or_default().to_string_lossy(),
@@ -137,10 +144,14 @@ pub(super) fn import(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
 
 /// `--timestamp`, `SOURCE_DATE_EPOCH`, or now.
 pub(super) fn timestamp(matches: &ArgMatches) -> Result<i64, BoxedExplain> {
-    let given = text(matches, "timestamp").map(str::to_owned).or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok());
+    let given =
+        text(matches, "timestamp").map(str::to_owned).or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok());
     match given.filter(|text| !text.is_empty()) {
         Some(text) => text.parse().map_err(|_| {
-            refuse(format!("`{}` is no time in seconds since 1970", text.escape_debug()), "write it as `date +%s` does")
+            refuse(
+                format!("`{}` is no time in seconds since 1970", text.escape_debug()),
+                "write it as `date +%s` does",
+            )
         }),
         None => Ok(std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
