@@ -74,20 +74,7 @@ pub(super) fn command() -> Command {
                 .default_value("500")
                 .help("Containers in the list that is timed at the end; 0 leaves it out"),
         )
-        .arg(
-            Arg::new("peer")
-                .long("peer")
-                .value_name("NAME=PATH")
-                .action(ArgAction::Append)
-                .help("Another runtime with runc's command line"),
-        )
-        .arg(
-            Arg::new("without")
-                .long("without")
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("Leave this program out"),
-        )
+        .args(super::programs::flags())
         .arg(
             Arg::new("write")
                 .long("write")

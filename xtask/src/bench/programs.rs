@@ -1,7 +1,7 @@
 //! Who takes part: the floor, our runtime, and the peers that are installed or named.
 
 use crate::workspace::{cargo, must, packages, root, which};
-use clap::ArgMatches;
+use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -31,6 +31,22 @@ pub(super) const FLOOR: &str = "floor";
 
 /// Runtimes looked for in `PATH`.
 const PEERS: &[&str] = &["crun", "runc", "youki"];
+
+/// The flags that say who takes part.
+pub(super) fn flags() -> [Arg; 2] {
+    [
+        Arg::new("peer")
+            .long("peer")
+            .value_name("NAME=PATH")
+            .action(ArgAction::Append)
+            .help("Another runtime with runc's command line"),
+        Arg::new("without")
+            .long("without")
+            .value_name("NAME")
+            .action(ArgAction::Append)
+            .help("Leave this program out"),
+    ]
+}
 
 /// Builds what is ours and finds the rest.
 pub(super) fn all(scratch: &Path, arguments: &ArgMatches) -> Result<Vec<Program>, Box<dyn Error>> {

@@ -187,7 +187,8 @@ impl Store {
 
     /// A file that remembers a name follows the database: a process that was killed between both leaves it ahead.
     fn straighten(&self, transaction: &Transaction<'_>, path: &std::path::Path) -> Result<(), Error> {
-        let said = read_small(path, 64 << 10).ok().and_then(|bytes| serde_json::from_slice::<Name>(&bytes).ok());
+        let said =
+            read_small(path, 64 << 10).ok().and_then(|bytes| serde_json::from_slice::<Name>(&bytes).ok());
         let Some(said) = said else {
             let _ = std::fs::remove_file(path);
             return Ok(());
