@@ -145,6 +145,7 @@ fn launch(
             }
             argv.extend([rootfs.display().to_string(), "/bin/true".into()]);
         }
+        Kind::Engine => argv.extend(scenario.engine_arguments(rootfs)),
         Kind::Runtime => {
             let state = format!("/run/bench-{}", program.name);
             let bundle = directory.display().to_string();

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod owners;
 pub mod users;
 
+pub mod connection;
 pub mod doctor;
 pub mod run;
 

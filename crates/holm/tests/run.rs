@@ -196,11 +196,11 @@ fn a_read_only_root_and_tmpfs_are_what_they_say() {
 }
 
 #[test]
-fn the_network_is_loopback_only_unless_asked_for() {
-    if !root("the_network_is_loopback_only_unless_asked_for") {
+fn the_network_is_loopback_only_if_asked_for() {
+    if !root("the_network_is_loopback_only_if_asked_for") {
         return;
     }
-    assert_eq!(prints(&[], "cd /sys/class/net && echo *"), "lo\n");
+    assert_eq!(prints(&["--network", "none"], "cd /sys/class/net && echo *"), "lo\n");
     let host = std::fs::read_link("/proc/self/ns/net").unwrap();
     assert_eq!(prints(&["--network", "host"], "readlink /proc/self/ns/net").trim(), host.to_str().unwrap());
 }
@@ -216,6 +216,16 @@ fn limits_hold() {
     let output = run(&["--memory", "16m", "--init"], "head -c 100m /dev/zero | tail -c 90m | wc -c");
     assert_ne!(String::from_utf8_lossy(&output.stdout).trim(), "94371840", "{output:?}");
     assert_eq!(prints(&["--ulimit", "nofile=77"], "ulimit -n"), "77\n");
+}
+
+#[test]
+fn a_program_that_its_memory_limit_has_killed_is_told_of() {
+    if !root("a_program_that_its_memory_limit_has_killed_is_told_of") {
+        return;
+    }
+    let output = run(&["--memory", "16m", "--memory-swap", "16m"], "exec tail -c 90m /dev/zero");
+    assert_eq!(output.status.code(), Some(137), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("more memory than its limit"), "{output:?}");
 }
 
 #[test]

@@ -97,6 +97,8 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let scratch = workspace::root().join("target/bench");
     fs::create_dir_all(&scratch)?;
     let mut programs = programs::all(&scratch, arguments)?;
+    // It has no such commands.
+    programs.retain(|program| program.kind != Kind::Engine);
     let rootfs = bundle::rootfs(&scratch)?;
     let floor = build(&scratch, &rootfs)?;
     for program in programs.iter_mut().filter(|program| program.kind == Kind::Floor) {

@@ -12,12 +12,13 @@ pub mod cgroup;
 pub mod flags;
 pub mod image;
 mod ip;
+pub mod network;
 pub mod ns;
 pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "run",
     "pull",
     "push",
@@ -25,6 +26,7 @@ pub const NAMES: [&str; 13] = [
     "image",
     "login",
     "logout",
+    "network",
     "ip",
     "ns",
     "cgroup",
@@ -40,6 +42,7 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        "network" => network::command(),
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
@@ -115,9 +118,6 @@ fn later(flag: &str) -> Option<&'static str> {
     let flag = flag.split(['=', ' ']).next().unwrap_or_default();
     match flag {
         "-d" | "--detach" => Some("a container runs in the foreground; put `&` behind the command"),
-        "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
-            Some("containers have no network of their own making; --network host or ns:PATH gives them one")
-        }
         "--restart" => {
             Some("a container runs in the foreground; let a supervisor such as systemd start it again")
         }

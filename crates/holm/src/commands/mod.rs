@@ -7,6 +7,7 @@ pub mod dns;
 pub mod doctor;
 pub mod failure;
 pub mod image;
+pub mod network;
 pub mod ns;
 pub mod registry;
 pub mod run;

@@ -39,7 +39,11 @@ pub fn run(matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
         prepared.details.iter().for_each(|line| say(line));
     }
     if show_plan(matches)? {
-        launch::print(&launch::plan(&prepared)?.to_string())?;
+        let mut text = launch::plan(&prepared)?.to_string();
+        if let Some(wanted) = &prepared.network {
+            text.push_str(&engine::connection::Connection::preview(wanted, &caller)?);
+        }
+        launch::print(&text)?;
         return Ok(0);
     }
     if prepared.streams.tty && prepared.streams.interactive && !std::io::stdin().is_terminal() {
