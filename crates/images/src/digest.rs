@@ -8,7 +8,6 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::Digest as _;
 
 use crate::Error;
 
@@ -151,14 +150,12 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A digest while its content passes.
+/// A digest while its content passes. ring computes it: its assembler is more than twice as fast as compiled Rust on processors without
+/// instructions for SHA.
 #[derive(Clone)]
-pub struct Hasher(State);
-
-#[derive(Clone)]
-enum State {
-    Sha256(sha2::Sha256),
-    Sha512(sha2::Sha512),
+pub struct Hasher {
+    algorithm: Algorithm,
+    context: ring::digest::Context,
 }
 
 impl fmt::Debug for Hasher {
@@ -170,34 +167,24 @@ impl fmt::Debug for Hasher {
 impl Hasher {
     /// Nothing has passed yet.
     pub fn new(algorithm: Algorithm) -> Self {
-        Self(match algorithm {
-            Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
-            Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
-        })
+        let context = match algorithm {
+            Algorithm::Sha256 => ring::digest::Context::new(&ring::digest::SHA256),
+            Algorithm::Sha512 => ring::digest::Context::new(&ring::digest::SHA512),
+        };
+        Self { algorithm, context }
     }
 
     /// More content.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(hasher) => hasher.update(bytes),
-            State::Sha512(hasher) => hasher.update(bytes),
-        }
+        self.context.update(bytes);
     }
 
     /// The digest of all that has passed.
     pub fn finish(self) -> Digest {
+        let sum = self.context.finish();
         let mut bytes = [0; 64];
-        let algorithm = match self.0 {
-            State::Sha256(hasher) => {
-                bytes[..32].copy_from_slice(&hasher.finalize());
-                Algorithm::Sha256
-            }
-            State::Sha512(hasher) => {
-                bytes.copy_from_slice(&hasher.finalize());
-                Algorithm::Sha512
-            }
-        };
-        Digest { algorithm, bytes }
+        bytes[..self.algorithm.len()].copy_from_slice(sum.as_ref());
+        Digest { algorithm: self.algorithm, bytes }
     }
 }
 

@@ -162,15 +162,20 @@ impl Store {
                 taken = true;
             }
             let _ = std::fs::remove_dir(&point);
+            let _ = std::fs::remove_dir(self.run_directory());
         }
         Ok(taken)
     }
 
+    /// Where what is mounted of this store lies. Two stores do not meet, and one that moved finds its own.
+    pub fn run_directory(&self) -> PathBuf {
+        let store = Digest::of(self.layout().root().as_os_str().as_encoded_bytes());
+        self.options().run.join(store.short())
+    }
+
     /// Where a layer is mounted.
     pub fn mount_point(&self, diff_id: &Digest) -> PathBuf {
-        // Two stores do not meet, and a store that moved finds its own.
-        let store = Digest::of(self.layout().root().as_os_str().as_encoded_bytes());
-        self.options().run.join(store.short()).join(&diff_id.hex()[..32])
+        self.run_directory().join(&diff_id.hex()[..32])
     }
 }
 

@@ -14,7 +14,7 @@ use sys::{loop_device, quota};
 
 use crate::Error;
 use crate::digest::Digest;
-use crate::store::layout::{replace, step};
+use crate::store::layout::step;
 use crate::store::{Image, Store};
 
 /// The smallest disk that a filesystem of its own is made on.
@@ -109,7 +109,7 @@ impl Store {
     ) -> Result<Snapshot, Error> {
         std::fs::create_dir(directory)
             .map_err(|error| step("make a container's root", "mkdir", directory, error))?;
-        replace(&directory.join("image"), image.manifest.to_string().as_bytes())?;
+        self.layout().replace(&directory.join("image"), image.manifest.to_string().as_bytes())?;
         let changes = directory.join("changes");
         std::fs::create_dir(&changes)
             .map_err(|error| step("make a container's root", "mkdir", &changes, error))?;

@@ -415,7 +415,8 @@ impl<R: BufRead> Archive<R> {
             }
             return Ok(None);
         }
-        let said = self.number(&header[148..156], "checksum")?;
+        const WRONG: &str = "the checksum of a header is wrong: it is no tar archive, or damaged";
+        let said = self.number(&header[148..156], "checksum").map_err(|_| self.bad(WRONG))?;
         let blank = |place: usize| (148..156).contains(&place);
         let sum = |byte: fn(u8) -> i64| -> i64 {
             header
@@ -426,7 +427,7 @@ impl<R: BufRead> Archive<R> {
         };
         // Some old writers took bytes as signed.
         if said as i64 != sum(|byte| i64::from(byte)) && said as i64 != sum(|byte| i64::from(byte as i8)) {
-            return Err(self.bad("the checksum of a header is wrong: it is no tar archive, or damaged"));
+            return Err(self.bad(WRONG));
         }
         Ok(Some(header))
     }

@@ -5,11 +5,11 @@
 
 use std::path::PathBuf;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::database::{self, doing};
-use super::layout::random_name;
-use super::{Image, Store, lease};
+use super::layout::{random_name, read_small};
+use super::{Image, Name, Store, lease};
 use crate::Error;
 use crate::digest::Digest;
 
@@ -170,6 +170,9 @@ impl Store {
                 trash.extend(self.aside(path));
             }
         }
+        for path in entries("refs") {
+            self.straighten(transaction, &path)?;
+        }
         // What is on its way is young, or its process is gone.
         for path in entries("tmp") {
             let meta = std::fs::symlink_metadata(&path).and_then(|meta| meta.modified());
@@ -180,6 +183,36 @@ impl Store {
             }
         }
         Ok(trash)
+    }
+
+    /// A file that remembers a name follows the database: a process that was killed between both leaves it ahead.
+    fn straighten(&self, transaction: &Transaction<'_>, path: &std::path::Path) -> Result<(), Error> {
+        let said =
+            read_small(path, 64 << 10).ok().and_then(|bytes| serde_json::from_slice::<Name>(&bytes).ok());
+        let Some(said) = said else {
+            let _ = std::fs::remove_file(path);
+            return Ok(());
+        };
+        let known: Option<Name> = transaction
+            .query_row(
+                "SELECT name, target, manifest, changed FROM names WHERE name = ?",
+                [&said.name],
+                super::image::name_row,
+            )
+            .optional()
+            .map_err(doing("look for a name"))?;
+        match known {
+            None => {
+                let _ = std::fs::remove_file(path);
+            }
+            Some(known) if known.manifest != said.manifest => {
+                let text = serde_json::to_vec(&known)
+                    .map_err(|error| Error::malformed("the name", error.to_string()))?;
+                self.layout.replace(path, &text)?;
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     /// Moves something to `tmp`, from where it is never used again.

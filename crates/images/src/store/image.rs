@@ -6,7 +6,6 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::database::{self, doing};
-use super::layout::replace;
 use super::{Lease, ReadyLayer, Store, now};
 use crate::config::{self, ImageConfig};
 use crate::digest::Digest;
@@ -206,7 +205,7 @@ impl Store {
         let entry = Name { name: name.to_owned(), target: *target, manifest: *manifest, changed: now() };
         let text =
             serde_json::to_vec(&entry).map_err(|error| Error::malformed("the name", error.to_string()))?;
-        replace(&self.layout.reference(name), &text)?;
+        self.layout.replace(&self.layout.reference(name), &text)?;
         self.point_row(transaction, &entry)?;
         event(transaction, name, manifest, action)
     }
@@ -442,7 +441,7 @@ impl Store {
     }
 }
 
-fn name_row(row: &Row<'_>) -> rusqlite::Result<Name> {
+pub(super) fn name_row(row: &Row<'_>) -> rusqlite::Result<Name> {
     Ok(Name { name: row.get(0)?, target: digest(row, 1)?, manifest: digest(row, 2)?, changed: row.get(3)? })
 }
 

@@ -105,6 +105,28 @@ impl Layout {
     pub fn tmp(&self) -> PathBuf {
         self.root.join(TMP)
     }
+
+    /// Writes a small file of the store: the old content or the new one is there at any moment.
+    ///
+    /// # Errors
+    /// What failed; the old content is then still there.
+    pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), Error> {
+        let new = self.tmp().join(format!("new-{}", random_name()));
+        let write = || -> io::Result<()> {
+            let mut file = File::options().write(true).create_new(true).open(&new)?;
+            file.write_all(content)?;
+            file.sync_data()?;
+            std::fs::rename(&new, path)
+        };
+        let outcome = write().map_err(|error| step("write to the image store", "write", path, error));
+        match &outcome {
+            Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+            Err(_) => {
+                let _ = std::fs::remove_file(&new);
+                outcome
+            }
+        }
+    }
 }
 
 /// A file on its way into the store. Nobody sees it before [`Incoming::link`]; without that nothing is left of it.
@@ -188,28 +210,6 @@ impl Drop for Incoming {
     fn drop(&mut self) {
         if let Some(path) = &self.named {
             let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Writes a small file: the old content or the new one is there at any moment.
-///
-/// # Errors
-/// What failed; the old content is then still there.
-pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let new = path.with_file_name(format!(".new-{}", random_name()));
-    let write = || -> io::Result<()> {
-        let mut file = File::options().write(true).create_new(true).open(&new)?;
-        file.write_all(content)?;
-        file.sync_data()?;
-        std::fs::rename(&new, path)
-    };
-    let outcome = write().map_err(|error| step("write to the image store", "write", path, error));
-    match &outcome {
-        Ok(()) => path.parent().map_or(Ok(()), sync_directory),
-        Err(_) => {
-            let _ = std::fs::remove_file(&new);
-            outcome
         }
     }
 }

@@ -150,7 +150,7 @@ impl Store {
         self.prepare_layer(&lease, digest, Some(*diff_id)).map(drop)
     }
 
-    /// Takes damaged content out of the way. Images that need it are not listed any more; their names stay in `refs`.
+    /// Takes damaged content out of the way. Images that need it are not listed any more.
     fn put_aside(&self, lost: &[Digest]) -> Result<(), Error> {
         for digest in lost {
             let _ = std::fs::remove_file(self.layout.blob(digest));

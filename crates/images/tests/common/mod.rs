@@ -78,6 +78,11 @@ pub(crate) fn store_with(name: &str, form: Option<Form>) -> Option<Kept> {
     Some(Kept { store, directory })
 }
 
+/// Another view of a store, which is taken away with the first.
+pub(crate) fn kept(store: Store, other: &Kept) -> Kept {
+    Kept { store, directory: other.directory.join("view") }
+}
+
 impl Kept {
     /// Another, empty store beside this one.
     pub(crate) fn fresh(&self, name: &str) -> Self {

@@ -16,7 +16,7 @@ fn place(store: &Store, image: &Image) -> PathBuf {
 }
 
 fn roots(store: &Store) -> PathBuf {
-    store.options().run.with_file_name("roots")
+    store.run_directory().join("roots")
 }
 
 pub(super) fn mount(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
@@ -72,6 +72,8 @@ pub(super) fn unmount(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
             .map_err(|errno| boxed(SyscallError::new("umount2", at.display().to_string(), errno)))?;
         if at.starts_with(roots(&store)) {
             let _ = std::fs::remove_dir(&at);
+            let _ = std::fs::remove_dir(roots(&store));
+            let _ = std::fs::remove_dir(store.run_directory());
         }
     }
     Ok(0)
