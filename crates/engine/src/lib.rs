@@ -18,7 +18,9 @@ pub mod ids;
 pub mod owners;
 pub mod users;
 
+pub mod containers;
 pub mod doctor;
 pub mod run;
 
 pub mod terminal;
+pub mod view;

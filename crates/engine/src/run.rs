@@ -27,6 +27,19 @@ pub fn plan(prepared: &Prepared) -> Result<Plan, BoxedExplain> {
 /// # Errors
 /// What failed before the program ran, or beside it. Nothing of the container is left then.
 pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Result<u8, BoxedExplain> {
+    run_started(prepared, caller, say, &mut || ())
+}
+
+/// The same; `started` is called once the program runs.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_started(
+    prepared: Prepared,
+    caller: &Caller,
+    say: &mut dyn FnMut(&str),
+    started: &mut dyn FnMut(),
+) -> Result<u8, BoxedExplain> {
     let plan = plan(&prepared)?;
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
@@ -44,6 +57,7 @@ pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Re
     let launched = runtime::launch(&prepared.launch, &plan, &state);
     let channels = wiring.restore();
     let running = launched.map_err(boxed)?;
+    started();
 
     let console = match running.terminal() {
         Some(terminal) => Some(duplicate(terminal).map_err(boxed)?),
@@ -57,6 +71,7 @@ pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Re
         signals: &signals,
         streams: &prepared.streams,
         terminal: (duplicate(std::io::stdin()).map_err(boxed)?, duplicate(std::io::stdout()).map_err(boxed)?),
+        may_detach: false,
     });
     // Whatever happened here: the container ends with this command.
     if let Err(error) = &attended {
@@ -82,7 +97,7 @@ fn status(exit: Exit, killed_for: Option<i32>) -> u8 {
     exit.status() as u8
 }
 
-fn duplicate(fd: impl AsFd) -> Result<OwnedFd, SyscallError> {
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, SyscallError> {
     rustix::io::fcntl_dupfd_cloexec(fd, 3)
         .map_err(|errno| SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno))
 }

@@ -34,9 +34,14 @@ pub mod perf;
 #[cfg(feature = "std")]
 pub mod resolve;
 
+#[cfg(feature = "std")]
+pub mod inherited;
+
 pub mod below;
 #[cfg(feature = "std")]
 pub mod lock;
+#[cfg(feature = "std")]
+pub mod pidfd;
 #[cfg(feature = "std")]
 pub mod probe;
 pub mod raw;

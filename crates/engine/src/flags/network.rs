@@ -6,7 +6,7 @@ use super::namespace::{Source, parse_join};
 use super::{Problem, Value};
 
 /// `--network`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Network {
     /// A network namespace of its own, with the loopback interface only.
     #[default]

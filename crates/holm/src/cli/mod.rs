@@ -9,13 +9,20 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
+pub mod container;
 pub mod flags;
 mod ip;
+pub(crate) mod keeping;
 pub mod ns;
 pub mod run;
 
+/// The subcommands beside those of a container's life, which come behind the first.
+const OTHERS: [&str; 6] = ["ip", "ns", "cgroup", "doctor", "completions", "version"];
+
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 7] = ["run", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+pub fn names() -> Vec<&'static str> {
+    std::iter::once("run").chain(container::NAMES).chain(OTHERS).collect()
+}
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -24,6 +31,7 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        name if container::NAMES.contains(&name) => return container::command(name),
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
@@ -54,7 +62,7 @@ pub fn command() -> Command {
         .about("Containers without a daemon")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(debug)
-        .subcommands(NAMES.iter().filter_map(|name| subcommand(name)))
+        .subcommands(names().into_iter().filter_map(subcommand))
         .after_help(
             "Example:\n  holm run --rootfs / -it -- sh     the machine's own programs, in a container of their own\n\n\
              `holm help COMMAND` tells more.",
@@ -92,12 +100,8 @@ pub fn report_usage(error: &clap::Error, subcommand: &str) -> ExitCode {
 fn later(flag: &str) -> Option<&'static str> {
     let flag = flag.split(['=', ' ']).next().unwrap_or_default();
     match flag {
-        "-d" | "--detach" => Some("a container runs in the foreground; put `&` behind the command"),
         "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
             Some("containers have no network of their own making; --network host or ns:PATH gives them one")
-        }
-        "--restart" => {
-            Some("a container runs in the foreground; let a supervisor such as systemd start it again")
         }
         "--entrypoint" => {
             Some("there is no image and so no entry point: the program stands behind the flags")

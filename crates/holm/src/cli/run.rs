@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
+use engine::containers::create::Extras;
 use engine::flags::env::{EnvEntry, parse_env_file};
 use engine::flags::mount::Mount;
 use engine::flags::tmpfs::Tmpfs;
@@ -21,8 +22,8 @@ use super::flags::{many, one, signed, switch};
 /// What `holm run` was asked for.
 #[derive(Debug)]
 pub enum Request {
-    /// `--rootfs DIR`
-    Rootfs(Box<RunRequest>),
+    /// `--rootfs DIR`, and what becomes of the container
+    Rootfs(Box<RunRequest>, Box<Extras>),
     /// `--bundle DIR`
     Bundle(BundleRequest),
 }
@@ -47,12 +48,25 @@ cannot be executed, 125 when anything else went wrong before.";
 
 /// The definition.
 pub fn command() -> Command {
-    Command::new("run")
-        .about("Run a program in a container of its own")
+    flags_of("run", "Run a program in a container of its own")
         .override_usage(
             "holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
         )
         .after_help(EXAMPLES)
+        .next_help_heading("Life")
+        .arg(switch("detach", "Leave it running in the background, and print its id").short('d'))
+        .arg(one("sig-proxy", "BOOL", "Pass signals on to it [default: true]"))
+}
+
+/// The definition of `holm create`.
+pub fn create() -> Command {
+    flags_of("create", "Make a container, to be started later")
+        .override_usage("holm create --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...")
+}
+
+fn flags_of(name: &'static str, about: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
         .args_override_self(true)
         .term_width(0)
         .next_help_heading("Root")
@@ -78,7 +92,7 @@ pub fn command() -> Command {
             switch("interactive", "Connect the standard input").short('i'),
             one("detach-keys", "KEYS", "The keys that leave the terminal [default: ctrl-p,ctrl-q]"),
             switch("init", "Run the program under an init that reaps processes and passes signals on"),
-            one("stop-signal", "SIGNAL", "The signal that asks the program to end; kept as an annotation"),
+            one("stop-signal", "SIGNAL", "The signal that asks the program to end [default: TERM]"),
             many("ulimit", "NAME=SOFT[:HARD]", "Limit a resource of each process"),
             signed(
                 "oom-score-adj",
@@ -92,8 +106,9 @@ pub fn command() -> Command {
             one("hostname", "NAME", "Set the host name inside").short('h'),
             many("label", "KEY=VALUE", "Attach a label").short('l'),
             many("annotation", "KEY=VALUE", "Attach an annotation of the OCI configuration"),
-            switch("rm", "Accepted for habit's sake: nothing of the container is kept at its end"),
         ])
+        .next_help_heading("Life")
+        .args(super::keeping::flags())
         .next_help_heading("Files")
         .args([
             many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
@@ -187,8 +202,22 @@ pub fn request(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
         (None, Some(directory)) => bundle(matches, directory).map(Request::Bundle),
         (Some(directory), None) => {
             let request = rootfs(matches, directory)?.check().map_err(boxed)?;
-            Ok(Request::Rootfs(Box::new(request)))
+            // Without a name and in the foreground there is nobody to come back for it.
+            let keeps = detach(matches)?;
+            let extras = super::keeping::extras(matches, keeps)?;
+            Ok(Request::Rootfs(Box::new(request), Box::new(extras)))
         }
+    }
+}
+
+/// Whether the container is to run in the background, or not at all yet.
+///
+/// # Errors
+/// A value that is neither true nor false.
+pub fn detach(matches: &ArgMatches) -> Result<bool, BoxedExplain> {
+    match matches.try_contains_id("detach") {
+        Ok(_) => on(matches, "detach", "--detach"),
+        Err(_) => Ok(true),
     }
 }
 
@@ -229,8 +258,6 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
             (None, true) => Changes::WriteThrough,
             (None, false) => Changes::Discard,
         };
-    // Every value is read in the end: `--rm=nonsense` is wrong although nothing depends on it.
-    on(matches, "rm", "--rm")?;
     Ok(RunFlags {
         name: optional(matches, "name", "--name")?,
         rootfs: Rootfs { directory, changes },
@@ -296,7 +323,7 @@ fn streams(matches: &ArgMatches) -> Result<Streams, BoxedExplain> {
 }
 
 /// The files first: a variable given by itself is the more deliberate one.
-fn env(matches: &ArgMatches) -> Result<Vec<EnvEntry>, BoxedExplain> {
+pub(crate) fn env(matches: &ArgMatches) -> Result<Vec<EnvEntry>, BoxedExplain> {
     let mut entries = Vec::new();
     for file in texts(matches, "env-file") {
         let wrong = |line, problem| boxed(BadEnvFile { file: file.clone(), line, problem });
@@ -348,19 +375,19 @@ fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
     Ok(list.into_iter().map(|(_, mount)| mount).collect())
 }
 
-fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
+pub(crate) fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
     matches.get_many::<String>(id).into_iter().flatten().cloned().collect()
 }
 
-fn optional<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Option<T>, BoxedExplain> {
+pub(crate) fn optional<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Option<T>, BoxedExplain> {
     matches.get_one::<String>(id).map(|text| parse_flag(flag, text)).transpose().map_err(boxed)
 }
 
-fn several<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Vec<T>, BoxedExplain> {
+pub(crate) fn several<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Vec<T>, BoxedExplain> {
     parse_all(flag, &texts(matches, id)).map_err(boxed)
 }
 
-fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedExplain> {
+pub(crate) fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedExplain> {
     let Some(text) = matches.get_one::<String>(id) else { return Ok(false) };
     match parse_bool(text) {
         Ok(on) => Ok(on),
@@ -370,10 +397,10 @@ fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedE
     }
 }
 
-fn refuse<T>(problem: impl Into<String>, advice: &'static str) -> Result<T, BoxedExplain> {
+pub(crate) fn refuse<T>(problem: impl Into<String>, advice: &'static str) -> Result<T, BoxedExplain> {
     Err(boxed(Conflict { problem: problem.into(), advice }))
 }
 
-fn boxed(error: impl Explain + Send + Sync + 'static) -> BoxedExplain {
+pub(crate) fn boxed(error: impl Explain + Send + Sync + 'static) -> BoxedExplain {
     Box::new(error)
 }

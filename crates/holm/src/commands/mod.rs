@@ -3,7 +3,9 @@
 pub mod accounts;
 pub mod cgroup;
 pub mod completions;
+pub mod container;
 pub mod doctor;
+pub mod duty;
 pub mod failure;
 pub mod ns;
 pub mod run;

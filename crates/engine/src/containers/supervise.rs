@@ -1,0 +1,452 @@
+//! The process that launches a container in the background and becomes its monitor.
+//!
+//! [`supervise`] is executed by whoever starts the container, and tells through a pipe how that went. It launches, so that it is the
+//! container's parent, and then executes itself as the monitor, which keeps that and has none of the memory that a launch takes. When the
+//! container has ended the monitor executes itself as [`after_exit`], which takes away what was made for the run, and starts it again or
+//! removes it, as its definition says.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::time::Duration;
+
+use monitor::setup::StreamFds;
+use monitor::{ExitRecord, LogSetup, Setup, restart, time};
+use report::{BoxedExplain, Kind};
+use runtime::state::StateRoot;
+use runtime::{Container, ContainerId, Life};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use sys::SyscallError;
+
+use super::definition::Definition;
+use super::error::ContainerFailure;
+use super::home::{Home, LOG, Lock, Places, RUN, RunRecord, make_directory};
+use super::start::own_program;
+use super::told::{Told, Words};
+use super::{find, remove};
+use crate::host::{Caller, boxed};
+use crate::prepare;
+
+/// What a supervisor is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Duties {
+    /// The pipe that it tells through.
+    pub report: Option<i32>,
+    /// The container's lock.
+    pub lock: Option<i32>,
+    /// A client that is attached from the start.
+    pub client: Option<i32>,
+}
+
+/// Launches the container and becomes its monitor. Returns only when that failed; the status is this program's.
+pub fn supervise(id: &str, duties: &Duties) -> u8 {
+    // No longer of the caller's session: its terminal, its Ctrl-C and its end are not ours.
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    let take = |number: Option<i32>| number.and_then(|number| sys::inherited::take(number).ok());
+    let (report, client) = (take(duties.report), take(duties.client));
+    let tell = |told: &Told| {
+        if let Some(report) = &report {
+            let text = serde_json::to_vec(told).unwrap_or_default();
+            let _ = rustix::io::write(report, &text);
+        }
+    };
+    let Some(lock) = take(duties.lock).map(Lock::from_fd) else { return 125 };
+    let caller = Caller::read();
+    let places = Places::of(&caller);
+    let outcome = find::one(&places, id).and_then(|home| {
+        let definition = home.definition().map_err(boxed)?;
+        let monitor_lock = home.monitor_lock().map_err(boxed)?.ok_or_else(|| busy(&definition))?;
+        let outcome = launch(&places, &caller, &home, &definition, monitor_lock, 0, client);
+        if let Err(error) = &outcome {
+            failed_start(&places, &home, &definition, error, 0);
+        }
+        outcome
+    });
+    match outcome {
+        Ok((setup, pid)) => {
+            tell(&Told::Started { pid });
+            drop((report, lock));
+            become_monitor(setup)
+        }
+        Err(error) => {
+            tell(&Told::Failed(Words::of(&*error)));
+            125
+        }
+    }
+}
+
+fn busy(definition: &Definition) -> BoxedExplain {
+    boxed(ContainerFailure::Conflict {
+        verb: "start",
+        name: definition.name.clone(),
+        state: "still being watched by the monitor of its last run".to_owned(),
+        advice: "try again",
+    })
+}
+
+/// Notes why a container could not be started; one that goes with its end goes now.
+fn failed_start(places: &Places, home: &Home, definition: &Definition, error: &BoxedExplain, restarts: u32) {
+    let _ = settle(places, home);
+    if definition.auto_remove {
+        let _ = remove::remove_locked(places, home, Some(definition));
+        return;
+    }
+    let now = time::now_ns();
+    let record = ExitRecord {
+        run: home.run().map_or(0, |run| run.run),
+        status: match error.kind() {
+            Kind::CommandNotFound => 127,
+            Kind::CommandNotExecutable => 126,
+            _ => 125,
+        },
+        started_ns: now,
+        finished_ns: now,
+        restarts,
+        error: Some(report::one_line(&**error)),
+        ..ExitRecord::default()
+    };
+    if let Ok(directory) = monitor::exit::open_directory(&home.directory) {
+        let _ = monitor::exit::write_record(&directory, monitor::exit::EXIT_FILE, &record, false);
+    }
+}
+
+/// Takes away what is left of an earlier run: processes, cgroup, record.
+///
+/// # Errors
+/// When something cannot be taken away.
+pub fn settle(places: &Places, home: &Home) -> Result<(), BoxedExplain> {
+    let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    let id = ContainerId::parse(&home.id).map_err(boxed)?;
+    match Container::open(&records, &id) {
+        Ok(container) => container.delete(true).map(drop).map_err(boxed),
+        Err(runtime::state::StateError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(boxed(error)),
+    }
+}
+
+/// The streams of a container without a terminal: ours, and what it gets in their place.
+struct Pipes {
+    ours: Ours,
+    theirs: [OwnedFd; 3],
+}
+
+#[derive(Default)]
+struct Ours {
+    input: Option<OwnedFd>,
+    output: Option<OwnedFd>,
+    error: Option<OwnedFd>,
+    terminal: Option<OwnedFd>,
+}
+
+fn null() -> Result<OwnedFd, SyscallError> {
+    openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| SyscallError::new("openat", "/dev/null", errno))
+}
+
+/// An end to read from, and one for the container. The container's is open for reading too, so that it does not get SIGPIPE when its
+/// monitor is killed: it waits, once the pipe is full, for another one.
+fn output_pipe() -> Result<(OwnedFd, OwnedFd), SyscallError> {
+    let failed = |call| move |errno: rustix::io::Errno| SyscallError::new(call, "a pipe", errno);
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
+    let path = format!("/proc/self/fd/{}", write.as_raw_fd());
+    let both = openat(CWD, path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap_or(write);
+    Ok((read, both))
+}
+
+fn pipes(open_stdin: bool) -> Result<Pipes, SyscallError> {
+    let mut ours = Ours::default();
+    let input = match open_stdin {
+        true => {
+            let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(|errno| SyscallError::new("pipe2", "standard input", errno))?;
+            ours.input = Some(write);
+            read
+        }
+        false => null()?,
+    };
+    let (read_output, output) = output_pipe()?;
+    let (read_error, error) = output_pipe()?;
+    ours.output = Some(read_output);
+    ours.error = Some(read_error);
+    Ok(Pipes { ours, theirs: [input, output, error] })
+}
+
+fn set_streams(fds: [&OwnedFd; 3]) -> Result<(), SyscallError> {
+    let failed = |errno| SyscallError::new("dup2", "the standard streams", errno);
+    rustix::stdio::dup2_stdin(fds[0]).map_err(failed)?;
+    rustix::stdio::dup2_stdout(fds[1]).map_err(failed)?;
+    rustix::stdio::dup2_stderr(fds[2]).map_err(failed)
+}
+
+/// Launches the container; returns what its monitor has to know, and its first process.
+fn launch(
+    places: &Places,
+    caller: &Caller,
+    home: &Home,
+    definition: &Definition,
+    monitor_lock: OwnedFd,
+    restarts: u32,
+    client: Option<OwnedFd>,
+) -> Result<(Setup, i32), BoxedExplain> {
+    let failed = |cause| boxed(home.failed("start", cause));
+    settle(places, home)?;
+    make_directory(&home.run_directory)?;
+    let request = definition.request.clone().check().map_err(boxed)?;
+    let mut prepared = prepare::for_container(&request, caller, None, &home.id)?;
+    let config = serde_json::to_vec(&*prepared.launch.spec)
+        .map_err(|error| failed(SyscallError::new("write", "the configuration", std::io::Error::other(error))))?;
+    prepared.launch.life = Life::Kept { config, wait: false };
+    prepared.launch.die_with_parent = false;
+    let plan = crate::run::plan(&prepared)?;
+    let stderr = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).ok().map(File::from);
+    let say = |line: &str| {
+        if let Some(mut stderr) = stderr.as_ref() {
+            let _ = writeln!(stderr, "holm: {line}");
+        }
+    };
+    prepared.remarks.iter().map(String::as_str).chain(plan.notes().iter().map(|note| &**note)).for_each(say);
+    for gift in &prepared.gifts {
+        gift.give().map_err(boxed)?;
+    }
+    let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    let run = RunRecord {
+        run: home.run().map_or(0, |run| run.run).max(home.exit().map_or(0, |exit| exit.run)) + 1,
+        started_ns: time::now_ns(),
+        restarts,
+        monitored: true,
+        pid: 0,
+    };
+    let directory = monitor::exit::open_directory(&home.directory).map_err(failed)?;
+    // Before there is a process: a run that nobody sees the end of is known to have begun.
+    monitor::exit::write_record(&directory, RUN, &run, false).map_err(failed)?;
+
+    let nothing = null().map_err(failed)?;
+    let mut ours = Ours::default();
+    let launched = if definition.tty() {
+        set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
+        runtime::launch(&prepared.launch, &plan, &records)
+    } else {
+        let pipes = pipes(definition.open_stdin).map_err(failed)?;
+        ours = pipes.ours;
+        set_streams([&pipes.theirs[0], &pipes.theirs[1], &pipes.theirs[2]]).map_err(failed)?;
+        let launched = runtime::launch(&prepared.launch, &plan, &records);
+        set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
+        launched
+    };
+    let running = launched.map_err(boxed)?;
+    let pid = running.pid();
+    let copy = |fd: std::os::fd::BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(fd, 3)
+            .map_err(|errno| failed(SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno)))
+    };
+    let passed = (|| {
+        if let Some(terminal) = running.terminal() {
+            ours.terminal = Some(copy(terminal)?);
+        }
+        let pidfd = copy(running.pidfd().map_err(failed)?)?;
+        let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
+        let some = |fd: Option<OwnedFd>| fd.map(pass).transpose();
+        let mut held = vec![pass(monitor_lock)?];
+        if let Some(claim) = prepared.claim.take() {
+            held.push(pass(claim.into_lock())?);
+        }
+        Ok(Setup {
+            id: home.id.clone(),
+            run: run.run,
+            started_ns: run.started_ns,
+            restarts,
+            directory: home.directory.clone(),
+            run_directory: home.run_directory.clone(),
+            durable: home.durable,
+            pid,
+            pidfd: pass(pidfd)?,
+            streams: StreamFds {
+                input: some(ours.input)?,
+                output: some(ours.output)?,
+                error: some(ours.error)?,
+                terminal: some(ours.terminal)?,
+            },
+            client: some(client)?,
+            held,
+            log: log_setup(home, definition),
+            stdin_once: definition.open_stdin && !definition.tty(),
+            health: definition.health.as_ref().map(|health| health.setup),
+            oom_events: oom_events(&records, home),
+        })
+    })();
+    match passed {
+        Ok(setup) => Ok((setup, pid)),
+        Err(error) => {
+            drop(running.abandon());
+            Err(error)
+        }
+    }
+}
+
+fn log_setup(home: &Home, definition: &Definition) -> LogSetup {
+    let choice = &definition.log;
+    let fields = match choice.driver {
+        monitor::Driver::Journald => {
+            let tag = choice.tag.clone().unwrap_or_else(|| definition.name.clone());
+            [
+                ("CONTAINER_ID", home.short()),
+                ("CONTAINER_ID_FULL", &home.id),
+                ("CONTAINER_NAME", &definition.name),
+                ("CONTAINER_TAG", &tag),
+                ("IMAGE_NAME", &definition.image()),
+                ("SYSLOG_IDENTIFIER", &tag),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+        }
+        _ => Vec::new(),
+    };
+    LogSetup {
+        driver: choice.driver,
+        path: home.directory.join(LOG),
+        max_bytes: choice.max_bytes,
+        max_files: choice.max_files,
+        fields,
+    }
+}
+
+/// The file in which the kernel counts what it killed for lack of memory.
+fn oom_events(records: &StateRoot, home: &Home) -> Option<std::path::PathBuf> {
+    let container = Container::open(records, &ContainerId::parse(&home.id).ok()?).ok()?;
+    container.recorded_cgroups().into_iter().find_map(|group| {
+        if !group.controllers.contains(cgroups::Controller::Memory) {
+            return None;
+        }
+        let directory = group.mount.join(&group.path);
+        Some(directory.join(match group.version {
+            cgroups::Version::V1 => "memory.oom_control",
+            cgroups::Version::V2 => "memory.events",
+        }))
+    })
+}
+
+/// Executes this program as the monitor; where that fails, this process does the work as it is.
+fn become_monitor(setup: Setup) -> ! {
+    let text = serde_json::to_string(&setup).unwrap_or_default();
+    let mut command = own_program("--monitor", &text);
+    command.arg0("holm-monitor");
+    let _ = command.exec();
+    watch(&setup)
+}
+
+/// The monitor: watches the container, and goes on as what comes after it.
+pub fn watch(setup: &Setup) -> ! {
+    let Ok(ended) = monitor::run(setup) else {
+        // The container goes on, and whoever looks sees that nobody watches it.
+        std::process::exit(125);
+    };
+    let mut command = own_program("--after-exit", &setup.id);
+    command.arg(setup.run.to_string());
+    if ended.unwritten.is_some() {
+        command.arg(serde_json::to_string(&ended.record).unwrap_or_default());
+    }
+    let _ = command.exec();
+    std::process::exit(125)
+}
+
+/// What comes after a run: it is taken away, and the container is started again or removed. `unwritten` is the record of its end if the
+/// monitor could not write it.
+pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
+    let _ = sys::signal::set_blocked(sys::signal::SignalSet(0));
+    let caller = Caller::read();
+    let places = Places::of(&caller);
+    let Ok(home) = find::find(&places, id) else { return 0 };
+    // Whoever has it for so long takes it away, and then this is theirs as well.
+    let Ok(mut lock) = home.lock() else { return 0 };
+    let is_ours = |home: &Home| home.run().is_some_and(|now| now.run == run);
+    if !is_ours(&home) {
+        return 0;
+    }
+    let Ok(Some(mut monitor_lock)) = home.monitor_lock() else { return 0 };
+    if let Some(record) = unwritten.and_then(|text| serde_json::from_str::<ExitRecord>(text).ok()) {
+        write_exit(&home, &record);
+    }
+    let _ = settle(&places, &home);
+    let mut last = run;
+    loop {
+        let Ok(definition) = home.definition() else { return 0 };
+        if definition.auto_remove {
+            drop(monitor_lock);
+            return u8::from(remove::remove_locked(&places, &home, Some(&definition)).is_err());
+        }
+        let Some(mut exit) = home.exit() else { return 0 };
+        let ended = restart::Run {
+            length_ns: exit.finished_ns.saturating_sub(exit.started_ns),
+            status: exit.status,
+            restarts: exit.restarts,
+            stopped: home.was_stopped(),
+        };
+        let Some((wait, restarts)) = restart::again(definition.restart, ended) else { return 0 };
+        exit.again_ns = Some(time::now_ns() + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+        write_exit(&home, &exit);
+        drop(lock);
+        if !sleep(&home, wait) {
+            return 0;
+        }
+        let Ok(again) = home.lock() else { return 0 };
+        lock = again;
+        let wanted = home.exit().is_some_and(|exit| exit.run == last && exit.again_ns.is_some());
+        if !wanted || home.was_stopped() {
+            return 0;
+        }
+        match launch(&places, &caller, &home, &definition, monitor_lock, restarts, None) {
+            Ok((setup, _)) => {
+                drop(lock);
+                become_monitor(setup)
+            }
+            Err(error) => {
+                failed_start(&places, &home, &definition, &error, restarts);
+                last = home.run().map_or(0, |run| run.run);
+                match home.monitor_lock() {
+                    Ok(Some(again)) => monitor_lock = again,
+                    _ => return 0,
+                }
+            }
+        }
+    }
+}
+
+fn write_exit(home: &Home, record: &ExitRecord) {
+    if let Ok(directory) = monitor::exit::open_directory(&home.directory) {
+        let _ = monitor::exit::write_record(&directory, monitor::exit::EXIT_FILE, record, false);
+    }
+}
+
+/// Takes back the promise to start a container again. Whoever sleeps until then finds that out within [`SLICE`].
+pub(crate) fn cancel_restart(home: &Home) {
+    if let Some(mut exit) = home.exit()
+        && exit.again_ns.take().is_some()
+    {
+        write_exit(home, &exit);
+        let until = std::time::Instant::now() + SLICE * 40;
+        while home.has_monitor() && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// How often a sleeper looks whether it is still wanted.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Waits; false when somebody took the restart back meanwhile.
+fn sleep(home: &Home, wait: Duration) -> bool {
+    let until = std::time::Instant::now() + wait;
+    loop {
+        let left = until.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(SLICE));
+        if home.exit().is_none_or(|exit| exit.again_ns.is_none()) {
+            return false;
+        }
+    }
+}
