@@ -22,6 +22,9 @@ use crate::time::now_ns;
 /// How long clients may take to read what was written last.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How long another parent may take to reap the container's first process.
+const REAPED: Duration = Duration::from_secs(2);
+
 /// A monitor could not do its work.
 #[derive(Debug, thiserror::Error)]
 #[error("watch the container")]
@@ -228,8 +231,17 @@ impl Pump<'_> {
         };
         let finished_ns = now_ns();
         let outcome = outcome.ok().flatten();
-        let signal = outcome.as_ref().and_then(WaitIdStatus::terminating_signal);
-        let code = outcome.as_ref().and_then(WaitIdStatus::exit_status);
+        let mut signal = outcome.as_ref().and_then(WaitIdStatus::terminating_signal);
+        let mut code = outcome.as_ref().and_then(WaitIdStatus::exit_status);
+        if outcome.is_none()
+            && let Some(status) = self.told_by_kernel()
+        {
+            // As wait(2) has it.
+            match status & 0x7f {
+                0 => code = Some((status >> 8) & 0xff),
+                number => signal = Some(number),
+            }
+        }
         let told = code.is_some() || signal.is_some();
         ExitRecord {
             run: self.setup.run,
@@ -241,6 +253,20 @@ impl Pump<'_> {
             restarts: self.setup.restarts,
             again_ns: None,
             error: (!told).then(|| "the kernel did not tell its status".to_owned()),
+        }
+    }
+
+    /// The status of a process that is not our child: its parent, who took over from a monitor that was killed, has reaped it or will.
+    fn told_by_kernel(&self) -> Option<i32> {
+        let until = Instant::now() + REAPED;
+        loop {
+            if let Some(status) = sys::pidfd::exit_status(&self.pidfd) {
+                return Some(status);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

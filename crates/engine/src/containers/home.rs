@@ -105,6 +105,8 @@ pub struct RunRecord {
     pub restarts: u32,
     /// Whether it has a monitor; one in the foreground has not.
     pub monitored: bool,
+    /// The inodes of the pipes that are its standard output and error, for a monitor after the first.
+    pub pipes: Vec<u64>,
 }
 
 impl Home {

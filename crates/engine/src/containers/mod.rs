@@ -22,6 +22,7 @@ pub mod state;
 pub mod stop;
 pub mod supervise;
 pub mod told;
+pub mod upkeep;
 pub mod wait;
 
 pub use definition::{Definition, HealthCheck, LogChoice};

@@ -174,6 +174,10 @@ fn pipes(open_stdin: bool) -> Result<Pipes, SyscallError> {
     Ok(Pipes { ours, theirs: [input, output, error] })
 }
 
+fn inode(fd: &OwnedFd) -> u64 {
+    rustix::fs::fstat(fd).map_or(0, |stat| stat.st_ino)
+}
+
 fn set_streams(fds: [&OwnedFd; 3]) -> Result<(), SyscallError> {
     let failed = |errno| SyscallError::new("dup2", "the standard streams", errno);
     rustix::stdio::dup2_stdin(fds[0]).map_err(failed)?;
@@ -212,12 +216,17 @@ fn launch(
         gift.give().map_err(boxed)?;
     }
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    let pipes = match definition.tty() {
+        true => None,
+        false => Some(pipes(definition.open_stdin).map_err(failed)?),
+    };
     let run = RunRecord {
         run: home.run().map_or(0, |run| run.run).max(home.exit().map_or(0, |exit| exit.run)) + 1,
         started_ns: time::now_ns(),
         restarts,
         monitored: true,
         pid: 0,
+        pipes: pipes.iter().flat_map(|pipes| [&pipes.theirs[1], &pipes.theirs[2]]).map(inode).collect(),
     };
     let directory = monitor::exit::open_directory(&home.directory).map_err(failed)?;
     // Before there is a process: a run that nobody sees the end of is known to have begun.
@@ -225,16 +234,18 @@ fn launch(
 
     let nothing = null().map_err(failed)?;
     let mut ours = Ours::default();
-    let launched = if definition.tty() {
-        set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
-        runtime::launch(&prepared.launch, &plan, &records)
-    } else {
-        let pipes = pipes(definition.open_stdin).map_err(failed)?;
-        ours = pipes.ours;
-        set_streams([&pipes.theirs[0], &pipes.theirs[1], &pipes.theirs[2]]).map_err(failed)?;
-        let launched = runtime::launch(&prepared.launch, &plan, &records);
-        set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
-        launched
+    let launched = match pipes {
+        None => {
+            set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
+            runtime::launch(&prepared.launch, &plan, &records)
+        }
+        Some(pipes) => {
+            ours = pipes.ours;
+            set_streams([&pipes.theirs[0], &pipes.theirs[1], &pipes.theirs[2]]).map_err(failed)?;
+            let launched = runtime::launch(&prepared.launch, &plan, &records);
+            set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
+            launched
+        }
     };
     let running = launched.map_err(boxed)?;
     let pid = running.pid();
@@ -284,6 +295,119 @@ fn launch(
             Err(error)
         }
     }
+}
+
+/// Gives a container that runs a monitor again, after its own was killed. What it had of the terminal and of the input is gone; its output
+/// is found by the pipes that the container still has.
+///
+/// # Errors
+/// When it does not run, or has a monitor.
+pub fn revive(home: &Home) -> Result<(), BoxedExplain> {
+    let mut command = own_program("--revive", &home.id);
+    let null = std::process::Stdio::null;
+    let status = command.stdin(null()).stdout(null()).stderr(null()).spawn();
+    status.map_err(|error| boxed(home.failed("watch", SyscallError::new("execve", "/proc/self/exe", error))))?;
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while !home.has_monitor() {
+        if std::time::Instant::now() >= until {
+            return Err(boxed(home.failed("watch", SyscallError::new("flock", "monitor", sys::Errno::TIMEDOUT))));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// The process that becomes a container's second monitor.
+pub fn revived(id: &str) -> u8 {
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    let places = Places::of(&Caller::read());
+    let setup = find::one(&places, id).and_then(|home| {
+        let _lock = home.lock().map_err(boxed)?;
+        let failed = |cause| boxed(home.failed("watch", cause));
+        let definition = home.definition().map_err(boxed)?;
+        let monitor_lock = home.monitor_lock().map_err(boxed)?.ok_or_else(|| busy(&definition))?;
+        let (state, _, pidfd) = super::stop::living(&places, &home, "watch")?;
+        let run = state.run.unwrap_or_default();
+        let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
+        let pipe = |number: usize| match pipe_of(state.pid, number + 1, run.pipes.get(number).copied()) {
+            Some(fd) => pass(fd).map(Some),
+            None => Ok(None),
+        };
+        let records = StateRoot::open(&places.records()).map_err(boxed)?;
+        Ok(Setup {
+            id: home.id.clone(),
+            run: run.run,
+            started_ns: run.started_ns,
+            restarts: run.restarts,
+            directory: home.directory.clone(),
+            run_directory: home.run_directory.clone(),
+            durable: home.durable,
+            pid: state.pid,
+            pidfd: pass(pidfd)?,
+            streams: StreamFds { output: pipe(0)?, error: pipe(1)?, ..StreamFds::default() },
+            client: None,
+            held: vec![pass(monitor_lock)?],
+            log: log_setup(&home, &definition),
+            stdin_once: false,
+            health: definition.health.as_ref().map(|health| health.setup),
+            oom_events: oom_events(&records, &home),
+        })
+    });
+    match setup {
+        Ok(setup) => become_monitor(setup),
+        Err(_) => 125,
+    }
+}
+
+/// The end to read from of a pipe that a container's process has as this descriptor, if it is still that pipe: what the container has put
+/// in its place is not opened.
+fn pipe_of(pid: i32, number: usize, inode: Option<u64>) -> Option<OwnedFd> {
+    let path = format!("/proc/{pid}/fd/{number}");
+    let looked = openat(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let stat = rustix::fs::fstat(&looked).ok()?;
+    let is_pipe = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo;
+    if !is_pipe || Some(stat.st_ino) != inode {
+        return None;
+    }
+    let again = format!("/proc/self/fd/{}", looked.as_raw_fd());
+    openat(CWD, again, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Does what a monitor does after its container's end, for one that was killed before.
+///
+/// # Errors
+/// When that cannot be started.
+pub fn see_to(places: &Places, home: &Home, run: u64) -> Result<(), BoxedExplain> {
+    {
+        let _lock = home.lock().map_err(boxed)?;
+        let records = StateRoot::open(&places.records()).map_err(boxed)?;
+        let state = super::state::of(home, &records);
+        if state.status.is_alive() || home.has_monitor() {
+            return Ok(());
+        }
+        if home.exit().map_or(0, |exit| exit.run) < run
+            && let Some(exit) = &state.exit
+        {
+            write_exit(home, exit);
+        }
+    }
+    let mut command = own_program("--after-exit", &home.id);
+    let null = std::process::Stdio::null;
+    let child = command.arg(run.to_string()).stdin(null()).stdout(null()).stderr(null()).spawn();
+    let mut child = child
+        .map_err(|error| boxed(home.failed("see to", SyscallError::new("execve", "/proc/self/exe", error))))?;
+    // Until it has taken away what there was; one that starts it again goes on for long.
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    let id = ContainerId::parse(&home.id).map_err(boxed)?;
+    while matches!(child.try_wait(), Ok(None)) && std::time::Instant::now() < until {
+        let records = StateRoot::open(&places.records()).map_err(boxed)?;
+        if Container::open(&records, &id).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 fn log_setup(home: &Home, definition: &Definition) -> LogSetup {
