@@ -38,3 +38,7 @@ printf '90 30 0:4 net:[4026532200] /run/netns/blue rw shared:5 - nsfs nsfs rw\n'
 printf '0::/system.slice/docker-0123456789abcdef.scope\n' >corpus/namespaces/container
 printf 'memory.max=256M cpu.max=20ms/100ms io.max=8:0:rbps=1M,wiops=5 devices=-all,+c:1:*:r net_cls.classid=10:1' \
     >corpus/namespaces/words
+# A query for `web`, with EDNS.
+mkdir -p corpus/dns
+printf '\0\7\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\0\0\51\4\320\0\0\0\0\0\0' >corpus/dns/query
+printf 'network n br0 open\ngateways 10.0.0.1\nsubnets 10.0.0.0/24\nentry c\nnames web\naddresses 10.0.0.2\n' >corpus/dns/table

@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("holm-systemd", 2),
     ("holm-images", 2),
     ("holm-netlink", 2),
+    ("holm-dns", 2),
     ("holm-core", 3),
     ("holm-network", 3),
     ("holm-build", 3),

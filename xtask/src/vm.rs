@@ -12,6 +12,7 @@ mod disk;
 mod kernel;
 mod lane;
 mod payload;
+mod tools;
 
 use crate::Outcome;
 use crate::test::tally::Tally;

@@ -77,7 +77,7 @@ pub fn for_container(
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
-        Root::Assembled { .. } => {}
+        Root::Assembled { .. } | Root::Layers { .. } => {}
         Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;

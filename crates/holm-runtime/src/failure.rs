@@ -27,10 +27,14 @@ impl Failure {
         Self { status, ..self }
     }
 
-    /// Tells it to a person on standard error, in lines, and to programs in the log, in one line.
+    /// Tells it on standard error, with what to do about it, and in the log. Each takes one line: engines show the last one.
     pub(crate) fn report(self, log: &Log) -> ExitCode {
-        log.error(&report::one_line(&*self.error));
-        eprint!("{}", report::render(&*self.error));
+        let line = report::one_line(&*self.error);
+        log.error(&line);
+        match report::first_hint(&*self.error) {
+            Some(hint) => eprintln!("error: {line} (hint: {})", hint.text()),
+            None => eprintln!("error: {line}"),
+        }
         ExitCode::from(self.status)
     }
 }

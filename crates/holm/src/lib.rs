@@ -33,7 +33,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         let word = arg.to_string_lossy();
         match word.as_ref() {
             // Duties that this program executes itself for.
-            "--supervise" | "--monitor" | "--after-exit" | "--health" | "--health-action" => {
+            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action" => {
                 return ExitCode::from(commands::duty::run(&word, &rest.collect::<Vec<_>>()));
             }
             "--debug" | "-D" => global.debug = true,
@@ -41,6 +41,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "--version" | "-V" | "-v" => return commands::version::run(),
             // It has a grammar of its own, and is started often: nothing of the rest is set up.
             "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
+            // Not for people: how an attachment starts the server of its network's names.
+            dns::SUBCOMMAND => return commands::dns::run(&rest.collect::<Vec<_>>()),
             name => {
                 return match cli::subcommand(name) {
                     Some(command) => run(name, command, rest.collect(), global),

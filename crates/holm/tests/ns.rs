@@ -67,6 +67,35 @@ impl Drop for Running {
     }
 }
 
+/// A small root directory that is gone at the end.
+struct Tree(PathBuf);
+
+impl Tree {
+    fn new(test: &str) -> Option<Self> {
+        let busybox = Path::new("/bin/busybox");
+        if !busybox.exists() {
+            eprintln!("SKIPPED {test}: it needs /bin/busybox, linked statically");
+            return None;
+        }
+        let tree = Self(PathBuf::from(format!("/tmp/holm-ns-{}-{test}", std::process::id())));
+        for directory in ["bin", "lib"] {
+            std::fs::create_dir_all(tree.0.join(directory)).unwrap();
+        }
+        std::fs::copy(busybox, tree.0.join("bin/busybox")).unwrap();
+        Some(tree)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 fn namespace(pid: &str, kind: &str) -> String {
     let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
     link.to_string_lossy().into_owned()
@@ -315,7 +344,11 @@ fn maps_capabilities_root_and_directory_are_as_asked() {
     };
     assert!(status(&[]).trim_end().ends_with("0000000000000000"));
     assert!(!status(&["--keep-caps"]).trim_end().ends_with("0000000000000000"));
-    assert_eq!(prints(&["run", "-m", "-R", "/usr", "-w", "/lib", "--", "/bin/pwd"]), "/lib\n");
+    let Some(tree) = Tree::new("maps") else { return };
+    assert_eq!(
+        prints(&["run", "-m", "-R", tree.path(), "-w", "/lib", "--", "/bin/busybox", "pwd"]),
+        "/lib\n"
+    );
     let offset = prints(&[
         "run",
         "-T",
@@ -335,6 +368,7 @@ fn the_working_directory_does_not_stay_outside_of_a_changed_root() {
     if !root("directory") {
         return;
     }
+    let Some(tree) = Tree::new("directory") else { return };
     let mut command = Command::new("unshare");
     command.args(["-m", "sleep", "6107"]);
     let sleeper = Running::start(command, "sleep");
@@ -343,14 +377,58 @@ fn the_working_directory_does_not_stay_outside_of_a_changed_root() {
         let pid = sleeper.pid();
         args.push(&pid);
         args.extend(flags);
-        args.extend(["--", "/bin/pwd"]);
+        args.extend(["--", "/bin/busybox", "pwd"]);
         let output = Command::new(HOLM).arg("ns").args(&args).current_dir("/tmp").output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     assert_eq!(enter(&["-m"]), "/\n");
-    assert_eq!(enter(&["-u", "--root=/usr"]), "/\n");
+    assert_eq!(enter(&["-u", &format!("--root={}", tree.path())]), "/\n");
     assert_eq!(enter(&["-m", "--wd=/usr"]), "/usr\n");
     assert_eq!(enter(&["-m", "--wdns", "/etc"]), "/etc\n");
+}
+
+#[test]
+fn every_kind_is_held_by_a_name_entered_and_released() {
+    if !root("every kind") {
+        return;
+    }
+    let said = apart(
+        r#"
+        for kind in user mnt net ipc uts cgroup time; do
+            flag=$kind
+            [ $kind != mnt ] || flag=mount
+            $HOLM ns hold $kind box
+            own=$(readlink /proc/self/ns/$kind)
+            inside=$($HOLM ns enter --preserve-credentials --$flag=box -- readlink /proc/self/ns/$kind)
+            [ "$inside" != "$own" ] || echo "$kind: not entered"
+            $HOLM ns inspect $kind:box | grep -q '^  held by  *box$' || echo "$kind: not told"
+            number=${inside#*[} number=${number%]}
+            $HOLM ns list -t $kind | grep -q "^$number .* box *$" || echo "$kind: not listed"
+            $HOLM ns release $kind box
+            ! $HOLM ns list -t $kind | grep -q "^$number " || echo "$kind: not released"
+        done
+        # A pid namespace lives as long as its first process, whose namespace it is that gets the name.
+        $HOLM ns run --pid --kill-child -- sleep 6108 &
+        children=/proc/$!/task/$!/children
+        until first=$(cat $children) && [ -n "$first" ]; do sleep 0.05; done
+        first=${first% }
+        until [ "$(cat /proc/$first/comm)" = sleep ]; do sleep 0.05; done
+        $HOLM ns hold pid box -t $first
+        $HOLM ns enter --pid=box -- sh -c 'echo "I am $$"'
+        kill -KILL $first
+        wait $! || true
+        $HOLM ns enter --pid=box -- true 2>&1 | head -n 2
+        $HOLM ns release pid box
+        "#,
+    );
+    let mut lines = said.lines();
+    let number =
+        lines.next().and_then(|line| line.strip_prefix("I am ")).and_then(|it| it.parse::<u32>().ok());
+    assert!(number.is_some_and(|number| (2..100).contains(&number)), "{said}");
+    let refusal = lines.next().unwrap_or_default();
+    assert!(refusal.starts_with("error: "), "{said}");
+    assert!(lines.next().is_some_and(|line| line.starts_with("  ")), "{said}");
+    assert_eq!(lines.next(), None, "{said}");
 }
 
 #[test]

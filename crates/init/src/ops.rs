@@ -245,6 +245,8 @@ ops! {
     OpenTerminal = 40 "open ptmx" { devpts: Slot, master: Slot, peer: Slot }
     /// Sets a terminal's size.
     SetWindowSize = 41 "ioctl TIOCSWINSZ" { terminal: Slot, rows: u32, columns: u32 }
+    /// Leaves line ends as they are written: no carriage return is added.
+    PlainLines = 97 "ioctl TCSETS" { terminal: Slot }
     /// Makes a terminal the session's own.
     SetTerminal = 42 "ioctl TIOCSCTTY" { terminal: Slot }
     /// Makes a descriptor number (0 to 2) mean this descriptor.

@@ -282,6 +282,7 @@ impl Player {
                 let short = |number| u16::try_from(number).map_err(|_| Errno::RANGE);
                 raw::set_window_size(self.fd(terminal)?, short(rows)?, short(columns)?)
             }
+            Op::PlainLines { terminal } => raw::set_plain_lines(self.fd(terminal)?),
             Op::SetTerminal { terminal } => raw::set_controlling_terminal(self.fd(terminal)?),
             Op::Duplicate { fd, number } => raw::dup3(self.fd(fd)?, Fd(number as i32)),
 

@@ -194,7 +194,7 @@ WORDS  := [ via [ inet | inet6 ] ADDRESS ] [ dev LINK ] [ src ADDRESS ] [ metric
           | initrwnd | ssthresh | reordering | quickack | rtt | rttvar | rto_min [ lock ] NUMBER ]
           [ congctl NAME ] [ features ecn ]
 WAY    := [ via ADDRESS ] [ dev LINK ] [ weight NUMBER ] [ onlink ]
-FILTER := [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ] [ dev LINK ] [ via PREFIX ] [ src PREFIX ]
+FILTER := [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ] [ vrf LINK ] [ dev LINK ] [ via PREFIX ] [ src PREFIX ]
           [ proto PROTOCOL ] [ scope SCOPE ] [ type TYPE ] [ metric NUMBER ] [ tos TOS ] [ from PREFIX ] [ cache ]
 ";
 

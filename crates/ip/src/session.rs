@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use netlink::route::{self, LinkHeader, ifla};
+use netlink::route::{self, LinkHeader, ifla, info};
 use netlink::{Attribute, Dump, Message, Protocol, Requests, Socket};
 use sys::Errno;
 
@@ -132,6 +132,21 @@ impl Session {
             LinkHeader::read(message)?.1.find(ifla::TXQLEN).and_then(Attribute::i32)
         });
         answer.ok().flatten()
+    }
+
+    /// The routing table that a link of type vrf stands for.
+    pub(crate) fn vrf_table(&mut self, name: &str) -> Result<u32, Fail> {
+        const VRF_TABLE: u16 = 1;
+        let header =
+            LinkHeader { index: self.link_value("vrf", name)?.cast_signed(), ..LinkHeader::default() };
+        let mut request = Requests::one(route::GETLINK, 0, &header.bytes());
+        let answer = self.socket.ask(&mut request, |message| {
+            let link_info = LinkHeader::read(message)?.1.find(ifla::LINKINFO)?.nested();
+            link_info.find(info::KIND).filter(|kind| kind.text() == "vrf")?;
+            link_info.find(info::DATA)?.nested().find(VRF_TABLE)?.u32()
+        });
+        let table = answer.map_err(|error| Fail::kernel(format!("cannot look at link `{name}`"), error))?;
+        table.ok_or_else(|| Fail::wrong(format!("`vrf` takes a link of type vrf; `{name}` is none")))
     }
 
     /// The kind of a link that is remembered already.

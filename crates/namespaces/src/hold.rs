@@ -4,10 +4,12 @@
 //! network, where `ip netns` and [`holm ip`](https://man7.org/linux/man-pages/man8/ip-netns.8.html) look. [`bind`]
 //! makes it, [`release`] takes it away.
 
+use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use report::Kind as Failure;
+use rustix::fs::{FlockOperation, flock};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use sys::{Errno, SyscallError};
 
@@ -95,16 +97,13 @@ pub fn reserve(kind: Kind, name: &Name) -> Result<Reserved, Error> {
     let what = format!("hold the {kind} namespace `{}`", name.as_str());
     let failed = |call: &'static str, path: &Path, error: &std::io::Error| {
         let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::IO.raw()));
-        let hint = matches!(errno, Errno::PERM | Errno::ACCES)
-            .then_some("holding takes root in this mount namespace: the name is a mount");
-        Error::step_with(&what, SyscallError::new(call, path.display().to_string(), errno), hint)
+        let cause = SyscallError::new(call, path.display().to_string(), errno);
+        Error::step_with(&what, cause, needs_root(errno))
     };
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&directory)
-        .map_err(|error| failed("mkdir", &directory, &error))?;
-    prepare(kind).map_err(|cause| Error::step(&what, cause))?;
+    prepare(kind).map_err(|cause| {
+        let hint = needs_root(cause.errno);
+        Error::step_with(&what, cause, hint)
+    })?;
     let path = directory.join(name.as_str());
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path) {
         Ok(_) => Ok(Reserved { path, kept: false }),
@@ -117,26 +116,51 @@ pub fn reserve(kind: Kind, name: &Name) -> Result<Reserved, Error> {
     }
 }
 
-/// Makes the directory a mount that propagates as its kind needs.
+fn needs_root(errno: Errno) -> Option<&'static str> {
+    matches!(errno, Errno::PERM | Errno::ACCES)
+        .then_some("holding takes root in this mount namespace: the name is a mount")
+}
+
+/// Makes the directory of names, and makes it a mount that propagates as its kind needs.
 ///
-/// `/run/netns` is shared, so that a network namespace is also known in mount namespaces made before, as
-/// ip-netns(8) has it. Ours is private: the kernel refuses to bind a mount namespace where that would propagate into the
-/// namespace itself (`EINVAL`), because it would then keep itself alive.
-fn prepare(kind: Kind) -> Result<(), SyscallError> {
+/// `/run/netns` is shared, so that a network namespace is also known in mount namespaces made before, and a name that is
+/// taken away is gone in all of them, as ip-netns(8) has it. Ours is private: the kernel refuses to bind a mount namespace
+/// where that would propagate into the namespace itself (`EINVAL`), because it would then keep itself alive.
+///
+/// # Errors
+/// Those of mkdir(2) and mount(2).
+pub fn prepare(kind: Kind) -> Result<(), SyscallError> {
     let (place, flags) = match kind {
         Kind::Net => (NET_DIRECTORY, MountPropagationFlags::SHARED | MountPropagationFlags::REC),
         _ => (DIRECTORY, MountPropagationFlags::PRIVATE),
     };
     let failed = |call, errno: rustix::io::Errno| SyscallError::new(call, place, errno);
-    match rustix::mount::mount_change(place, flags) {
-        Ok(()) => Ok(()),
-        // No mount of its own yet.
+    make_directory(kind)?;
+    // Two processes that bind the directory to itself at once would stack mounts (Debian bug 949235).
+    let lock = File::open(place).map_err(|error| SyscallError::new("openat", place, error))?;
+    let _ = flock(&lock, FlockOperation::LockExclusive);
+    let propagate = || rustix::mount::mount_change(place, flags);
+    match propagate() {
+        // It is no mount yet.
         Err(rustix::io::Errno::INVAL) => {
-            rustix::mount::mount_bind(place, place).map_err(|errno| failed("mount", errno))?;
-            rustix::mount::mount_change(place, flags).map_err(|errno| failed("mount", errno))
+            rustix::mount::mount_bind_recursive(place, place).map_err(|errno| failed("mount", errno))?;
+            propagate().map_err(|errno| failed("mount", errno))
         }
-        Err(errno) => Err(failed("mount", errno)),
+        outcome => outcome.map_err(|errno| failed("mount", errno)),
     }
+}
+
+/// Makes the directory of names, if it is not there.
+///
+/// # Errors
+/// Those of mkdir(2).
+pub fn make_directory(kind: Kind) -> Result<(), SyscallError> {
+    let directory = directory(kind);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(&directory)
+        .map_err(|error| SyscallError::new("mkdir", directory.display().to_string(), error))
 }
 
 /// Binds the namespace at `source` (a file in /proc) to `target`, which exists.

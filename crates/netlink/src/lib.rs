@@ -2,7 +2,7 @@
 //!
 //! [`Requests`] is a buffer of one or more requests, [`Socket`] sends them and collects what comes back, [`Message`]
 //! and [`Attributes`] read it without copying. Nothing here knows a protocol except [`route`], which has the numbers
-//! and headers of `NETLINK_ROUTE`; other protocols are other modules on the same socket. Start reading at
+//! and headers of `NETLINK_ROUTE`, and [`netfilter`], which has those of nftables. Start reading at
 //! [`Socket::transact`] and [`Socket::dump`].
 //!
 //! A refusal comes with the kernel's own sentence and the attribute it is about, where the kernel gives them
@@ -13,6 +13,7 @@
 mod attributes;
 mod error;
 mod message;
+pub mod netfilter;
 mod request;
 pub mod route;
 mod socket;

@@ -158,10 +158,24 @@ impl Requests {
         self
     }
 
+    /// Adds flags to the request begun last.
+    pub(crate) fn add_flags(&mut self, flags: u16) {
+        if let Some(start) = self.starts.last() {
+            let own = &mut self.bytes[start + 6..start + 8];
+            let all = u16::from_ne_bytes([own[0], own[1]]) | flags;
+            own.copy_from_slice(&all.to_ne_bytes());
+        }
+    }
+
     /// What follows the netlink header in the request begun last: for headers that are known only later.
     pub fn body_mut(&mut self) -> &mut [u8] {
         let start = self.starts.last().map_or(self.bytes.len(), |start| start + HEADER);
         &mut self.bytes[start..]
+    }
+
+    /// The bytes of all requests.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The bytes of the request with this index, header included.

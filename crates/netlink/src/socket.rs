@@ -123,6 +123,34 @@ impl Socket {
         Ok(())
     }
 
+    /// Sends requests that the kernel takes whole or not at all, in one datagram. The last one but the end asks for an answer; refusals
+    /// come unasked, and before it.
+    pub(crate) fn transact_whole(&mut self, requests: &mut Requests) -> Result<(), Error> {
+        let base = self.number(requests, 0);
+        self.send(requests.bytes())?;
+        let last = requests.len().saturating_sub(2);
+        let mut first = None;
+        loop {
+            let len = match self.receive(true) {
+                Ok(len) => len,
+                Err(Errno::NOBUFS) => return Err(Error::Overrun { unanswered: 1 }),
+                Err(errno) => return Err(failed("recvfrom", errno)),
+            };
+            for message in Messages::new(&self.buffer[..len.min(self.buffer.len())]) {
+                let index = message.sequence.wrapping_sub(base) as usize;
+                if message.kind != ERROR || index >= requests.len() {
+                    continue;
+                }
+                let refused = outcome(&message, index, requests.bytes_of(index)).err();
+                first = first.or(refused);
+                // What is said of the beginning is said of all, and may be all that is said.
+                if index == last || (index == 0 && first.is_some()) {
+                    return first.map_or(Ok(()), |refused| Err(Error::Refused(refused)));
+                }
+            }
+        }
+    }
+
     /// Makes one request and gives its answer to `read`.
     ///
     /// # Errors

@@ -79,6 +79,13 @@ pub enum Root {
         /// Where changes go.
         upper: Upper,
     },
+    /// Directories that stay as they are, one over the other, below a layer that takes the changes: an image's layers.
+    Layers {
+        /// The directories, absolute, the topmost first.
+        lower: Vec<PathBuf>,
+        /// Where changes go.
+        upper: Upper,
+    },
     /// A new directory in memory with entries of another one, each below a layer in memory of its own. For ordinary users and the
     /// root of the host: an overlay over a directory with mounts in it is refused in a user namespace, where those are locked
     /// (mount_namespaces(7)).
@@ -136,6 +143,22 @@ pub enum Stdio {
         /// Rows and columns, where they are known.
         size: Option<(u16, u16)>,
     },
+    /// The same, with line ends as the program writes them: for a caller that copies what is written to a pipe, a file, or a terminal
+    /// of its own that adds carriage returns itself.
+    PlainTerminal {
+        /// Rows and columns, where they are known.
+        size: Option<(u16, u16)>,
+    },
+}
+
+impl Stdio {
+    /// Whether there is a terminal, and its size.
+    pub(crate) fn terminal(self) -> Option<Option<(u16, u16)>> {
+        match self {
+            Self::Inherit => None,
+            Self::Terminal { size } | Self::PlainTerminal { size } => Some(size),
+        }
+    }
 }
 
 /// A container's id: 1 to 1024 letters, digits and `_+-.`, never `.` or `..` (runc's rule).

@@ -115,6 +115,7 @@ impl Intent {
             rootfs: match &launch.root {
                 Root::Directory { path } => path.clone(),
                 Root::Overlay { lower, .. } => lower.clone(),
+                Root::Layers { lower, .. } => lower.first().cloned().unwrap_or_default(),
                 Root::Assembled { from, .. } => from.clone(),
             },
             cgroups: groups.iter().map(|group| RecordedGroup::of(group)).collect(),

@@ -67,17 +67,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A configuration that makes no sense. Every problem has its line, in the order of the document.
+/// A configuration that makes no sense. It is told in one line, problem by problem in the order of the document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", lines(.problems))]
+#[error("{}", joined(.problems))]
 pub struct Invalid {
     /// What is wrong; never empty.
     pub problems: Vec<Problem>,
 }
 
-fn lines(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(Problem::to_string).collect();
-    lines.join("\n")
+fn joined(problems: &[Problem]) -> String {
+    let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+    problems.join("; ")
 }
 
 impl Explain for Invalid {

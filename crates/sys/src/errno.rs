@@ -35,6 +35,8 @@ impl Errno {
     pub const ACCES: Self = Self(13);
     /// Bad address.
     pub const FAULT: Self = Self(14);
+    /// Block device required.
+    pub const NOTBLK: Self = Self(15);
     /// Device or resource busy.
     pub const BUSY: Self = Self(16);
     /// File exists.

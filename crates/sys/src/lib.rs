@@ -14,9 +14,13 @@ pub mod bpf;
 pub mod channel;
 #[cfg(feature = "std")]
 pub mod clone;
+#[cfg(feature = "std")]
+pub mod datagrams;
 mod errno;
 #[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
+pub mod filter;
 #[cfg(feature = "std")]
 pub mod fsids;
 #[cfg(feature = "std")]
@@ -40,6 +44,8 @@ pub mod inherited;
 pub mod below;
 #[cfg(feature = "std")]
 pub mod lock;
+#[cfg(feature = "std")]
+pub mod loop_device;
 #[cfg(feature = "std")]
 pub mod pidfd;
 #[cfg(feature = "std")]

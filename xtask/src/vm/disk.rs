@@ -11,7 +11,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The one program of the plain lanes.
+/// The first program of the plain lanes.
 pub(super) const BUSYBOX: &str = "/bin/busybox";
 /// What the kernel needs to see a disk of qemu's; nothing of it where it is built in.
 const DISK_MODULES: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
@@ -109,6 +109,7 @@ fn plain(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
         fs::write(tree.join("etc").join(file), text)?;
     }
     program(&tree.join("sbin/init"), include_str!("../../guest/plain-init.sh"))?;
+    super::tools::copy(&tree)?;
     image(&tree, &directory.join("plain.ext4"), 512)
 }
 

@@ -103,7 +103,11 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
             None => place(&spec.linux.cgroups_path, &id)?,
         },
         unit,
-        stdio: if spec.process.terminal { Stdio::Terminal { size } } else { Stdio::Inherit },
+        stdio: match spec.process.terminal {
+            true if mode.is_attended() => Stdio::PlainTerminal { size },
+            true => Stdio::Terminal { size },
+            false => Stdio::Inherit,
+        },
         id,
         spec,
         bundle,

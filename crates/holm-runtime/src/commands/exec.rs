@@ -105,8 +105,11 @@ fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
         .process
         .console_size
         .and_then(|size| Some((u16::try_from(size.height).ok()?, u16::try_from(size.width).ok()?)));
-    let stdio =
-        if terminal { Stdio::Terminal { size: size.or_else(relay::window_size) } } else { Stdio::Inherit };
+    let stdio = match terminal {
+        true if detach => Stdio::Terminal { size },
+        true => Stdio::PlainTerminal { size: size.or_else(relay::window_size) },
+        false => Stdio::Inherit,
+    };
     let cgroups =
         cgroup::below(container.cgroups()?, arguments.get_many::<String>("cgroup").into_iter().flatten())?;
     let target = Target::look(container.pid())?;

@@ -117,7 +117,6 @@ impl<'a> Copying<'a> {
         // A program that does not read must not keep us from taking what it writes.
         let flags = fcntl_getfl(terminal).map_err(failed)?;
         fcntl_setfl(terminal, flags | OFlags::NONBLOCK).map_err(failed)?;
-        plain_lines(terminal);
         let copying =
             Self { terminal, over: false, reading: true, typed: Vec::new(), _raw: RawMode::enter() };
         copying.resize();
@@ -220,15 +219,6 @@ struct RawMode {
     before: Termios,
 }
 
-/// Line ends stay as the program writes them, so that a pipe or a file gets no carriage returns; a terminal of the caller's adds them
-/// itself.
-fn plain_lines(terminal: BorrowedFd<'_>) {
-    if let Ok(mut modes) = tcgetattr(terminal) {
-        modes.output_modes.remove(OutputModes::ONLCR);
-        let _ = tcsetattr(terminal, OptionalActions::Now, &modes);
-    }
-}
-
 impl RawMode {
     /// None where standard input is no terminal.
     fn enter() -> Option<Self> {
@@ -236,7 +226,7 @@ impl RawMode {
         let before = tcgetattr(&terminal).ok()?;
         let mut raw = before.clone();
         raw.make_raw();
-        // What the container's program writes has plain line ends (see `plain_lines`).
+        // What the container's program writes has plain line ends ([`runtime::Stdio::PlainTerminal`]).
         raw.output_modes |= before.output_modes & (OutputModes::OPOST | OutputModes::ONLCR);
         tcsetattr(&terminal, OptionalActions::Now, &raw).ok()?;
         Some(Self { terminal, before })

@@ -86,7 +86,10 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let _ = self.command(&["delete", "--force", self.id()]).output();
+        let deleted = self.command(&["delete", "--force", self.id()]).output();
+        if !std::thread::panicking() {
+            assert!(self.bundle.left().is_empty(), "{:?} after {deleted:?}", self.bundle.left());
+        }
     }
 }
 

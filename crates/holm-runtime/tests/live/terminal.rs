@@ -4,7 +4,10 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
+use serde_json::json;
+
 use crate::Live;
+use crate::common::Bundle;
 
 /// The first descriptor that somebody sends to a socket, with the data beside it.
 fn received(listener: &UnixListener) -> (String, OwnedFd) {
@@ -65,5 +68,13 @@ fn a_terminal_in_the_foreground_is_copied() {
     let output =
         live.command(&["exec", "-t", live.id(), "/bin/sh", "-c", "test -t 1 && echo yes; exit 5"]).output();
     let output = output.expect("holm-runtime");
-    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(5), &b"yes\r\n"[..]), "{output:?}");
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(5), &b"yes\n"[..]), "{output:?}");
+}
+
+#[test]
+fn line_ends_of_a_program_in_the_foreground_stay_as_it_writes_them() {
+    let Some(mut bundle) = Bundle::new("run_tty") else { return };
+    bundle.config["process"]["terminal"] = json!(true);
+    let ran = bundle.script("test -t 0 && test -t 1 && echo yes; exit 5").run();
+    assert_eq!((ran.code, ran.out.as_str()), (Some(5), "yes\n"), "{ran:?}");
 }

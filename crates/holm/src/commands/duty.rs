@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use engine::containers::supervise::{Duties, after_exit, supervise, watch};
+use engine::containers::supervise::{Duties, after_exit, revived, supervise, watch};
 
 /// Does the duty `word`; what follows is from this program itself.
 pub fn run(word: &str, args: &[OsString]) -> u8 {
@@ -24,6 +24,7 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
             let unwritten = args.get(2).and_then(|arg| arg.to_str());
             after_exit(text(0), text(1).parse().unwrap_or(0), unwritten)
         }
+        "--revive" => revived(text(0)),
         "--health" => engine::containers::health::check(text(0), text(1).parse().unwrap_or(30_000)),
         "--health-action" => engine::containers::health::act(text(0), text(1)),
         _ => 125,

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod cgroup;
 pub mod completions;
 pub mod container;
+pub mod dns;
 pub mod doctor;
 pub mod duty;
 pub mod failure;

@@ -5,4 +5,7 @@ mod control;
 mod duties;
 mod input;
 mod room;
+mod screen;
 mod subsystems;
+mod views;
+mod words;

@@ -71,6 +71,11 @@ impl Group {
         }
     }
 
+    /// One that was made already.
+    pub(crate) fn made(name: &str) -> Self {
+        Self { name: name.to_owned(), mount: None }
+    }
+
     fn make(&self, below: &str, limits: &[&str]) -> Result<(), String> {
         let name = self.below(below);
         let mut args = vec!["create", &name];

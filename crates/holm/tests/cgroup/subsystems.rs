@@ -87,18 +87,21 @@ fn net_cls_marks_packets_that_a_rule_counts() {
     let limits = ["net_cls.classid=10:1"];
     let made = mounts.iter().find_map(|&mount| Some((mount, Group::mounted("netcls", mount, &limits)?)));
     let Some((mount, group)) = made else { return };
-    if !Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok_and(|it| it.success()) {
-        return skipped("netcls", "nft is not installed");
+    for program in ["nft", "ping"] {
+        let asked = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            return skipped("netcls", &format!("`{program} -V` does not work here"));
+        }
     }
     let mounted = mount.map(|mount| format!("--mount {mount}")).unwrap_or_default();
     // In a network namespace of its own: three packets from inside of the group, two from outside.
     let script = format!(
         "ip link set lo up && nft add table ip t && \
          nft 'add chain ip t out {{ type filter hook output priority 0; }}' && \
-         nft add rule ip t out udp dport 9 meta cgroup 0x100001 counter && \
-         nft add rule ip t out udp dport 9 counter && \
-         \"$HOLM\" cgroup exec {mounted} {} -- bash -c 'for i in 1 2 3; do echo x >/dev/udp/127.0.0.1/9; done'; \
-         bash -c 'for i in 1 2; do echo x >/dev/udp/127.0.0.1/9; done'; \
+         nft add rule ip t out icmp type echo-request meta cgroup 0x100001 counter && \
+         nft add rule ip t out icmp type echo-request counter && \
+         \"$HOLM\" cgroup exec {mounted} {} -- ping -q -c 3 -i 0.1 127.0.0.1 >&2 && \
+         ping -q -c 2 -i 0.1 127.0.0.1 >&2 && \
          nft list chain ip t out",
         group.name
     );

@@ -1,5 +1,6 @@
 //! A host of a test's own: network and mount namespaces with a `/run` of their own, in which programs are run.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -21,7 +22,9 @@ impl Host {
     pub(crate) fn new(test: &str) -> Option<Self> {
         const CLONE_NEWNS: u64 = 0x0002_0000;
         const CLONE_NEWNET: u64 = 0x4000_0000;
-        if Command::new("ip").arg("-V").stdout(Stdio::null()).status().is_err() {
+        // Busybox has an `ip` as well, with another grammar.
+        let version = Command::new("ip").arg("-V").output().map(|output| text(&output.stdout));
+        if !version.is_ok_and(|version| version.contains("iproute2")) {
             eprintln!("SKIPPED {test}: there is no iproute2 to compare with");
             return None;
         }
@@ -57,6 +60,14 @@ impl Host {
         let output = self.run(tool, line);
         assert!(output.status.success(), "{tool:?} {line}: {}", text(&output.stderr));
         output
+    }
+
+    /// Gives iproute2 many lines at once; all have to succeed.
+    pub(crate) fn batch(&self, lines: &str) {
+        let mut command = self.command(Tool::Iproute, "-batch -");
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{lines}");
     }
 
     /// What the kernel holds here and in the namespaces that the options lead to, without what is random.

@@ -1,13 +1,11 @@
 //! Names are given and taken away.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::mount::{
-    MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_recursive, mount_change, unmount,
-};
+use namespaces::{Kind, hold};
+use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use sys::Errno;
 use sys::raw;
 
@@ -67,36 +65,13 @@ fn create(name: &str, source: &str, before: impl FnOnce() -> Result<(), Fail>) -
     bound
 }
 
-/// Makes the directory of names, and lets mounts below it spread to other mount namespaces, so that a name that is
-/// taken away is gone in all of them, and with it the namespace.
+/// Makes the directory of names as it has to be.
 pub(super) fn prepare() -> Result<(), Fail> {
-    let cannot = || format!("cannot prepare {DIRECTORY}");
-    prepare_directory()?;
-    // Two processes that bind the directory to itself at once would stack mounts (Debian bug 949235).
-    let lock = File::open(DIRECTORY).map_err(|error| failed(cannot(), "openat", DIRECTORY, error))?;
-    let _ = flock(&lock, FlockOperation::LockExclusive);
-    let share = || mount_change(DIRECTORY, MountPropagationFlags::SHARED | MountPropagationFlags::REC);
-    match share() {
-        // It is no mount yet.
-        Err(rustix::io::Errno::INVAL) => {
-            mount_bind_recursive(DIRECTORY, DIRECTORY)
-                .map_err(|errno| failed(cannot(), "mount", format!("MS_BIND, {DIRECTORY}"), errno))?;
-            share().map_err(|errno| failed(cannot(), "mount", format!("MS_SHARED, {DIRECTORY}"), errno))
-        }
-        outcome => {
-            outcome.map_err(|errno| failed(cannot(), "mount", format!("MS_SHARED, {DIRECTORY}"), errno))
-        }
-    }
-}
-
-/// Makes the directory of names, if it is not there.
-pub(super) fn prepare_directory() -> Result<(), Fail> {
-    match fs::DirBuilder::new().mode(0o755).create(DIRECTORY) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(failed(format!("cannot make {DIRECTORY}"), "mkdir", DIRECTORY, error))
-        }
-        _ => Ok(()),
-    }
+    hold::prepare(Kind::Net).map_err(|cause| {
+        let denied = cause.errno == Errno::PERM;
+        let fail = Fail::system(format!("cannot prepare {DIRECTORY}"), cause);
+        if denied { fail.hint("it takes CAP_SYS_ADMIN; try as root") } else { fail }
+    })
 }
 
 /// `netns delete NAME`, or `-all netns delete`

@@ -26,7 +26,7 @@ use crate::options::Options;
 use crate::words::{Words, number, short};
 
 /// Where names are.
-pub const DIRECTORY: &str = "/run/netns";
+pub const DIRECTORY: &str = namespaces::hold::NET_DIRECTORY;
 
 const CLONE_NEWNET: u64 = 0x4000_0000;
 

@@ -2,15 +2,16 @@
 
 use std::mem::MaybeUninit;
 
+use namespaces::{Kind, hold};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 
-use super::{DIRECTORY, create, failed, say};
+use super::{DIRECTORY, failed, say};
 use crate::fail::Fail;
 
 /// `netns monitor`, which ends by a signal only.
 pub(super) fn monitor() -> Result<u8, Fail> {
     let cannot = || format!("cannot watch {DIRECTORY}");
-    create::prepare_directory()?;
+    hold::make_directory(Kind::Net).map_err(|cause| Fail::system(cannot(), cause))?;
     let watch =
         inotify::init(CreateFlags::CLOEXEC).map_err(|errno| failed(cannot(), "inotify_init1", "", errno))?;
     inotify::add_watch(&watch, DIRECTORY, WatchFlags::CREATE | WatchFlags::DELETE)

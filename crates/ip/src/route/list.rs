@@ -7,7 +7,7 @@ use netlink::route::{self, AF_INET, AF_INET6, AF_UNSPEC, RouteHeader, rta};
 use netlink::{Attribute, Dump, Requests};
 use sys::Errno;
 
-use super::numbers::{CLONED, FIB_MATCH, LOOKUP_TABLE, TABLE_MAIN, type_by_name};
+use super::numbers::{BROADCAST, CLONED, FIB_MATCH, LOCAL, LOOKUP_TABLE, TABLE_MAIN, type_by_name};
 use super::show::{Known, Route, show};
 use crate::address::{Prefix, bits_of, family, family_of, prefix};
 use crate::fail::{Fail, REFUSED};
@@ -78,7 +78,7 @@ impl Filter {
         }
         // A kernel without several IPv6 tables has all routes in one.
         let table = if header.family == AF_INET6 && !*several_tables && self.table == TABLE_MAIN {
-            header.kind != super::numbers::LOCAL
+            header.kind != LOCAL
         } else {
             self.table == 0 || self.table == route.table
         };
@@ -260,6 +260,10 @@ fn read(session: &mut Session, words: &Words<'_>) -> Result<Filter, Fail> {
                     (None, "cache") => filter.cached = true,
                     _ => filter.table = session.find(Table::Tables, "table", value)?,
                 }
+            }
+            "vrf" => {
+                filter.table = session.vrf_table(words.value()?)?;
+                filter.kinds = !(1 << LOCAL | 1 << BROADCAST);
             }
             _ if short(word, "cached") || short(word, "cloned") => filter.cached = true,
             _ if word == "tos" || short(word, "dsfield") => {

@@ -44,18 +44,21 @@ pub(crate) fn overlay<'a>(
     overlay: &Overlay,
     fd: impl Fn(Produced) -> BorrowedFd<'a>,
 ) -> Result<OwnedFd, SyscallError> {
-    let lower = fd(overlay.lower);
+    let lower: Vec<BorrowedFd<'a>> = overlay.lower.iter().map(|lower| fd(*lower)).collect();
     let memory;
     let layers = match &overlay.upper {
         OverlayUpper::Directory(layers) => fd(*layers),
         OverlayUpper::Tmpfs { size_bytes } => {
-            memory = memory_layer(lower, *size_bytes, overlay.owner)?;
+            let topmost = lower.first().ok_or_else(|| {
+                SyscallError::new("fsconfig", "an overlay without a lower layer", Errno::INVAL)
+            })?;
+            memory = memory_layer(*topmost, *size_bytes, overlay.owner)?;
             memory.as_fd()
         }
     };
     let mount = || match overlay.attached {
-        true => attached_overlay(lower, layers),
-        false => detached_overlay(lower, layers),
+        true => attached_overlay(&lower, layers),
+        false => detached_overlay(&lower, layers),
     };
     match (&overlay.upper, overlay.owner) {
         // overlayfs makes its work directory, and later its copies, as who mounts it: somebody whom the mapping of the layer knows.
@@ -66,9 +69,12 @@ pub(crate) fn overlay<'a>(
     }
 }
 
-fn detached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
+/// One parameter a layer: there is no page of options that they would have to fit into.
+fn detached_overlay(lower: &[BorrowedFd<'_>], layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
     let context = Context::new("overlay")?;
-    context.set_fd("lowerdir+", lower)?;
+    for layer in lower {
+        context.set_fd("lowerdir+", *layer)?;
+    }
     context.set_fd("upperdir", open_directory(layers, "upper")?.as_fd())?;
     context.set_fd("workdir", open_directory(layers, "work")?.as_fd())?;
     context.mount(0)
@@ -77,14 +83,32 @@ fn detached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<Own
 /// Before Linux 6.15 layers have to be mounts of the mount namespace that the overlay is made in. overlayfs keeps copies of its own of
 /// them, so that a namespace will do that lives as long as the thread that makes the mount: nothing shows on the host, and nothing
 /// is left there if this process is killed.
-fn attached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
+fn attached_overlay(lower: &[BorrowedFd<'_>], layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
     let at_fd = |fd: BorrowedFd<'_>, below: &str| format!("/proc/self/fd/{}{below}", fd.as_raw_fd());
     let make = || {
         mount::enter_private_namespace()?;
         mount::attach_over_root(layers, "the upper layer")?;
-        mount::attach_over_root(lower, "the lower layer")?;
+        for layer in lower {
+            mount::attach_over_root(*layer, "a lower layer")?;
+        }
         let context = Context::new("overlay")?;
-        context.set("lowerdir", &at_fd(lower, ""))?;
+        // Parameters that each add a layer came with Linux 6.8; before, all of them stand in one, of 255 bytes at most.
+        let names: Vec<String> = lower.iter().map(|layer| at_fd(*layer, "")).collect();
+        let all = names.join(":");
+        if names.len() == 1 || context.set("lowerdir+", &names[0]).is_err() {
+            if all.len() > MAX_PARAMETER {
+                return Err(SyscallError::new(
+                    "fsconfig",
+                    format!("overlay, {} lower layers at once, which takes Linux 6.8", names.len()),
+                    Errno::TOOBIG,
+                ));
+            }
+            context.set("lowerdir", &all)?;
+        } else {
+            for name in &names[1..] {
+                context.set("lowerdir+", name)?;
+            }
+        }
         context.set("upperdir", &at_fd(layers, "/upper"))?;
         context.set("workdir", &at_fd(layers, "/work"))?;
         context.mount(0)
@@ -95,6 +119,9 @@ fn attached_overlay(lower: BorrowedFd<'_>, layers: BorrowedFd<'_>) -> Result<Own
         made.map_err(failed)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
+
+/// The most bytes of a parameter's value (fsconfig(2)).
+const MAX_PARAMETER: usize = 255;
 
 /// A tmpfs with an empty layer, whose topmost directory is as the lower layer's: overlayfs shows the upper one's mode and owner.
 fn memory_layer(

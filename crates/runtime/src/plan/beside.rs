@@ -137,7 +137,7 @@ impl Beside {
             .iter()
             .map(|index| &plan.launch.spec.mounts[*index])
             .find(|mount| mount.fstype == "devpts");
-        if let (Some(devpts), crate::inputs::Stdio::Terminal { .. }) = (devpts, plan.launch.stdio) {
+        if let (Some(devpts), Some(_)) = (devpts, plan.launch.stdio.terminal()) {
             let out = plan.ops.slot();
             let name = name_in_dev(devpts).unwrap_or_default();
             let name = plan.ops.text(name);

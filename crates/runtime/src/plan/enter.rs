@@ -14,10 +14,10 @@ use sys::raw;
 
 use super::identity::{self, Credentials};
 use super::namespaces::{self, JOIN_ORDER};
+use super::terminal;
 use super::{Act, Builder, Plan, PlanError, Produced};
 use crate::enter::Enter;
 use crate::facts::HostFacts;
-use crate::inputs::Stdio;
 
 /// `CAP_SYS_NICE`
 const SYS_NICE: u64 = 1 << 23;
@@ -373,7 +373,7 @@ fn scheduling_ends_with_fork(plan: &Builder<'_>) -> bool {
 
 /// A new pseudoterminal of the container's devpts; the engine gets its other end.
 fn open_terminal(plan: &mut Builder<'_>) -> Option<Slot> {
-    let Stdio::Terminal { size } = plan.launch.stdio else { return None };
+    let size = plan.launch.stdio.terminal()?;
     plan.stage(
         "open a pseudoterminal in /dev/pts",
         "of the container's own: the caller's could be typed into (CVE-2016-10124)",
@@ -388,9 +388,7 @@ fn open_terminal(plan: &mut Builder<'_>) -> Option<Slot> {
     plan.push(Op::OpenTerminal { devpts, master, peer });
     plan.ops.close(devpts);
     plan.ops.close(root);
-    if let Some((rows, columns)) = size {
-        plan.push(Op::SetWindowSize { terminal: master, rows: rows.into(), columns: columns.into() });
-    }
+    terminal::set_up(plan, master, size);
     let uid = plan.launch.spec.process.user.uid;
     if uid != 0 {
         let name = plan.ops.text("");

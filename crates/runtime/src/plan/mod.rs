@@ -177,7 +177,8 @@ pub(crate) struct CloneTree {
 /// An overlay from descriptors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Overlay {
-    pub(crate) lower: Produced,
+    /// The topmost first; at least one.
+    pub(crate) lower: Vec<Produced>,
     pub(crate) upper: OverlayUpper,
     /// Who owns the topmost directory of an empty upper layer if the lower one's owner is 0.
     pub(crate) owner: (u32, u32),

@@ -1,6 +1,6 @@
 //! The root filesystem: from where it comes to standing at `/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use init::ops::{Op, Slot};
 use spec::Propagation;
@@ -13,6 +13,9 @@ use crate::inputs::{Entry, Root, Upper};
 
 /// The first kernel whose overlayfs has id-mapped layers.
 const IDMAPPED_LAYERS: (u32, u32) = (5, 19);
+
+/// The first kernel whose overlayfs takes its lower layers one by one (`lowerdir+`).
+const LAYERS_ONE_BY_ONE: (u32, u32) = (6, 8);
 
 /// Where the stage finds the detached root.
 pub(crate) enum Prepared {
@@ -29,7 +32,9 @@ pub(crate) enum Prepared {
 /// What of the root the engine can make before the stage starts: everything, unless it takes the mapping of a user namespace
 /// that does not exist yet, or the engine may not mount.
 pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> Result<Prepared, PlanError> {
-    if let Root::Overlay { upper: Upper::Directory(dir), .. } = &plan.launch.root {
+    if let Root::Overlay { upper: Upper::Directory(dir), .. }
+    | Root::Layers { upper: Upper::Directory(dir), .. } = &plan.launch.root
+    {
         let dirs = vec![dir.join("upper"), dir.join("work")];
         plan.engine(
             format!("make the directories of the layer in {}", dir.display()),
@@ -45,11 +50,25 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         )
         .with_hint("use --userns=host, or a root whose files belong to the container's ids"));
     }
+    if let Root::Layers { lower, .. } = &plan.launch.root
+        && lower.len() > 1
+        && !plan.facts.is_privileged()
+        && plan.facts.kernel < LAYERS_ONE_BY_ONE
+    {
+        return Err(PlanError::unsupported(
+            "image of several layers",
+            format!(
+                "Linux {}.{} takes no layers one by one, as an ordinary user has to give them; 6.8 does",
+                plan.facts.kernel.0, plan.facts.kernel.1
+            ),
+        )
+        .with_hint("run as root, or use an image of one layer"));
+    }
     let by_engine = plan.facts.is_privileged()
         && plan.facts.calls.mount_setattr
         && match plan.launch.root {
             Root::Directory { .. } => true,
-            Root::Overlay { .. } => {
+            Root::Overlay { .. } | Root::Layers { .. } => {
                 plan.facts.calls.clone_detached || (idmap && plan.facts.kernel >= IDMAPPED_LAYERS)
             }
             Root::Assembled { .. } => false,
@@ -111,9 +130,13 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
             let what = format!("take {} as root{}", from.display(), mapped(idmap));
             plan.produce(what, PRIVATE, Act::CloneTree(tree(&from, true, idmap)))
         }
-        Root::Overlay { lower, upper } => {
-            let what = format!("take {} as lower layer{}", lower.display(), mapped(idmap));
-            let lower = plan.produce(what, PRIVATE, Act::CloneTree(tree(&lower, false, idmap)));
+        root @ (Root::Overlay { .. } | Root::Layers { .. }) => {
+            let Some((lower, upper)) = layers_of(root) else { unreachable!("both have layers") };
+            let take = |layer: &PathBuf| {
+                let what = format!("take {} as lower layer{}", layer.display(), mapped(idmap));
+                plan.produce(what, PRIVATE, Act::CloneTree(tree(layer, false, idmap)))
+            };
+            let lower = lower.iter().map(take).collect();
             let upper = match upper {
                 Upper::Tmpfs { size_bytes } => OverlayUpper::Tmpfs { size_bytes },
                 Upper::Directory(dir) => {
@@ -139,6 +162,15 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
             let act = Act::Overlay(Overlay { lower, upper, owner, attached });
             plan.produce(what, "changes go there, and the lower layer stays as it is", act)
         }
+    }
+}
+
+/// The lower layers of a root, the topmost first, and where its changes go.
+fn layers_of(root: Root) -> Option<(Vec<PathBuf>, Upper)> {
+    match root {
+        Root::Overlay { lower, upper } => Some((vec![lower], upper)),
+        Root::Layers { lower, upper } => Some((lower, upper)),
+        Root::Directory { .. } | Root::Assembled { .. } => None,
     }
 }
 
@@ -205,7 +237,8 @@ fn copy(plan: &mut Builder<'_>, path: &Path) -> Slot {
 fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
     match plan.launch.root.clone() {
         Root::Directory { path } => copy(plan, &path),
-        Root::Overlay { lower, upper } => {
+        root @ (Root::Overlay { .. } | Root::Layers { .. }) => {
+            let Some((lower, upper)) = layers_of(root) else { unreachable!("both have layers") };
             let layers = plan.ops.slot();
             match upper {
                 Upper::Tmpfs { size_bytes } => {
@@ -220,7 +253,8 @@ fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
                     plan.push(Op::Open { dir: Slot::CWD, name, flags, out: layers });
                 }
             }
-            plan.stage(format!("lay it over {}", lower.display()), "the lower layer stays as it is");
+            let names: Vec<String> = lower.iter().map(|layer| layer.display().to_string()).collect();
+            plan.stage(format!("lay it over {}", names.join(", ")), "the lower layer stays as it is");
             let root = overlay(plan, &lower, layers, "upper", "work");
             plan.ops.close(layers);
             root
@@ -267,7 +301,7 @@ fn assembled(plan: &mut Builder<'_>, from: &Path, entries: &[Entry], size_bytes:
             let directory = plan.ops.text(directory);
             plan.push(Op::MakeDirectory { dir: layers, name: directory, mode: 0o755 });
         }
-        let copy = overlay(plan, &lower, layers, &upper, &work);
+        let copy = overlay(plan, std::slice::from_ref(&lower), layers, &upper, &work);
         let name = plan.ops.text(name);
         plan.push(Op::MakeDirectory { dir: root, name, mode: 0o755 });
         plan.push(Op::MoveMount { from: copy, to: root, name });
@@ -298,14 +332,20 @@ fn memory_layer(plan: &mut Builder<'_>, size_bytes: Option<u64>, out: Slot) {
     }
 }
 
-fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot, upper: &str, work: &str) -> Slot {
-    let (below, context, root) = (plan.ops.slot(), plan.ops.slot(), plan.ops.slot());
-    let name = plan.ops.text(lower.as_os_str().as_encoded_bytes());
-    plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_PATH | raw::O_DIRECTORY, out: below });
+fn overlay(plan: &mut Builder<'_>, lower: &[PathBuf], layers: Slot, upper: &str, work: &str) -> Slot {
+    let (context, root) = (plan.ops.slot(), plan.ops.slot());
+    let mut opened = Vec::new();
+    for layer in lower {
+        let below = plan.ops.slot();
+        let name = plan.ops.text(layer.as_os_str().as_encoded_bytes());
+        plan.push(Op::Open { dir: Slot::CWD, name, flags: raw::O_PATH | raw::O_DIRECTORY, out: below });
+        opened.push(below);
+    }
     let fstype = plan.ops.text("overlay");
     plan.push(Op::FsOpen { fstype, out: context });
-    for (key, dir, name) in [("lowerdir", below, ""), ("upperdir", layers, upper), ("workdir", layers, work)]
-    {
+    let key = if opened.len() == 1 { "lowerdir" } else { "lowerdir+" };
+    let below = opened.iter().map(|below| (key, *below, ""));
+    for (key, dir, name) in below.chain([("upperdir", layers, upper), ("workdir", layers, work)]) {
         let (key, name) = (plan.ops.text(key), plan.ops.text(name));
         plan.push(Op::FsPath { context, key, dir, below: name });
     }
@@ -316,7 +356,9 @@ fn overlay(plan: &mut Builder<'_>, lower: &Path, layers: Slot, upper: &str, work
     }
     plan.push(Op::FsMount { context, attributes: 0, out: root });
     plan.ops.reuse(context);
-    plan.ops.close(below);
+    for below in opened {
+        plan.ops.close(below);
+    }
     root
 }
 

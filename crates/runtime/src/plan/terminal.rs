@@ -9,7 +9,7 @@ use crate::inputs::Stdio;
 
 /// The container's end of a new pseudoterminal; the engine gets the other.
 pub(crate) fn open(plan: &mut Builder<'_>, tree: &Tree) -> Result<Option<Slot>, PlanError> {
-    let Stdio::Terminal { size } = plan.launch.stdio else { return Ok(None) };
+    let Some(size) = plan.launch.stdio.terminal() else { return Ok(None) };
     let Some(devpts) = tree.devpts else {
         return Err(PlanError::invalid(
             "terminal",
@@ -22,9 +22,7 @@ pub(crate) fn open(plan: &mut Builder<'_>, tree: &Tree) -> Result<Option<Slot>, 
     );
     let (master, peer) = (plan.ops.slot(), plan.ops.slot());
     plan.push(Op::OpenTerminal { devpts, master, peer });
-    if let Some((rows, columns)) = size {
-        plan.push(Op::SetWindowSize { terminal: master, rows: rows.into(), columns: columns.into() });
-    }
+    set_up(plan, master, size);
     let uid = plan.launch.spec.process.user.uid;
     if uid != 0 {
         let name = plan.ops.text("");
@@ -50,6 +48,16 @@ pub(crate) fn open(plan: &mut Builder<'_>, tree: &Tree) -> Result<Option<Slot>, 
     plan.ops.close(master);
     plan.engine("receive the terminal", "its other end is the caller's", Act::ReceiveTerminal { turn });
     Ok(Some(peer))
+}
+
+/// What is set before anybody writes: a program may be quicker than its caller.
+pub(crate) fn set_up(plan: &mut Builder<'_>, master: Slot, size: Option<(u16, u16)>) {
+    if let Some((rows, columns)) = size {
+        plan.push(Op::SetWindowSize { terminal: master, rows: rows.into(), columns: columns.into() });
+    }
+    if matches!(plan.launch.stdio, Stdio::PlainTerminal { .. }) {
+        plan.push(Op::PlainLines { terminal: master });
+    }
 }
 
 /// Makes the terminal what the program reads from and writes to.

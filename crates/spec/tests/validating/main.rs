@@ -10,9 +10,9 @@ use spec::{Spec, default_spec, validate};
 fn check(change: impl FnOnce(&mut Spec), expected: Expect) {
     let mut spec = default_spec(false);
     change(&mut spec);
-    let text = match validate(spec) {
+    let text: String = match validate(spec) {
         Ok(valid) => valid.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect(),
-        Err(invalid) => format!("{invalid}\n"),
+        Err(invalid) => invalid.problems.iter().map(|problem| format!("{problem}\n")).collect(),
     };
     expected.assert_eq(&text);
 }

@@ -8,6 +8,7 @@
 
 mod arch;
 mod clock;
+mod datagrams;
 mod fs;
 mod image;
 mod landlock;
@@ -22,6 +23,7 @@ mod tun;
 
 pub use arch::nr;
 pub use clock::*;
+pub use datagrams::*;
 pub use fs::*;
 pub use image::Image;
 pub use landlock::*;

@@ -32,3 +32,19 @@ pub fn set_window_size(terminal: Fd, rows: u16, columns: u16) -> Result<(), Errn
     // SAFETY: the kernel reads a `struct winsize`.
     unsafe { syscall!(nr::IOCTL, terminal.arg(), TIOCSWINSZ, size.as_ptr()) }.map(drop)
 }
+
+/// Takes `ONLCR` from a terminal's output modes (`TCGETS`, `TCSETS`): line ends stay as they are written.
+pub fn set_plain_lines(terminal: Fd) -> Result<(), Errno> {
+    const TCGETS: usize = 0x5401;
+    const TCSETS: usize = 0x5402;
+    const ONLCR: u32 = 4;
+    /// `struct termios` of the kernel: four words of modes, the discipline and 19 characters, 36 bytes.
+    #[repr(C)]
+    struct Modes([u32; 9]);
+    let mut modes = Modes([0; 9]);
+    // SAFETY: the kernel writes a `struct termios`.
+    unsafe { syscall!(nr::IOCTL, terminal.arg(), TCGETS, &raw mut modes)? };
+    modes.0[1] &= !ONLCR;
+    // SAFETY: the kernel reads a `struct termios`.
+    unsafe { syscall!(nr::IOCTL, terminal.arg(), TCSETS, &raw const modes) }.map(drop)
+}

@@ -49,12 +49,15 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
         ("PROCS", Align::Right),
         ("PID", Align::Right),
         ("USER", Align::Left),
+        ("OWNER", Align::Left),
         ("HELD BY", Align::Left),
         ("COMMAND", Align::Left),
     ];
     engine::run::print(&table::table(&columns, &rows))?;
-    if found.unreadable > 0 {
-        eprintln!("holm: {} processes may not be looked at; there may be more namespaces", found.unreadable);
+    match found.unreadable {
+        0 => {}
+        1 => eprintln!("holm: a process may not be looked at; there may be more namespaces"),
+        many => eprintln!("holm: {many} processes may not be looked at; there may be more namespaces"),
     }
     Ok(0)
 }
@@ -68,6 +71,7 @@ fn row(depth: usize, namespace: &Namespace) -> Vec<String> {
         namespace.processes.to_string(),
         number(namespace.first_pid),
         namespace.uid.map_or("-".to_owned(), accounts::user_name),
+        namespace.owner.map_or("-".to_owned(), |inode| inode.to_string()),
         if held.is_empty() { "-".to_owned() } else { held.join(" ") },
         namespace.command.clone(),
     ]

@@ -1,0 +1,241 @@
+//! Content on its way into the store.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::database::doing;
+use super::layout::{Incoming, boot_id, read_small, sync_directory};
+use super::{Lease, Store};
+use crate::digest::{Digest, Hasher};
+use crate::manifest::{Descriptor, MAX_DOCUMENT_BYTES};
+use crate::{Error, manifest};
+
+/// Content that is being written. It is hashed as it passes; dropped without [`BlobWriter::finish`], nothing is left of it.
+#[derive(Debug)]
+pub struct BlobWriter<'s> {
+    store: &'s Store,
+    incoming: Incoming,
+    hasher: Hasher,
+    written: u64,
+    expected: Descriptor,
+}
+
+impl<'s> BlobWriter<'s> {
+    /// How many bytes have come: where to go on after a broken connection.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// What is announced.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.expected
+    }
+
+    /// The content so far by a descriptor of its own, for reading.
+    pub(crate) fn reader(&self) -> Result<OwnedFd, Error> {
+        self.incoming.reader()
+    }
+
+    /// Takes more content.
+    ///
+    /// # Errors
+    /// More than was announced, or what the disk says.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let after = self.written + bytes.len() as u64;
+        if after > self.expected.size {
+            return Err(Error::SizeMismatch {
+                what: self.what(),
+                expected: self.expected.size,
+                found: after,
+            });
+        }
+        self.incoming
+            .file()
+            .write_all(bytes)
+            .map_err(|error| Error::call("write to the image store", "write", error))?;
+        self.hasher.update(bytes);
+        self.written = after;
+        Ok(())
+    }
+
+    /// Compares size and digest, syncs it and gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::SizeMismatch`], [`Error::DigestMismatch`], or what the disk says. Nothing is kept then.
+    pub fn finish(self) -> Result<(), Error> {
+        self.check()?;
+        let Self { store, incoming, expected, .. } = self;
+        incoming.sync()?;
+        let path = store.layout.blob(&expected.digest);
+        incoming.link(&path)?;
+        path.parent().map_or(Ok(()), sync_directory)?;
+        store.record_blob(&expected.digest, expected.size, true, false)
+    }
+
+    /// Compares size and digest with what was announced.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.written != self.expected.size {
+            return Err(Error::SizeMismatch {
+                what: self.what(),
+                expected: self.expected.size,
+                found: self.written,
+            });
+        }
+        let found = self.hasher.clone().finish();
+        if found != self.expected.digest {
+            return Err(Error::DigestMismatch {
+                what: self.what(),
+                expected: self.expected.digest.to_string(),
+                found: found.to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    fn what(&self) -> String {
+        format!("the blob {}", self.expected.digest.short())
+    }
+}
+
+impl Write for BlobWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.push(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(Error::Step { cause, .. }) => Err(io::Error::from_raw_os_error(cause.errno.raw())),
+            Err(other) => Err(io::Error::other(other)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Begins to write content that is announced like this.
+    ///
+    /// # Errors
+    /// What the database or the disk says.
+    pub fn write_blob<'s>(
+        &'s self,
+        lease: &Lease<'_>,
+        announced: &Descriptor,
+    ) -> Result<BlobWriter<'s>, Error> {
+        lease.protect(&announced.digest)?;
+        Ok(BlobWriter {
+            store: self,
+            incoming: Incoming::new(&self.layout)?,
+            hasher: Hasher::new(announced.digest.algorithm()),
+            written: 0,
+            expected: announced.clone(),
+        })
+    }
+
+    /// Writes a small blob that is at hand: a manifest or a configuration. Yields its descriptor.
+    ///
+    /// # Errors
+    /// What the database or the disk says.
+    pub fn put_blob(&self, lease: &Lease<'_>, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
+        let descriptor = Descriptor::new(media_type, Digest::of(bytes), bytes.len() as u64);
+        if !self.has_blob(lease, &descriptor.digest)? {
+            let mut writer = self.write_blob(lease, &descriptor)?;
+            writer.push(bytes)?;
+            writer.finish()?;
+        }
+        Ok(descriptor)
+    }
+
+    /// Whether content is there. If it is, it stays as long as the lease.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn has_blob(&self, lease: &Lease<'_>, digest: &Digest) -> Result<bool, Error> {
+        lease.protect(digest)?;
+        self.blob_size(digest).map(|size| size.is_some())
+    }
+
+    /// The length of content that is there, known to be whole.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn blob_size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        let found: Option<(i64, String)> = self
+            .connection()
+            .query_row("SELECT size, boot FROM blobs WHERE digest = ?", [digest.to_string()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(doing("look for content"))?;
+        let Some((size, boot)) = found else { return Ok(None) };
+        let lying = std::fs::metadata(self.layout.blob(digest)).map(|meta| meta.len()).ok();
+        // After a power cut the end of what was not synced may be missing.
+        let certain = boot.is_empty() || boot == boot_id();
+        Ok((lying == Some(size as u64) && certain).then_some(size as u64))
+    }
+
+    /// Opens content.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or what the disk says.
+    pub fn open_blob(&self, digest: &Digest) -> Result<File, Error> {
+        File::open(self.layout.blob(digest)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::not_found(format!("blob {digest} in the image store")),
+            _ => super::layout::step("read from the image store", "open", &self.layout.blob(digest), error),
+        })
+    }
+
+    /// Reads a document and compares its digest.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::DigestMismatch`], [`Error::Limit`].
+    pub fn read_document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        drop(self.open_blob(digest)?);
+        let bytes = read_small(&self.layout.blob(digest), MAX_DOCUMENT_BYTES)?;
+        let mut hasher = Hasher::new(digest.algorithm());
+        hasher.update(&bytes);
+        let found = hasher.finish();
+        if found != *digest {
+            return Err(Error::DigestMismatch {
+                what: format!("the stored blob {}", digest.short()),
+                expected: digest.to_string(),
+                found: found.to_string(),
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// As [`Store::read_document`], or that it is none.
+    pub fn read_manifest(&self, digest: &Digest) -> Result<manifest::Manifest, Error> {
+        match manifest::parse(&self.read_document(digest)?, "")? {
+            manifest::Document::Manifest(manifest) => Ok(*manifest),
+            manifest::Document::Index(_) => Err(Error::malformed(
+                format!("the blob {}", digest.short()),
+                "it is an index and no manifest",
+            )),
+        }
+    }
+
+    pub(super) fn record_blob(
+        &self,
+        digest: &Digest,
+        size: u64,
+        synced: bool,
+        derived: bool,
+    ) -> Result<(), Error> {
+        let boot = if synced { String::new() } else { boot_id() };
+        self.connection()
+            .execute(
+                "INSERT INTO blobs VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE SET size = ?2,
+                 boot = CASE WHEN boot = '' AND size = ?2 THEN '' ELSE ?3 END, derived = min(derived, ?4)",
+                params![digest.to_string(), size as i64, boot, derived],
+            )
+            .map_err(doing("note content"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,530 @@
+//! A container's network itself: cables, addresses, routes and published ports, made and taken away.
+//!
+//! [`Reservation::connect`] makes it, [`Attachment::detach`] takes it away; [`Networks::connect`] and [`Networks::disconnect`] change what a
+//! running container has. Everything goes by netlink: a batch on the host, one in the container's namespace, and one transaction of nftables.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use netlink::netfilter::{Family, Transaction};
+use netlink::route::links::{self, Which};
+use netlink::route::{self, IFF_UP, LinkHeader, ifla, info};
+use netlink::{Protocol, Requests, Socket, flags};
+use report::Kind;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use sys::SyscallError;
+
+use crate::allocate;
+use crate::decide::MACVLAN_MODES;
+use crate::error::Error;
+use crate::host::{Host, add_address};
+use crate::knobs;
+use crate::ledger::Ledger;
+use crate::model::{Driver, Network, NetworkName};
+use crate::ports::PortMapping;
+use crate::record::{Endpoint, Event, Namespace, Record};
+use crate::request::EndpointRequest;
+use crate::reserve::{Kept, Reservation};
+use crate::rules;
+use crate::store::Networks;
+
+/// The number of a container's first link: above those that the kernel makes in a new namespace by itself.
+const FIRST_INDEX: u32 = 64;
+
+/// A container's network. It stays until [`Attachment::detach`]; when the process ends without that, the next sweep takes it away.
+#[derive(Debug)]
+pub struct Attachment {
+    kept: Kept,
+    namespace: OwnedFd,
+    endpoints: Vec<Endpoint>,
+    ports: Vec<PortMapping>,
+}
+
+impl Attachment {
+    /// The places that the container got when it was launched.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Its published ports.
+    pub fn ports(&self) -> &[PortMapping] {
+        &self.ports
+    }
+
+    /// The container's network namespace.
+    pub fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
+    /// Takes everything away again, and goes on when something cannot be; returns every error it met.
+    pub fn detach(self) -> Vec<Error> {
+        let Self { mut kept, namespace, .. } = self;
+        drop(namespace);
+        let record = match kept.claim.read() {
+            Ok(record) => record,
+            Err(error) => return vec![error],
+        };
+        let left = take_away(&mut kept.host, &kept.ledger, &record);
+        let mut left: Vec<_> = left.into_iter().collect();
+        if left.is_empty() {
+            left.extend(kept.ledger.release(&kept.claim).err());
+        }
+        left
+    }
+}
+
+impl Reservation {
+    /// Makes the container's network in its namespace. `say` gets what somebody should know, a line each.
+    ///
+    /// # Errors
+    /// What failed; everything is taken away again then.
+    ///
+    /// # Kernel
+    /// `CAP_NET_ADMIN` here and over the namespace; nftables as of Linux 5.7.
+    pub fn connect(
+        mut self,
+        networks: &Networks,
+        namespace: OwnedFd,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Attachment, Error> {
+        let Some(kept) = self.kept.take() else {
+            return Err(Error::invalid("reservation", "it is used already", ""));
+        };
+        let endpoints = std::mem::take(&mut self.endpoints);
+        let ports = std::mem::take(&mut self.ports);
+        let mut attachment = Attachment { kept, namespace, endpoints, ports };
+        match attachment.make(networks, &self.networks, say) {
+            Ok(()) => Ok(attachment),
+            Err(error) => {
+                // What cannot be taken away now is found by the next sweep.
+                let _ = attachment.detach();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Attachment {
+    fn make(
+        &mut self,
+        networks: &Networks,
+        joined: &[Network],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        let kept = &mut self.kept;
+        let all: Vec<&Network> = joined.iter().collect();
+        kept.host.ready(networks, &all, say)?;
+        let inode = rustix::fs::fstat(&self.namespace)
+            .map_err(|errno| {
+                Error::call("look at the network namespace", SyscallError::new("fstat", "", errno))
+            })?
+            .st_ino;
+        let own = std::process::id();
+        kept.claim.append(&Event::Namespace(Namespace {
+            pid: own,
+            fd: self.namespace.as_raw_fd(),
+            inode,
+        }))?;
+        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0)?;
+        publish(&mut kept.host, &self.ports, &self.endpoints)
+    }
+}
+
+/// Lays the cables to a namespace, and gives the links there their addresses and routes. `first`: how many links it has had before.
+fn lay(
+    host: &mut Host,
+    namespace: BorrowedFd<'_>,
+    networks: &[Network],
+    endpoints: &[Endpoint],
+    first: u32,
+) -> Result<(), Error> {
+    let six = endpoints.iter().any(|place| place.ipv6.is_some());
+    let mut inside = within(namespace, || {
+        // Links that come later have these settings: nobody's advertisements are taken, and without an address there is no IPv6.
+        let set =
+            |key: &str, value| knobs::write(&Path::new("/proc/sys/net/ipv6/conf/default").join(key), value);
+        match six {
+            true => set("accept_ra", "0")
+                .and_then(|()| if first > 0 { set("disable_ipv6", "0") } else { Ok(()) })?,
+            false => set("disable_ipv6", "1")?,
+        }
+        Socket::open(Protocol::Route)
+            .map_err(|cause| Error::kernel("talk to the kernel in the container", cause))
+    })?;
+    let mut batch = Requests::new();
+    for (number, (network, place)) in networks.iter().zip(endpoints).enumerate() {
+        let index = FIRST_INDEX + first + number as u32;
+        match place.driver {
+            Driver::Bridge => cable(host, &mut batch, namespace, place, index)?,
+            Driver::Macvlan => macvlan(host, &mut batch, namespace, network, place, index)?,
+        }
+    }
+    let doing = |place: &Endpoint| {
+        format!("lay a cable from {} to {} inside", place.network_interface, place.interface)
+    };
+    let names = || endpoints.iter().map(doing).collect::<Vec<_>>().join(", ");
+    host.route.transact(&mut batch).map_err(|cause| Error::kernel(names(), cause))?;
+
+    let mut batch = Requests::new();
+    if first == 0 {
+        links::set_up(&mut batch, Which::Index(1), true);
+    }
+    // The first network with a router is the way to everywhere.
+    let way4 = endpoints.iter().position(|place| place.ipv4.is_some_and(|own| own.gateway.is_some()));
+    let way6 = endpoints.iter().position(|place| place.ipv6.is_some_and(|own| own.gateway.is_some()));
+    for (number, place) in endpoints.iter().enumerate() {
+        let index = FIRST_INDEX + first + number as u32;
+        if let Some(own) = place.ipv4 {
+            add_address(&mut batch, index, own.address.into(), own.prefix);
+            if let Some(gateway) = own.gateway.filter(|_| first == 0 && way4 == Some(number)) {
+                links::add_default_route(&mut batch, index, gateway.into());
+            }
+        }
+        if let Some(own) = place.ipv6 {
+            add_address(&mut batch, index, own.address.into(), own.prefix);
+            if let Some(gateway) = own.gateway.filter(|_| first == 0 && way6 == Some(number)) {
+                links::add_default_route(&mut batch, index, gateway.into());
+            }
+        }
+    }
+    inside
+        .transact(&mut batch)
+        .map_err(|cause| Error::kernel("give the container its addresses and routes", cause))
+}
+
+/// Adds the container's end of a cable, up; the host's end comes with it.
+fn cable(
+    host: &mut Host,
+    batch: &mut Requests,
+    namespace: BorrowedFd<'_>,
+    place: &Endpoint,
+    index: u32,
+) -> Result<(), Error> {
+    const PEER: u16 = 1;
+    let bridge = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
+    let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
+    let own = LinkHeader { index: index.cast_signed(), ..up };
+    batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
+    batch
+        .text(ifla::IFNAME, &place.interface)
+        .attribute(ifla::ADDRESS, &place.mac.0)
+        .u32(ifla::MTU, place.mtu);
+    batch.u32(ifla::NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
+    batch.nest(ifla::LINKINFO, |link| {
+        link.attribute(info::KIND, b"veth");
+        link.nest(info::DATA, |data| {
+            data.nest(PEER, |end| {
+                end.raw(&LinkHeader::default().bytes())
+                    .text(ifla::IFNAME, &place.host_link)
+                    .u32(ifla::MTU, place.mtu);
+            });
+        });
+    });
+    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up)
+        .u32(ifla::MASTER, bridge.index);
+    Ok(())
+}
+
+fn gone(place: &Endpoint) -> Error {
+    Error::refused(
+        format!("network {}", place.network),
+        format!("the link {} is gone", place.network_interface),
+        "somebody removed it just now; try again",
+        Kind::StateConflict,
+    )
+}
+
+fn macvlan(
+    host: &mut Host,
+    batch: &mut Requests,
+    namespace: BorrowedFd<'_>,
+    network: &Network,
+    place: &Endpoint,
+    index: u32,
+) -> Result<(), Error> {
+    const MODE: u16 = 1;
+    let parent = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
+    let mode = network.options.get("mode").map_or("bridge", String::as_str);
+    let mode = MACVLAN_MODES.iter().position(|name| *name == mode).unwrap_or(2);
+    let own =
+        LinkHeader { index: index.cast_signed(), flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
+    batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
+    batch.text(ifla::IFNAME, &place.interface).attribute(ifla::ADDRESS, &place.mac.0);
+    batch.u32(ifla::MTU, place.mtu.min(parent.mtu)).u32(ifla::LINK, parent.index);
+    batch.u32(ifla::NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
+    batch.nest(ifla::LINKINFO, |link| {
+        link.attribute(info::KIND, b"macvlan");
+        link.nest(info::DATA, |data| _ = data.u32(MODE, 1 << mode));
+    });
+    Ok(())
+}
+
+/// Publishes ports: one transaction, or none.
+fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Result<(), Error> {
+    let mut changes = Transaction::new();
+    let routes = allocate::routes(ports, endpoints);
+    for family in [Family::Ipv4, Family::Ipv6] {
+        rules::publish(&mut changes, family, &routes);
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    changes.commit(host.nft()?).map_err(|cause| Error::kernel("publish the ports", cause))
+}
+
+/// Takes away what a record names: ports first, so that nobody is sent to an address that is free. The lock is held, as rules that are written
+/// anew meanwhile would have the ports again.
+pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Vec<Error> {
+    let mut left = Vec::new();
+    let routes = allocate::routes(&record.ports, &record.endpoints);
+    match (routes.is_empty(), ledger.lock()) {
+        (true, _) => {}
+        (false, Err(error)) => left.push(error),
+        (false, Ok(_lock)) => left.extend(unpublish(host, &routes).err()),
+    }
+    for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
+        left.extend(host.remove_link(&place.host_link).err());
+    }
+    left
+}
+
+fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
+    let failed = |cause| Error::kernel("take published ports back", cause);
+    let mut changes = Transaction::new();
+    for family in [Family::Ipv4, Family::Ipv6] {
+        rules::unpublish(&mut changes, family, routes);
+    }
+    match changes.commit(host.nft()?) {
+        // Somebody flushed the rules, or took one of them away: the others go one by one.
+        Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => {}
+        outcome => return outcome.map_err(failed),
+    }
+    for route in routes {
+        let mut changes = Transaction::new();
+        let family = if route.1.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+        rules::unpublish(&mut changes, family, std::slice::from_ref(route));
+        match changes.commit(host.nft()?) {
+            Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => {}
+            outcome => outcome.map_err(failed)?,
+        }
+    }
+    Ok(())
+}
+
+/// Does something in another network namespace: a socket belongs to the one that it was made in.
+fn within<T>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let failed = |error| Error::call("enter the container's network namespace", error);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let own = openat(CWD, "/proc/thread-self/ns/net", flags, Mode::empty())
+        .map_err(|errno| failed(SyscallError::new("openat", "/proc/thread-self/ns/net", errno)))?;
+    sys::ns::join(&namespace, sys::clone::CLONE_NEWNET).map_err(failed)?;
+    let outcome = act();
+    sys::ns::join(&own, sys::clone::CLONE_NEWNET).map_err(failed)?;
+    outcome
+}
+
+impl Networks {
+    /// Lets a running container join one more network.
+    ///
+    /// # Errors
+    /// What cannot be had; nothing was changed then.
+    pub fn connect(
+        &self,
+        container: &str,
+        request: &EndpointRequest,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Endpoint, Error> {
+        let mut host = Host::open()?;
+        let ledger = Ledger::open(&self.places)?;
+        let record = self.running(&ledger, container)?;
+        let namespace = namespace_of(&record)?;
+        let joined = self.joined(std::slice::from_ref(request), &mut host)?;
+        let network = joined[0].1.network.clone();
+        if record.endpoints.iter().any(|place| place.network == network.name) {
+            return Err(Error::refused(
+                format!("container {container}"),
+                format!("it is in the network {} already", network.name),
+                "",
+                Kind::AlreadyExists,
+            ));
+        }
+        let used = |number: &u32| {
+            !record.endpoints.iter().any(|place| {
+                place.interface == format!("eth{number}") || place.host_link.ends_with(&format!("{number:x}"))
+            })
+        };
+        let first = (0..16).find(used).ok_or_else(|| {
+            Error::invalid(format!("container {container}"), "it has sixteen networks", "take it out of one")
+        })?;
+        host.ready(self, &[&network], say)?;
+        let mut locked = ledger.lock()?;
+        let place =
+            allocate::places(&mut locked.table, &record.header.token, &joined, first as usize)?.remove(0);
+        if record.endpoints.iter().any(|other| other.interface == place.interface) {
+            return Err(Error::invalid(
+                format!("interface {}", place.interface),
+                "the container has a link of this name",
+                "give another with interface_name=",
+            ));
+        }
+        ledger.append(&record.header.id, &Event::Joined(place.clone()))?;
+        locked.commit()?;
+        // Numbers of links are not used again.
+        let places = std::slice::from_ref(&place);
+        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16) {
+            Ok(()) => Ok(place),
+            Err(error) => {
+                let _ = self.leave(&mut host, &ledger, &record, &place);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a running container out of a network.
+    ///
+    /// # Errors
+    /// When it is in no such network, or its published ports lead there.
+    pub fn disconnect(&self, container: &str, network: &str) -> Result<(), Error> {
+        let mut host = Host::open()?;
+        let ledger = Ledger::open(&self.places)?;
+        let record = self.running(&ledger, container)?;
+        let network = self.get(network)?;
+        let Some(place) = record.endpoints.iter().find(|place| place.network == network.name) else {
+            return Err(Error::refused(
+                format!("container {container}"),
+                format!("it is not in the network {}", network.name),
+                format!("`holm network inspect {}` lists the containers in it", network.name),
+                Kind::NotFound,
+            ));
+        };
+        let leads = allocate::routes(&record.ports, &record.endpoints)
+            .iter()
+            .any(|(_, target)| place.addresses().any(|own| own == *target));
+        if leads {
+            return Err(Error::refused(
+                format!("network {}", network.name),
+                "the container's published ports lead there",
+                "stop the container to take them back",
+                Kind::StateConflict,
+            ));
+        }
+        self.leave(&mut host, &ledger, &record, place)
+    }
+
+    fn leave(
+        &self,
+        host: &mut Host,
+        ledger: &Ledger,
+        record: &Record,
+        place: &Endpoint,
+    ) -> Result<(), Error> {
+        match place.driver {
+            Driver::Bridge => host.remove_link(&place.host_link)?,
+            Driver::Macvlan => {
+                let namespace = namespace_of(record)?;
+                let mut inside = within(namespace.as_fd(), || {
+                    Socket::open(Protocol::Route).map_err(|cause| Error::kernel("talk to the kernel", cause))
+                })?;
+                let mut batch = Requests::new();
+                links::delete(&mut batch, Which::Named(&place.interface));
+                match inside.transact(&mut batch) {
+                    Err(cause) if cause.errno() == Some(sys::Errno::NODEV) => {}
+                    outcome => outcome.map_err(|cause| Error::kernel("remove the link", cause))?,
+                }
+            }
+        }
+        let mut locked = ledger.lock()?;
+        for address in place.addresses() {
+            locked.table.free_address(&place.network_id, address, &record.header.token);
+        }
+        ledger.append(&record.header.id, &Event::Left(place.network.clone()))?;
+        locked.commit()
+    }
+
+    /// The record of a container that runs, by its name or the beginning of its id.
+    fn running(&self, ledger: &Ledger, container: &str) -> Result<Record, Error> {
+        let mut found: Vec<_> = ledger
+            .records()?
+            .into_iter()
+            .filter(|record| {
+                record.header.name.as_deref() == Some(container)
+                    || record.header.id == container
+                    || (container.len() >= 4 && record.header.id.starts_with(container))
+            })
+            .collect();
+        let exact = |record: &Record| {
+            record.header.name.as_deref() == Some(container) || record.header.id == container
+        };
+        if found.len() > 1 {
+            found.retain(exact);
+        }
+        match found.pop() {
+            Some(record) if ledger.is_kept(&record.header.id)? => Ok(record),
+            _ => Err(Error::refused(
+                format!("container {}", container.escape_debug()),
+                "no container of this name is on a network of holm's making",
+                "`holm network inspect NETWORK` lists the containers in a network",
+                Kind::NotFound,
+            )),
+        }
+    }
+}
+
+/// The network namespace of a container, which the process that keeps it holds open.
+fn namespace_of(record: &Record) -> Result<OwnedFd, Error> {
+    let gone = || {
+        Error::refused(
+            format!("container {}", record.header.id),
+            "it has ended, or is about to begin",
+            "",
+            Kind::StateConflict,
+        )
+    };
+    let noted = record.namespace.ok_or_else(gone)?;
+    let path = format!("/proc/{}/fd/{}", noted.pid, noted.fd);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let fd = openat(CWD, &path, flags, Mode::empty()).map_err(|_| gone())?;
+    let same = rustix::fs::fstat(&fd).is_ok_and(|status| status.st_ino == noted.inode);
+    // The number may be another process's by now, and its descriptor anything.
+    if same && sys::ns::kind(&fd).is_ok_and(|kind| kind == sys::clone::CLONE_NEWNET) {
+        Ok(fd)
+    } else {
+        Err(gone())
+    }
+}
+
+/// The names and addresses of the containers in a network: what its name server knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The container's id.
+    pub id: String,
+    /// Its names in the network.
+    pub names: Vec<String>,
+    /// Its address of IPv4.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its address of IPv6.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+impl Networks {
+    /// The containers that are in a network.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn members(&self, network: &NetworkName) -> Result<Vec<Member>, Error> {
+        let ledger = Ledger::open(&self.places)?;
+        let mut members = Vec::new();
+        for record in ledger.records()? {
+            for place in record.endpoints.iter().filter(|place| place.network == *network) {
+                members.push(Member {
+                    id: record.header.id.clone(),
+                    names: record.names_in(place).map(str::to_owned).collect(),
+                    ipv4: place.ipv4.map(|own| own.address),
+                    ipv6: place.ipv6.map(|own| own.address),
+                });
+            }
+        }
+        Ok(members)
+    }
+}

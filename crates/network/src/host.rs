@@ -1,0 +1,442 @@
+//! What the host has for all containers together: bridges, the gate, rules, and links that forward.
+//!
+//! [`Host::ready`] looks whether everything a network needs is there, in two questions to the kernel, and makes it if not. The work is done
+//! under the lock of the leases, so that of two processes one does it. A bridge is set up last: one that is down is not ready.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use netlink::netfilter::{Family, Transaction, chains};
+use netlink::route::links::{self, Which};
+use netlink::route::{self, AddressHeader, IFF_NOARP, IFF_UP, LinkHeader, RouteHeader, ifa, ifla, info, rta};
+use netlink::{Index, Protocol, Requests, Socket, flags};
+use report::Kind;
+
+use crate::allocate;
+use crate::error::Error;
+use crate::facts::HostNetwork;
+use crate::knobs::{self, Knob};
+use crate::ledger::Ledger;
+use crate::model::{Driver, MacAddress, Network};
+use crate::rules::{self, BridgeRules, MARK, TABLE, World};
+use crate::store::{Networks, Places};
+
+/// The two ends of the gate: where copies go in, and where they come out.
+pub const GATE: (&str, &str) = ("holm-gate", "holm-gate-in");
+/// The gate's hardware address, at both ends: a neighbour that nobody asks for has the sender's.
+const GATE_MAC: MacAddress = MacAddress([0x02, 0x68, 0x6f, 0x6c, 0x6d, 0x00]);
+
+/// `IFA_F_NODAD`: nobody else has the address, so nobody is asked.
+pub(crate) const NO_DAD: u8 = 2;
+
+/// `IPV4_DEVCONF_*`
+const FORWARDING: u16 = 1;
+const RP_FILTER: u16 = 8;
+const SOURCE_VALID_MARK: u16 = 24;
+const ROUTE_LOCALNET: u16 = 26;
+
+/// The routing rules of hosts that check strictly where packets come from, by number; behind all that is usual, before the main table.
+const RULES: [u32; 3] = [32_700, 32_701, 32_702];
+/// The routing table that leads back through the gate.
+const GATE_TABLE: u32 = 0x686f_6c6d;
+
+/// A link of the host, as far as it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) index: u32,
+    pub(crate) mtu: u32,
+    up: bool,
+    bridge: bool,
+}
+
+/// Conversations with the kernel in the host's network namespace.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) route: Socket,
+    nft: Option<Socket>,
+}
+
+impl Host {
+    pub(crate) fn open() -> Result<Self, Error> {
+        let route = Socket::open(Protocol::Route)
+            .map_err(|cause| Error::kernel("talk to the kernel about links", cause))?;
+        Ok(Self { route, nft: None })
+    }
+
+    pub(crate) fn nft(&mut self) -> Result<&mut Socket, Error> {
+        if self.nft.is_none() {
+            let socket = Socket::open(Protocol::Netfilter)
+                .map_err(|cause| Error::kernel("talk to the kernel about rules", cause))?;
+            self.nft = Some(socket);
+        }
+        self.nft.as_mut().ok_or_else(|| Error::invalid("rules", "there is no socket", ""))
+    }
+
+    /// A link by its name; none if there is none.
+    pub(crate) fn link(&mut self, name: &str) -> Result<Option<Found>, Error> {
+        let mut request = Requests::one(route::GETLINK, 0, &LinkHeader::default().bytes());
+        request.u32(ifla::EXT_MASK, route::EXT_FILTER_SKIP_STATS).text(ifla::IFNAME, name);
+        let read = |message: &netlink::Message<'_>| {
+            let (header, attributes) = LinkHeader::read(message)?;
+            let known: Index<'_, { route::IFLA_COUNT }> = Index::new(attributes);
+            let kind = known.get(ifla::LINKINFO).and_then(|info| info.nested().find(info::KIND));
+            Some(Found {
+                index: header.index.cast_unsigned(),
+                mtu: known.get(ifla::MTU).and_then(|mtu| mtu.u32()).unwrap_or(1500),
+                up: header.flags & IFF_UP != 0,
+                bridge: kind.is_some_and(|kind| kind.text() == "bridge"),
+            })
+        };
+        match self.route.ask(&mut request, read) {
+            Ok(found) => Ok(found),
+            Err(cause) if cause.errno() == Some(sys::Errno::NODEV) => Ok(None),
+            Err(cause) => Err(Error::kernel(format!("look at the link {name}"), cause)),
+        }
+    }
+
+    /// The network's link if it is ready for containers.
+    pub(crate) fn ready_link(&mut self, network: &Network) -> Result<Option<Found>, Error> {
+        let found = self.link(&network.interface)?;
+        match (network.driver, found) {
+            (Driver::Bridge, None) => Ok(None),
+            (Driver::Bridge, Some(found)) if !found.bridge => Err(Error::refused(
+                format!("network {}", network.name),
+                format!("the host's link {} is no bridge", network.interface),
+                "somebody else made it; remove it, or make the network again under another name",
+                Kind::StateConflict,
+            )),
+            (Driver::Bridge, Some(found)) => Ok(Some(found).filter(|found| found.up)),
+            (Driver::Macvlan, None) => Err(Error::refused(
+                format!("network {}", network.name),
+                format!("the host has no link {} any more", network.interface),
+                "`holm ip link` lists them; make the network again with --interface-name",
+                Kind::NotFound,
+            )),
+            (Driver::Macvlan, Some(found)) => Ok(Some(found)),
+        }
+    }
+
+    /// Whether the tables of the families that the networks have are as holm wrote them.
+    pub(crate) fn rules_are_whole(&mut self, ipv6: bool) -> Result<bool, Error> {
+        let families = [Family::Ipv4, Family::Ipv6];
+        for family in families.into_iter().take(if ipv6 { 2 } else { 1 }) {
+            let listed = match chains(self.nft()?, family, Some(TABLE)) {
+                Ok(listed) => listed,
+                Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => return Ok(false),
+                Err(cause) => return Err(Error::kernel("list the rules", cause)),
+            };
+            let expected = rules::expected(family);
+            let whole = |(name, uses): &(&str, u32)| {
+                listed.iter().any(|chain| chain.name == *name && chain.uses == *uses)
+            };
+            if !expected.iter().all(whole) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. `say` gets what somebody should know.
+    pub(crate) fn ready(
+        &mut self,
+        networks: &Networks,
+        wanted: &[&Network],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        let bridges: Vec<_> =
+            wanted.iter().copied().filter(|network| network.driver == Driver::Bridge).collect();
+        if bridges.is_empty() {
+            return Ok(());
+        }
+        let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
+        let mut missing = false;
+        for network in &bridges {
+            missing |= self.ready_link(network)?.is_none();
+        }
+        if !missing && self.rules_are_whole(ipv6)? {
+            return Ok(());
+        }
+        let ledger = Ledger::open(&networks.places)?;
+        let _lock = ledger.lock()?;
+        self.make(networks, &ledger, &bridges, say)
+    }
+
+    /// As [`Host::ready`], with the lock held.
+    pub(crate) fn make(
+        &mut self,
+        networks: &Networks,
+        ledger: &Ledger,
+        wanted: &[&Network],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        let facts = HostNetwork::read(&mut self.route)?;
+        for network in wanted {
+            if facts.link(&network.interface).is_none() {
+                self.make_bridge(network, &facts)?;
+            }
+        }
+        let gate = self.make_gate()?;
+        let all = networks.list()?;
+        let facts = HostNetwork::read(&mut self.route)?;
+        let mut world = World { gate, ..World::default() };
+        for network in all.iter().filter(|network| network.driver == Driver::Bridge) {
+            let Some(link) = facts.link(&network.interface) else { continue };
+            world.bridges.push(BridgeRules {
+                index: link.index,
+                internal: network.internal,
+                subnets: network.subnets.iter().map(|subnet| subnet.subnet).collect(),
+            });
+        }
+        let ipv6 = all.iter().any(|network| {
+            network.driver == Driver::Bridge
+                && network.subnet(false).is_some()
+                && facts.link(&network.interface).is_some()
+        });
+        for record in ledger.records()? {
+            world.ports.extend(allocate::routes(&record.ports, &record.endpoints));
+        }
+        let own = |name: &str| {
+            name == GATE.1
+                || all.iter().any(|network| network.driver == Driver::Bridge && network.interface == name)
+        };
+        // Rules that drop come before links that forward.
+        let (opened, knobs) = knobs::forwarding(&networks.places, &facts, &own, ipv6);
+        world.opened = opened;
+        let mut changes = Transaction::new();
+        rules::whole(&mut changes, Family::Ipv4, &world);
+        if ipv6 {
+            rules::whole(&mut changes, Family::Ipv6, &world);
+        }
+        changes.commit(self.nft()?).map_err(|cause| Error::kernel("write the rules of nftables", cause))?;
+        knobs::turn(&networks.places, &knobs, say)?;
+        let mut batch = Requests::new();
+        for network in wanted {
+            links::set_up(&mut batch, Which::Named(&network.interface), true);
+        }
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel("set the bridge up", cause))
+    }
+
+    fn make_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
+        let name = network.interface.as_str();
+        let doing = || format!("make the bridge {name}");
+        let mtu = network.mtu.or_else(|| facts.ways_out().map(|link| link.mtu).min());
+        let mut batch = Requests::new();
+        batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &LinkHeader::default().bytes());
+        batch.text(ifla::IFNAME, name);
+        // Without an address of its own it would have that of its first port, and change it when that goes.
+        let gateway = network.subnets.first().and_then(|subnet| subnet.gateway);
+        batch.attribute(ifla::ADDRESS, &MacAddress::of(gateway.unwrap_or(IpAddr::from([0, 0, 0, 1]))).0);
+        if let Some(mtu) = mtu {
+            batch.u32(ifla::MTU, mtu);
+        }
+        batch.nest(ifla::LINKINFO, |link| {
+            link.attribute(info::KIND, b"bridge");
+        });
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
+        let outcome = self.set_up_bridge(network);
+        if outcome.is_err() {
+            // What is half made is in the way of the next try.
+            let mut batch = Requests::new();
+            links::delete(&mut batch, Which::Named(name));
+            let _ = self.route.transact(&mut batch);
+        }
+        outcome
+    }
+
+    fn set_up_bridge(&mut self, network: &Network) -> Result<(), Error> {
+        let name = network.interface.as_str();
+        let doing = || format!("set up the bridge {name}");
+        let index = links::index_of(&mut self.route, name).map_err(|cause| Error::kernel(doing(), cause))?;
+        let six = network.subnet(false).is_some();
+        // Before it is up: no address is made for a link that has none of that family, and nobody's advertisements are taken.
+        knobs::set_ipv6(name, "accept_ra", "0")?;
+        knobs::set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
+        let mut batch = Requests::new();
+        settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
+        for subnet in &network.subnets {
+            let Some(gateway) = subnet.gateway else { continue };
+            add_address(&mut batch, index, gateway, subnet.subnet.len());
+        }
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))
+    }
+
+    /// Makes the gate unless it is there; returns the numbers of its ends.
+    fn make_gate(&mut self) -> Result<(u32, u32), Error> {
+        let doing = || format!("make the gate {}", GATE.0);
+        if let (Some(one), Some(two)) = (self.link(GATE.0)?, self.link(GATE.1)?)
+            && one.up
+            && two.up
+        {
+            return Ok((one.index, two.index));
+        }
+        let quiet = LinkHeader { flags: IFF_NOARP, change: IFF_NOARP, ..LinkHeader::default() };
+        let mut batch = Requests::new();
+        batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &quiet.bytes());
+        batch.text(ifla::IFNAME, GATE.0).attribute(ifla::ADDRESS, &GATE_MAC.0);
+        batch.nest(ifla::LINKINFO, |link| {
+            const PEER: u16 = 1;
+            link.attribute(info::KIND, b"veth");
+            link.nest(info::DATA, |data| {
+                data.nest(PEER, |end| {
+                    end.raw(&quiet.bytes()).text(ifla::IFNAME, GATE.1).attribute(ifla::ADDRESS, &GATE_MAC.0);
+                });
+            });
+        });
+        match self.route.transact(&mut batch) {
+            // Made by a process that was killed before it was done with it.
+            Err(cause) if cause.errno() == Some(sys::Errno::EXIST) => {}
+            outcome => outcome.map_err(|cause| Error::kernel(doing(), cause))?,
+        }
+        for name in [GATE.0, GATE.1] {
+            knobs::set_ipv6(name, "accept_ra", "0")?;
+        }
+        let index = |host: &mut Self, name| {
+            links::index_of(&mut host.route, name).map_err(|cause| Error::kernel(doing(), cause))
+        };
+        let (inlet, outlet) = (index(self, GATE.0)?, index(self, GATE.1)?);
+        let mut batch = Requests::new();
+        settings(&mut batch, outlet, &[(FORWARDING, 1), (RP_FILTER, 0), (SOURCE_VALID_MARK, 1)]);
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
+        if knobs::checks_sources_strictly() {
+            self.lead_back(outlet)?;
+        }
+        // Up last, the outlet before the inlet: a gate that is up is whole.
+        let mut batch = Requests::new();
+        links::set_up(&mut batch, Which::Index(outlet), true);
+        links::set_up(&mut batch, Which::Index(inlet), true);
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
+        Ok((inlet, outlet))
+    }
+
+    /// On a host that checks strictly where packets come from: marked packets may come by the gate. The kernel asks for the way back to
+    /// their source with their mark; the way to their destination is asked for with the gate's number, and is left alone.
+    fn lead_back(&mut self, outlet: u32) -> Result<(), Error> {
+        const TABLE_ATTRIBUTE: u16 = 15;
+        let mut batch = Requests::new();
+        let header = RouteHeader {
+            family: route::AF_INET,
+            protocol: 3,
+            scope: 253,
+            kind: 1,
+            ..RouteHeader::default()
+        };
+        // In the routing table it is there only while the link is up.
+        let mut up = Requests::new();
+        links::set_up(&mut up, Which::Index(outlet), true);
+        self.route.transact(&mut up).map_err(|cause| Error::kernel("set the gate up", cause))?;
+        batch.begin(route::NEWROUTE, flags::CREATE | flags::REPLACE, &header.bytes());
+        batch.u32(rta::OIF, outlet).u32(TABLE_ATTRIBUTE, GATE_TABLE);
+        self.route
+            .transact(&mut batch)
+            .map_err(|cause| Error::kernel("write the route back through the gate", cause))?;
+        for number in [2, 0, 1] {
+            let mut batch = Requests::new();
+            routing_rule(&mut batch, true, number);
+            match self.route.transact(&mut batch) {
+                Err(cause) if cause.errno() == Some(sys::Errno::EXIST) => {}
+                outcome => {
+                    outcome.map_err(|cause| Error::kernel("write the rules for the way back", cause))?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything away that is for all networks together, when no bridge is left.
+    pub(crate) fn clear(&mut self, places: &Places) -> Result<(), Error> {
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let mut changes = Transaction::new();
+            // Made first, so that one that is gone is no failure.
+            changes.add_table(family, TABLE);
+            changes.delete_table(family, TABLE);
+            match changes.commit(self.nft()?) {
+                Err(cause) if cause.errno() == Some(sys::Errno::OPNOTSUPP) => {}
+                outcome => outcome.map_err(|cause| Error::kernel("remove the rules", cause))?,
+            }
+        }
+        if self.link(GATE.0)?.is_some() {
+            let mut batch = Requests::new();
+            links::delete(&mut batch, Which::Named(GATE.0));
+            self.route.transact(&mut batch).map_err(|cause| Error::kernel("remove the gate", cause))?;
+        }
+        for number in 0..RULES.len() {
+            let mut batch = Requests::new();
+            routing_rule(&mut batch, false, number);
+            // Most hosts have none.
+            let _ = self.route.transact(&mut batch);
+        }
+        knobs::turn_back(places)
+    }
+
+    /// Removes a link; that it is gone already is fine.
+    pub(crate) fn remove_link(&mut self, name: &str) -> Result<(), Error> {
+        let mut batch = Requests::new();
+        links::delete(&mut batch, Which::Named(name));
+        match self.route.transact(&mut batch) {
+            Err(cause) if cause.errno() == Some(sys::Errno::NODEV) => Ok(()),
+            outcome => outcome.map_err(|cause| Error::kernel(format!("remove the link {name}"), cause)),
+        }
+    }
+}
+
+/// One of [`RULES`]: packets of the gate go past the second, marked ones take it.
+fn routing_rule(batch: &mut Requests, add: bool, number: usize) {
+    const NEWRULE: u16 = 32;
+    const DELRULE: u16 = 33;
+    const FRA_IIFNAME: u16 = 3;
+    const FRA_GOTO: u16 = 4;
+    const FRA_PRIORITY: u16 = 6;
+    const FRA_FWMARK: u16 = 10;
+    const FRA_TABLE: u16 = 15;
+    const FRA_FWMASK: u16 = 16;
+    const TO_TABLE: u8 = 1;
+    const GOTO: u8 = 2;
+    const NOP: u8 = 3;
+    let action = [GOTO, TO_TABLE, NOP][number];
+    let header = RouteHeader { family: route::AF_INET, kind: action, ..RouteHeader::default() };
+    let (kind, flags) = if add { (NEWRULE, flags::CREATE | flags::EXCLUSIVE) } else { (DELRULE, 0) };
+    batch.begin(kind, flags, &header.bytes()).u32(FRA_PRIORITY, RULES[number]);
+    match number {
+        0 => _ = batch.text(FRA_IIFNAME, GATE.1).u32(FRA_GOTO, RULES[2]),
+        1 => _ = batch.u32(FRA_FWMARK, MARK).u32(FRA_FWMASK, MARK).u32(FRA_TABLE, GATE_TABLE),
+        _ => {}
+    }
+}
+
+/// Sets what IPv4 does on a link (`IFLA_INET_CONF`): no file is opened.
+fn settings(batch: &mut Requests, index: u32, values: &[(u16, u32)]) {
+    const INET_CONF: u16 = 1;
+    links::begin(batch, route::NEWLINK, 0, Which::Index(index), LinkHeader::default());
+    batch.nest(ifla::AF_SPEC, |families| {
+        families.nest(route::AF_INET.into(), |own| {
+            own.nest(INET_CONF, |list| {
+                for (key, value) in values {
+                    list.u32(*key, *value);
+                }
+            });
+        });
+    });
+}
+
+/// Gives a link an address that nobody else has.
+pub(crate) fn add_address(batch: &mut Requests, index: u32, address: IpAddr, prefix: u8) {
+    let family = if address.is_ipv4() { route::AF_INET } else { route::AF_INET6 };
+    let flags = if address.is_ipv4() { 0 } else { NO_DAD };
+    let header = AddressHeader { family, prefix, flags, index, scope: 0 };
+    batch.begin(route::NEWADDR, netlink::flags::CREATE | netlink::flags::REPLACE, &header.bytes());
+    batch.ip(ifa::LOCAL, address).ip(ifa::ADDRESS, address);
+    if let IpAddr::V4(own) = address
+        && prefix < 31
+    {
+        let broadcast = u32::from(own) | (u32::MAX >> prefix);
+        batch.attribute(ifa::BROADCAST, &broadcast.to_be_bytes());
+    }
+}
+
+/// Where the settings that were changed are noted.
+pub(crate) fn knobs_path(places: &Places) -> PathBuf {
+    places.run.join("settings")
+}
+
+/// Turns of knobs, for those who look.
+pub(crate) type Knobs = Vec<Knob>;

@@ -1,0 +1,228 @@
+//! What is left of containers that are no more, and networks that go.
+//!
+//! [`Networks::sweep_all`] takes away what processes that were killed left; [`Networks::leftovers`] also finds what no record names, by
+//! comparing links, rules and leases with the records. [`Networks::remove`] and [`Networks::prune`] take networks away.
+
+use std::collections::BTreeSet;
+
+use netlink::netfilter::{Family, elements};
+use report::Kind;
+
+use crate::allocate;
+use crate::attach::take_away;
+use crate::error::Error;
+use crate::facts::HostNetwork;
+use crate::host::Host;
+use crate::ledger::Ledger;
+use crate::model::{DEFAULT_NETWORK, Driver, Network, NetworkName};
+use crate::rules::TABLE;
+use crate::store::Networks;
+
+impl Networks {
+    /// Takes away what containers left whose keepers are gone; returns their ids.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub fn sweep_all(&self) -> Result<Vec<String>, Error> {
+        let ledger = Ledger::open(&self.places)?;
+        // Without a record there is nothing to talk to the kernel about.
+        if ledger.ids()?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.sweep(&mut Host::open()?, &ledger)
+    }
+
+    /// Takes away what one container left, if nobody keeps it; tells whether there was something.
+    ///
+    /// # Errors
+    /// What could not be taken away.
+    pub fn sweep_one(&self, id: &str) -> Result<bool, Error> {
+        let ledger = Ledger::open(&self.places)?;
+        let Some((claim, record)) = ledger.adopt(id)? else { return Ok(false) };
+        let mut left = take_away(&mut Host::open()?, &ledger, &record);
+        match left.pop() {
+            Some(error) => Err(error),
+            None => ledger.release(&claim).map(|()| true),
+        }
+    }
+
+    pub(crate) fn sweep(&self, host: &mut Host, ledger: &Ledger) -> Result<Vec<String>, Error> {
+        let mut swept = Vec::new();
+        for id in ledger.ids()? {
+            let Some((claim, record)) = ledger.adopt(&id)? else { continue };
+            let left = take_away(host, ledger, &record);
+            if left.is_empty() {
+                ledger.release(&claim)?;
+                swept.push(id);
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Looks for what should not be there, and takes it away if `mend` says so. A line for each thing.
+    ///
+    /// # Errors
+    /// When it cannot be looked for, or not be taken away.
+    pub fn leftovers(&self, mend: bool, say: &mut dyn FnMut(&str)) -> Result<Vec<String>, Error> {
+        let mut host = Host::open()?;
+        let ledger = Ledger::open(&self.places)?;
+        let mut found = Vec::new();
+        for id in ledger.ids()? {
+            if !ledger.is_kept(&id)? {
+                found.push(format!("container {id}: its network, though nothing keeps it any more"));
+            }
+        }
+        if mend {
+            self.sweep(&mut host, &ledger)?;
+        }
+        let networks = self.list()?;
+        let mut locked = ledger.lock()?;
+        let records = ledger.records()?;
+        let tokens: BTreeSet<&str> = records.iter().map(|record| record.header.token.as_str()).collect();
+        let lost: Vec<String> = locked
+            .table
+            .owners()
+            .into_iter()
+            .filter(|owner| !tokens.contains(owner))
+            .map(str::to_owned)
+            .collect();
+        for token in lost {
+            found.push(format!("addresses or ports of {token}, which has no record"));
+            locked.table.free_all(&token);
+        }
+        let facts = HostNetwork::read(&mut host.route)?;
+        let cables: BTreeSet<&str> = records
+            .iter()
+            .flat_map(|record| &record.endpoints)
+            .map(|place| place.host_link.as_str())
+            .collect();
+        for link in &facts.links {
+            let own = link.kind == "veth" && link.name.len() == 14 && link.name.starts_with("hv");
+            if own && !cables.contains(link.name.as_str()) {
+                found.push(format!("link {}, which no container has", link.name));
+                if mend {
+                    host.remove_link(&link.name)?;
+                }
+            }
+        }
+        let bridges: Vec<&Network> = networks
+            .iter()
+            .filter(|network| network.driver == Driver::Bridge && facts.link(&network.interface).is_some())
+            .collect();
+        if !bridges.is_empty() {
+            let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
+            let whole = host.rules_are_whole(ipv6)?;
+            if !whole {
+                found.push(format!("the rules of nftables (ip {TABLE}) are not as they should be"));
+            }
+            let wanted: usize =
+                records.iter().map(|record| allocate::routes(&record.ports, &record.endpoints).len()).sum();
+            let mut have = 0;
+            for family in [Family::Ipv4, Family::Ipv6].into_iter().take(if ipv6 { 2 } else { 1 }) {
+                for set in ["ports", "ports_at"] {
+                    have += elements(host.nft()?, family, TABLE, set).map_or(0, |list| list.len());
+                }
+            }
+            if whole && have != wanted {
+                found.push(format!("{have} published ports in the rules where there should be {wanted}"));
+            }
+            if mend && (!whole || have != wanted) {
+                host.make(self, &ledger, &bridges, say)?;
+            }
+        }
+        if mend {
+            locked.commit()?
+        }
+        Ok(found)
+    }
+
+    /// Removes a network. With `force`, containers in it are taken out of it first.
+    ///
+    /// # Errors
+    /// When there is none, or containers are in it.
+    pub fn remove(&self, name: &str, force: bool, say: &mut dyn FnMut(&str)) -> Result<NetworkName, Error> {
+        let network = self.get(name)?;
+        let mut host = Host::open()?;
+        let ledger = Ledger::open(&self.places)?;
+        self.sweep(&mut host, &ledger)?;
+        let inside: Vec<_> = self.members(&network.name)?;
+        if !inside.is_empty() && !force {
+            let names: Vec<_> = inside
+                .iter()
+                .map(|member| member.names.first().map_or(member.id.as_str(), String::as_str))
+                .collect();
+            return Err(Error::refused(
+                format!("network {}", network.name),
+                format!("containers are in it: {}", names.join(", ")),
+                "stop them, or take them out with `holm network disconnect`; --force does the latter",
+                Kind::Busy,
+            ));
+        }
+        for member in inside {
+            self.disconnect(&member.id, network.name.as_str())?;
+        }
+        self.take_down(&mut host, &ledger, &network, say)?;
+        self.forget(&network.name)?;
+        Ok(network.name)
+    }
+
+    /// Removes every network that nobody is in but the default one, whose links and rules are taken away all the same; returns the names.
+    ///
+    /// # Errors
+    /// The first that could not be removed.
+    pub fn prune(&self, say: &mut dyn FnMut(&str)) -> Result<Vec<NetworkName>, Error> {
+        let mut host = Host::open()?;
+        let ledger = Ledger::open(&self.places)?;
+        self.sweep(&mut host, &ledger)?;
+        let mut removed = Vec::new();
+        for network in self.list()? {
+            if !self.members(&network.name)?.is_empty() {
+                continue;
+            }
+            self.take_down(&mut host, &ledger, &network, say)?;
+            if network.name.as_str() != DEFAULT_NETWORK {
+                self.forget(&network.name)?;
+                removed.push(network.name);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Takes a network's bridge away, and everything that is for all networks with the last one.
+    fn take_down(
+        &self,
+        host: &mut Host,
+        ledger: &Ledger,
+        network: &Network,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
+        let mut locked = ledger.lock()?;
+        // Somebody may have joined since it was looked at.
+        let joined =
+            |record: &crate::Record| record.endpoints.iter().any(|place| place.network == network.name);
+        if ledger.records()?.iter().any(joined) {
+            return Err(Error::refused(
+                format!("network {}", network.name),
+                "a container has joined it just now",
+                "",
+                Kind::Busy,
+            ));
+        }
+        if network.driver == Driver::Bridge && host.link(&network.interface)?.is_some() {
+            host.remove_link(&network.interface)?;
+        }
+        let others: Vec<Network> =
+            self.list()?.into_iter().filter(|other| other.name != network.name).collect();
+        let facts = HostNetwork::read(&mut host.route)?;
+        let there: Vec<&Network> = others
+            .iter()
+            .filter(|other| other.driver == Driver::Bridge && facts.link(&other.interface).is_some())
+            .collect();
+        match there.is_empty() {
+            true => host.clear(&self.places)?,
+            false => host.make(self, ledger, &there, say)?,
+        }
+        locked.table.forget_network(&network.id);
+        locked.commit()
+    }
+}
