@@ -5,6 +5,7 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod engine;
 mod life;
 mod programs;
 pub(crate) mod room;
@@ -75,6 +76,7 @@ pub(crate) fn command() -> Command {
         .subcommand(launch)
         .subcommand(tools::command())
         .subcommand(life::command())
+        .subcommand(engine::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -82,6 +84,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     match name {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
+        "engine" => return engine::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

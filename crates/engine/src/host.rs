@@ -156,6 +156,12 @@ pub fn look(
     Ok(Found { facts, claim, no_own_ids })
 }
 
+/// What the rules for limits ask about, and nothing else.
+pub fn limit_facts(request: &RunRequest) -> Facts {
+    let cgroups = cgroups::Layout::read().unwrap_or_default();
+    Facts { cpu_on_v2: cpu_is_on_v2(&cgroups), block_devices: block_devices(request), ..Facts::default() }
+}
+
 /// The path with links resolved, and a handle on it.
 fn open_rootfs(directory: &Path) -> Result<(PathBuf, OwnedFd), BoxedExplain> {
     let path = canonical("--rootfs", directory)?;

@@ -19,6 +19,8 @@ pub mod owners;
 pub mod users;
 
 pub mod containers;
+pub mod engine;
+
 pub mod doctor;
 pub mod run;
 

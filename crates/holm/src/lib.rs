@@ -65,6 +65,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         "cgroup" | "cg" => commands::cgroup::run(&matches),
         "doctor" => commands::doctor::run(&matches),
         "completions" => commands::completions::run(&matches),
+        name if cli::system::NAMES.contains(&name) => commands::system::run(name, &matches),
         name if cli::container::NAMES.contains(&name) => commands::container::run(name, &matches, global),
         _ => return commands::version::run(),
     };

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use monitor::protocol::{self, CHUNK};
 use report::{BoxedExplain, Explain, Hint, Kind};
@@ -84,7 +85,7 @@ impl Explain for NoMonitor {
 /// When it does not run, or has no monitor.
 pub fn connect(places: &Places, home: &Home, options: &AttachOptions) -> Result<OwnedFd, BoxedExplain> {
     living(places, home, "attach to")?;
-    let socket = protocol::dial(&home.run_directory).map_err(|error| match error.errno {
+    let socket = dial(home).map_err(|error| match error.errno {
         sys::Errno::NOENT | sys::Errno::CONNREFUSED => boxed(NoMonitor {
             name: home.definition().map_or_else(|_| home.short().to_owned(), |definition| definition.name),
         }),
@@ -92,6 +93,23 @@ pub fn connect(places: &Places, home: &Home, options: &AttachOptions) -> Result<
     })?;
     options.say_hello(&socket)?;
     Ok(socket)
+}
+
+/// Connects to the monitor; one that has only just begun is waited for.
+pub(crate) fn dial(home: &Home) -> Result<OwnedFd, SyscallError> {
+    let until = Instant::now() + Duration::from_secs(2);
+    loop {
+        match protocol::dial(&home.run_directory) {
+            Err(error)
+                if matches!(error.errno, sys::Errno::NOENT | sys::Errno::CONNREFUSED)
+                    && home.has_monitor()
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// The signals that have to be caught before a container is started that is attached to.

@@ -8,7 +8,7 @@ use sys::SyscallError;
 use super::definition::{Definition, HealthCheck, LogChoice};
 use super::error::ContainerFailure;
 use super::home::{Home, LAYER, Lock, Places, make_directory};
-use super::names;
+use super::{events, names};
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::name::ContainerName;
@@ -111,6 +111,7 @@ fn fill(
         let _ = names::release(places, &definition.name, home);
         return Err(boxed(error));
     }
+    events::emit(places, home, Some(&definition), "create", &[]);
     Ok(definition)
 }
 
@@ -134,7 +135,9 @@ pub fn rename(places: &Places, home: &Home, name: &ContainerName) -> Result<(), 
     let _lock = home.lock().map_err(boxed)?;
     let mut definition = home.definition().map_err(boxed)?;
     let old = std::mem::replace(&mut definition.name, name.as_str().to_owned());
-    names::rename(places, &old, name.as_str(), home, || home.write_definition(&definition, false).map_err(boxed))
+    names::rename(places, &old, name.as_str(), home, || home.write_definition(&definition, false).map_err(boxed))?;
+    events::emit(places, home, Some(&definition), "rename", &[("oldName", old.into())]);
+    Ok(())
 }
 
 /// The request without anything that depends on the caller: it is to mean the same whoever starts the container, and from where.
@@ -144,17 +147,20 @@ fn settled(request: &RunRequest) -> Result<RunFlags, BoxedExplain> {
     if let Changes::Keep(kept) = &mut flags.rootfs.changes {
         *kept = host::canonical("--keep-changes", kept)?;
     }
-    for mount in &mut flags.mounts {
-        if let Mount::Bind(bind) = mount {
-            bind.source = absolute(&bind.source)?;
-            if !bind.options.create_source {
-                // A source that is missing is told of now, not when the container is started.
-                host::canonical("--volume", &bind.source)?;
-            }
-        }
-    }
+    flags.mounts = flags.mounts.into_iter().map(settled_mount).collect::<Result<_, _>>()?;
     flags.env = flags.env.into_iter().filter_map(resolved).collect();
     Ok(flags)
+}
+
+/// A mount whose source does not depend on the caller. One that is missing is told of now, not when the container is started.
+pub(super) fn settled_mount(mut mount: Mount) -> Result<Mount, BoxedExplain> {
+    if let Mount::Bind(bind) = &mut mount {
+        bind.source = absolute(&bind.source)?;
+        if !bind.options.create_source {
+            host::canonical("--volume", &bind.source)?;
+        }
+    }
+    Ok(mount)
 }
 
 fn absolute(path: &Path) -> Result<std::path::PathBuf, BoxedExplain> {

@@ -150,7 +150,7 @@ pub(crate) fn prepare(
             advice: "holm unpause lets it go on",
         }));
     }
-    let mut spec = container.spec().map_err(boxed)?.into_inner();
+    let mut spec = home.configuration(&container)?;
     spec.process = process(&spec, state.pid, request)?;
     let cgroups = groups(&container, state.pid)?;
     let target = Target::look(state.pid).map_err(boxed)?;

@@ -3,8 +3,8 @@
 use report::BoxedExplain;
 
 use super::create::{self, Created, Extras};
-use super::home::{Home, Lock, Places, RUN, RunRecord};
-use super::{Definition, remove};
+use super::home::{CONFIG, Home, Lock, Places, RUN, RunRecord};
+use super::{Definition, events, remove};
 use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::request::RunRequest;
@@ -50,8 +50,18 @@ impl Registered {
         let run = RunRecord { run: 1, started_ns: monitor::time::now_ns(), ..RunRecord::default() };
         let directory = monitor::exit::open_directory(&self.home.directory).map_err(boxed)?;
         monitor::exit::write_record(&directory, RUN, &run, false).map_err(boxed)?;
-        let lock = &mut self.lock;
-        crate::run::run_started(prepared, caller, say, &mut || drop(lock.take()))
+        let (lock, places, home, definition) = (&mut self.lock, &self.places, &self.home, &self.definition);
+        let config = prepared.launch.spec.clone();
+        let status = crate::run::run_started(prepared, caller, say, &mut || {
+            // For programs that are started in it; once it runs, so that nobody waits for this.
+            let _ = monitor::exit::write_record(&directory, CONFIG, &*config, false);
+            events::emit(places, home, Some(definition), "start", &[]);
+            drop(lock.take());
+        });
+        if let Ok(status) = &status {
+            events::emit(places, home, Some(definition), "die", &[("exitCode", status.to_string().into())]);
+        }
+        status
     }
 
     /// Its definition.

@@ -29,6 +29,8 @@ pub const RUN: &str = "run.json";
 pub const MONITOR: &str = "monitor";
 /// The directory of the layer that takes the changes of a container that stays.
 pub const LAYER: &str = "layer";
+/// The OCI configuration of a container in the foreground; the record of others has it.
+pub const CONFIG: &str = "config.json";
 /// The log.
 pub const LOG: &str = "log";
 
@@ -163,6 +165,20 @@ impl Home {
     /// A failure that is about this container.
     pub fn failed(&self, what: &'static str, cause: SyscallError) -> ContainerFailure {
         ContainerFailure::Call { what, name: self.short().to_owned(), cause }
+    }
+
+    /// The OCI configuration that it runs with.
+    ///
+    /// # Errors
+    /// When it is not there, or is damaged.
+    pub fn configuration(&self, container: &runtime::Container) -> Result<spec::Spec, BoxedExplain> {
+        match container.spec() {
+            Ok(spec) => Ok(spec.into_inner()),
+            Err(error) => {
+                let bytes = std::fs::read(self.directory.join(CONFIG)).map_err(|_| boxed(error))?;
+                spec::load(&bytes).map_err(boxed)
+            }
+        }
     }
 
     /// How the last run ended.

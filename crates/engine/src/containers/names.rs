@@ -37,6 +37,13 @@ fn lock(places: &Places) -> Result<OwnedFd, BoxedExplain> {
     }
 }
 
+/// Does something that only one process at a time may do; without the lock it is not done.
+pub(super) fn under_lock(places: &Places, act: impl FnOnce()) {
+    if let Ok(_lock) = lock(places) {
+        act();
+    }
+}
+
 /// The id behind a name, whether its container still exists or not.
 pub(super) fn resolve(places: &Places, name: &str) -> Option<(String, bool)> {
     [false, true].into_iter().find_map(|durable| {

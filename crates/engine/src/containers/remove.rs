@@ -8,7 +8,7 @@ use super::definition::Definition;
 use super::error::ContainerFailure;
 use super::home::{Home, Places};
 use super::state::{self, Status};
-use super::{find, names, stop, supervise};
+use super::{events, find, names, stop, supervise};
 use crate::host::boxed;
 
 /// Takes a container away with everything that is its own. One that has a process is killed with `force` only.
@@ -48,6 +48,7 @@ pub fn remove_locked(places: &Places, home: &Home, definition: Option<&Definitio
     if let Some(definition) = definition {
         names::release(places, &definition.name, home)?;
     }
+    events::emit(places, home, definition, "destroy", &[]);
     // A monitor that has not ended yet finds nothing to do.
     remove_tree(home, &home.run_directory)?;
     if home.directory == home.run_directory {
@@ -63,11 +64,20 @@ pub fn remove_locked(places: &Places, home: &Home, definition: Option<&Definitio
 }
 
 fn remove_tree(home: &Home, path: &std::path::Path) -> Result<(), BoxedExplain> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(boxed(home.failed("remove", SyscallError::new("unlinkat", path.display().to_string(), error))))
+    let mut tries = 0;
+    loop {
+        match std::fs::remove_dir_all(path) {
+            // A monitor has written into it meanwhile, for the last time.
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tries < 100 => {
+                tries += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let cause = SyscallError::new("unlinkat", path.display().to_string(), error);
+                return Err(boxed(home.failed("remove", cause)));
+            }
+            _ => return Ok(()),
         }
-        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::definition::STOP_TIMEOUT;
 use super::error::ContainerFailure;
 use super::home::{Home, Places};
 use super::state::{self, State, Status};
-use super::{supervise, wait};
+use super::{events, supervise, wait};
 use crate::host::boxed;
 use crate::terminal::{Reaction, SignalState, reaction};
 
@@ -66,7 +66,13 @@ pub fn kill(places: &Places, home: &Home, signal: Signal) -> Result<(), BoxedExp
     if signal == Signal::KILL || signal == meant {
         home.note_stopped(true).map_err(boxed)?;
     }
-    container.kill(Some(signal)).map_err(boxed)
+    container.kill(Some(signal)).map_err(boxed)?;
+    tell(places, home, "kill", &[("signal", signal.number().into())]);
+    Ok(())
+}
+
+fn tell(places: &Places, home: &Home, action: &str, more: &[(&str, serde_json::Value)]) {
+    events::emit(places, home, home.definition().ok().as_ref(), action, more);
 }
 
 /// Asks the container to end, and kills it when it has not after its time. `timeout` is in seconds, less than 0 is no bound.
@@ -121,6 +127,7 @@ pub fn stop(
         }
     }
     wait::until_told(home, run);
+    tell(places, home, "stop", &[]);
     Ok(true)
 }
 
@@ -135,6 +142,8 @@ pub(crate) fn kill_locked(home: &Home, state: &State) -> Result<(), BoxedExplain
     if !has_ended(&pidfd, Some(DEATH)) {
         return Err(boxed(home.failed("kill", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT))));
     }
+    // Its monitor writes into the directory that goes next.
+    wait::until_told(home, home.run().map_or(0, |run| run.run));
     Ok(())
 }
 
@@ -174,7 +183,9 @@ pub fn pause(places: &Places, home: &Home) -> Result<(), BoxedExplain> {
     if state.status == Status::Paused {
         return Err(not_running(home, "pause", Status::Paused));
     }
-    container.cgroup().map_err(boxed)?.freeze(FREEZE).map_err(boxed)
+    container.cgroup().map_err(boxed)?.freeze(FREEZE).map_err(boxed)?;
+    tell(places, home, "pause", &[]);
+    Ok(())
 }
 
 /// Lets them go on.
@@ -192,5 +203,7 @@ pub fn unpause(places: &Places, home: &Home) -> Result<(), BoxedExplain> {
             advice: "",
         }));
     }
-    container.cgroup().map_err(boxed)?.thaw(FREEZE).map_err(boxed)
+    container.cgroup().map_err(boxed)?.thaw(FREEZE).map_err(boxed)?;
+    tell(places, home, "unpause", &[]);
+    Ok(())
 }

@@ -24,7 +24,7 @@ use super::error::ContainerFailure;
 use super::home::{Home, LOG, Lock, Places, RUN, RunRecord, make_directory};
 use super::start::own_program;
 use super::told::{Told, Words};
-use super::{find, remove};
+use super::{events, find, remove};
 use crate::host::{Caller, boxed};
 use crate::prepare;
 
@@ -289,7 +289,10 @@ fn launch(
         })
     })();
     match passed {
-        Ok(setup) => Ok((setup, pid)),
+        Ok(setup) => {
+            events::emit(places, home, Some(definition), "start", &[]);
+            Ok((setup, pid))
+        }
         Err(error) => {
             drop(running.abandon());
             Err(error)
@@ -493,6 +496,7 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     if let Some(record) = unwritten.and_then(|text| serde_json::from_str::<ExitRecord>(text).ok()) {
         write_exit(&home, &record);
     }
+    tell_end(&places, &home);
     let _ = settle(&places, &home);
     let mut last = run;
     loop {
@@ -536,6 +540,16 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
             }
         }
     }
+}
+
+fn tell_end(places: &Places, home: &Home) {
+    let (Ok(definition), Some(exit)) = (home.definition(), home.exit()) else { return };
+    if exit.oom {
+        events::emit(places, home, Some(&definition), "oom", &[]);
+    }
+    let length = exit.finished_ns.saturating_sub(exit.started_ns) / 1_000_000_000;
+    let more = [("exitCode", exit.status.to_string().into()), ("execDuration", length.to_string().into())];
+    events::emit(places, home, Some(&definition), "die", &more);
 }
 
 fn write_exit(home: &Home, record: &ExitRecord) {

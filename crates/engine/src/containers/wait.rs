@@ -51,7 +51,7 @@ pub(crate) fn status_of(wait: i32) -> i32 {
 
 /// The status that the monitor tells when the container ends; none when there is no monitor, or it does not live to tell.
 fn ask_monitor(home: &Home) -> Option<i32> {
-    let socket = monitor::protocol::dial(&home.run_directory).ok()?;
+    let socket = super::attach::dial(home).ok()?;
     monitor::protocol::send(&socket, monitor::protocol::HELLO, &[0], true).ok()?;
     let mut message = [0; 16];
     loop {

@@ -26,7 +26,7 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
     let definition = home.definition().map_err(boxed)?;
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);
-    let spec = state.container.as_ref().and_then(|container| container.spec().ok()).map(spec::Valid::into_inner);
+    let spec = state.container.as_ref().and_then(|container| home.configuration(container).ok());
     let request = &definition.request;
     let (path, args) = match request.args.split_first() {
         Some((path, args)) => (path.as_str(), args),

@@ -43,7 +43,9 @@ pub fn command(name: &str) -> Option<Command> {
         "exec" => exec(),
         "rename" => single("rename", "Give a container another name")
             .arg(Arg::new("name").value_name("NAME").required(true).help("The new name")),
-        "top" => single("top", "List the processes of a container").arg(
+        "top" => single("top", "List the processes of a container; without one, show all containers on the whole screen")
+            .mut_arg("container", |arg| arg.required(false))
+            .arg(
             Arg::new("columns").value_name("COLUMN").num_args(0..).allow_hyphen_values(true).help(
                 "What of each: pid, ppid, user, uid, pcpu, etime, stime, time, tty, state, rss, vsz, comm, args",
             ),

@@ -15,13 +15,14 @@ mod ip;
 pub(crate) mod keeping;
 pub mod ns;
 pub mod run;
+pub mod system;
 
 /// The subcommands beside those of a container's life, which come behind the first.
 const OTHERS: [&str; 6] = ["ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
-    std::iter::once("run").chain(container::NAMES).chain(OTHERS).collect()
+    std::iter::once("run").chain(container::NAMES).chain(system::NAMES).chain(OTHERS).collect()
 }
 
 /// The exit status for a command line that is wrong, as docker has it.
@@ -32,6 +33,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
         name if container::NAMES.contains(&name) => return container::command(name),
+        name if system::NAMES.contains(&name) => return system::command(name),
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),

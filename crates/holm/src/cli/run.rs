@@ -146,7 +146,25 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
             ),
         ])
         .next_help_heading("Limits")
+        .args(limit_flags())
+        .next_help_heading("Other")
         .args([
+            switch("show-plan", "Print every step of the launch with its reason instead of running it"),
+            Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help"),
+        ])
+        .disable_help_flag(true)
+        .arg(
+            Arg::new("command")
+                .value_name("PROGRAM")
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .help("The program and its arguments"),
+        )
+}
+
+/// The flags for the limits of a container's cgroup.
+pub(super) fn limit_flags() -> Vec<Arg> {
+    vec![
             one("memory", "SIZE", "The most memory").short('m'),
             signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
             one("memory-reservation", "SIZE", "Memory that is taken back last"),
@@ -163,20 +181,7 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
             many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
             many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
             many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
-        ])
-        .next_help_heading("Other")
-        .args([
-            switch("show-plan", "Print every step of the launch with its reason instead of running it"),
-            Arg::new("help").long("help").action(clap::ArgAction::Help).help("Print this help"),
-        ])
-        .disable_help_flag(true)
-        .arg(
-            Arg::new("command")
-                .value_name("PROGRAM")
-                .num_args(0..)
-                .trailing_var_arg(true)
-                .help("The program and its arguments"),
-        )
+        ]
 }
 
 /// Whether `--show-plan` was given.
@@ -294,7 +299,7 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
     })
 }
 
-fn limits(matches: &ArgMatches) -> Result<Limits, BoxedExplain> {
+pub(crate) fn limits(matches: &ArgMatches) -> Result<Limits, BoxedExplain> {
     Ok(Limits {
         memory: optional(matches, "memory", "--memory")?,
         memory_swap: optional(matches, "memory-swap", "--memory-swap")?,
@@ -362,7 +367,7 @@ impl Explain for BadEnvFile {
 }
 
 /// `--volume`, `--mount` and `--tmpfs`, in the order they were given.
-fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
+pub(crate) fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
     let mut list: Vec<(usize, Mount)> = Vec::new();
     let places = |id| matches.indices_of(id).into_iter().flatten();
     let volumes: Vec<Volume> = several(matches, "volume", "--volume")?;

@@ -10,5 +10,6 @@ pub mod duty;
 pub mod failure;
 pub mod ns;
 pub mod run;
+pub mod system;
 pub mod table;
 pub mod version;

@@ -35,14 +35,14 @@ fn eight_clients_and_fifty_containers_are_as_the_model_says() {
                 while Instant::now() < until {
                     let number = dice.below(models.len() as u64) as usize;
                     let mut model = models[number].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                    *model = step(house, &format!("c{number}"), *model, dice.below(7));
+                    *model = step(house, &format!("m{number}x"), *model, dice.below(7));
                 }
             });
         }
     });
     for (number, model) in models.iter().enumerate() {
         let model = *model.lock().unwrap();
-        assert_eq!(seen(&house, &format!("c{number}")), model, "c{number} at the end");
+        assert_eq!(seen(&house, &format!("m{number}x")), model, "m{number}x at the end");
     }
     house.prints(&["rm", "--force", "--all"]);
     house.is_empty();

@@ -2,7 +2,8 @@
 
 use clap::ArgMatches;
 use engine::containers::attach::{self, AttachOptions};
-use engine::containers::{Home, Places, Status, start as starting};
+use engine::containers::{Home, Status};
+use engine::engine::{Engine as _, Local};
 use engine::flags::detach_keys::DetachKeys;
 use engine::flags::parse_bool;
 use engine::request::Streams;
@@ -37,22 +38,22 @@ fn options(home: &Home, matches: &ArgMatches, input: bool) -> Result<AttachOptio
     })
 }
 
-pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    let home = engine::containers::one(&engine.places, &texts(matches, "container").concat())?;
     let input = !on(matches, "no-stdin", "--no-stdin")?;
     let options = options(&home, matches, input)?;
     let signals = attach::catch()?;
-    let socket = attach::connect(places, &home, &options)?;
-    attach::attend(socket, places, &home, &signals, &options).map(status_of)
+    let socket = engine.attach(&home.id, &options)?;
+    engine.attend(&home.id, socket, &signals, &options).map(status_of)
 }
 
-pub(super) fn start(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn start(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let interactive = on(matches, "interactive", "--interactive")?;
     let attached = interactive || on(matches, "attach", "--attach")?;
     if !attached {
-        return start_all(places, matches);
+        return start_all(engine, matches);
     }
-    let mut selected = select(places, matches, |status| !status.is_alive())?;
+    let mut selected = select(&engine.places, matches, |status| !status.is_alive())?;
     fail_unless_one(selected.homes.len() + selected.missing.len())?;
     if let Some(error) = selected.missing.pop() {
         return Err(error);
@@ -60,18 +61,17 @@ pub(super) fn start(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedEx
     let home = selected.homes.remove(0);
     let options = options(&home, matches, interactive)?;
     let signals = attach::catch()?;
-    let started = starting::start(places, &home, Some(&options))?;
-    let socket = match started.client {
+    let socket = match engine.start(&home.id, Some(&options))? {
         Some(socket) => socket,
         // It runs already: what it wrote before is in its log.
-        None => attach::connect(places, &home, &options)?,
+        None => engine.attach(&home.id, &options)?,
     };
-    attach::attend(socket, places, &home, &signals, &options).map(status_of)
+    engine.attend(&home.id, socket, &signals, &options).map(status_of)
 }
 
-fn start_all(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+fn start_all(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let all: fn(Status) -> bool = |status| matches!(status, Status::Created | Status::Exited);
-    let mut selected = select(places, matches, all)?;
+    let mut selected = select(&engine.places, matches, all)?;
     let names = texts(matches, "container");
     if selected.homes.is_empty() && selected.missing.len() == 1 {
         return Err(selected.missing.remove(0));
@@ -83,8 +83,8 @@ fn start_all(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> 
         failed = true;
     }
     for home in &selected.homes {
-        let called = names.iter().find(|name| engine::containers::find(places, name).is_ok_and(|it| it == *home));
-        match starting::start(places, home, None) {
+        let called = names.iter().find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
+        match engine.start(&home.id, None) {
             Ok(_) => print(&format!("{}\n", called.unwrap_or(&home.id)))?,
             Err(error) if only_one => return Err(error),
             Err(error) => {

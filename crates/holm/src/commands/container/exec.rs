@@ -3,16 +3,15 @@
 use std::io::IsTerminal as _;
 
 use clap::ArgMatches;
-use engine::containers::Places;
-use engine::containers::exec::{ExecRequest, exec};
+use engine::containers::exec::ExecRequest;
+use engine::engine::{Engine as _, Local};
 use engine::terminal;
 use report::BoxedExplain;
 
 use crate::Global;
 use crate::cli::run::{env, on, optional, texts};
 
-pub(super) fn run(places: &Places, matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn run(engine: &Local, matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
     let request = ExecRequest {
         args: texts(matches, "command"),
         env: env(matches)?,
@@ -35,5 +34,5 @@ pub(super) fn run(places: &Places, matches: &ArgMatches, global: Global) -> Resu
     if request.streams.tty && request.streams.interactive && !request.detach && !std::io::stdin().is_terminal() {
         eprintln!("holm: the standard input is not a terminal: what it holds is typed to the program");
     }
-    exec(places, &home, &request, size, &mut say)
+    engine.exec(&texts(matches, "container").concat(), &request, size, &mut say)
 }

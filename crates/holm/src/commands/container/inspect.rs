@@ -1,9 +1,8 @@
 //! `holm inspect` and `holm port`.
 
 use clap::ArgMatches;
-use engine::containers::Places;
+use engine::engine::{Engine as _, Local};
 use engine::run::print;
-use engine::view::inspect::inspect;
 use engine::view::template::Template;
 use report::BoxedExplain;
 use serde_json::Value;
@@ -12,7 +11,7 @@ use super::boxed;
 use super::select::select;
 use crate::cli::run::{on, refuse, texts};
 
-pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     if let Some(kind) = matches.get_one::<String>("type").filter(|kind| *kind != "container") {
         return refuse(format!("--type `{}`: only containers can be looked at so", kind.escape_debug()), "leave it out");
     }
@@ -21,12 +20,12 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
         None | Some("json" | "") => None,
         Some(text) => Some(Template::parse(text).map_err(boxed)?),
     };
-    let selected = select(places, matches, |_| true)?;
+    let selected = select(&engine.places, matches, |_| true)?;
     let mut failures = selected.missing;
     let mut documents: Vec<Value> = Vec::new();
     let mut lines = String::new();
     for home in &selected.homes {
-        match inspect(places, home) {
+        match engine.inspect(&home.id) {
             Ok(document) => match &template {
                 Some(template) => lines += &(template.render(&document).map_err(boxed)? + "\n"),
                 None => documents.push(document),
@@ -47,8 +46,8 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
     Ok(u8::from(!failures.is_empty()))
 }
 
-pub(super) fn port(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn port(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    let home = engine::containers::one(&engine.places, &texts(matches, "container").concat())?;
     home.definition().map_err(boxed)?;
     let asked = texts(matches, "private").concat();
     if !asked.is_empty() {

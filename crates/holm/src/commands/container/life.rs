@@ -2,7 +2,8 @@
 
 use clap::ArgMatches;
 use engine::containers::wait::Until;
-use engine::containers::{Home, Places, Status, remove as taking, start as starting, stop as stopping, wait as waiting};
+use engine::containers::{Home, Status};
+use engine::engine::{Engine as _, Local};
 use engine::flags::Value as _;
 use engine::flags::name::ContainerName;
 use engine::run::print;
@@ -16,12 +17,12 @@ use crate::cli::run::{on, optional, refuse, texts};
 
 /// Does it to each, prints what each was called by, and tells of failures as they come; the status is 1 when there was one.
 fn each(
-    places: &Places,
+    engine: &Local,
     matches: &ArgMatches,
     all: fn(Status) -> bool,
     mut act: impl FnMut(&Home) -> Result<Option<String>, BoxedExplain>,
 ) -> Result<u8, BoxedExplain> {
-    let mut selected = select(places, matches, all)?;
+    let mut selected = select(&engine.places, matches, all)?;
     let names = texts(matches, "container");
     let only_one = selected.homes.len() + selected.missing.len() == 1;
     let mut failed = false;
@@ -34,7 +35,7 @@ fn each(
     }
     for home in &selected.homes {
         // As the caller called it, so that scripts find their own words.
-        let called = names.iter().find(|name| engine::containers::find(places, name).is_ok_and(|it| it == *home));
+        let called = names.iter().find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
         match act(home) {
             Ok(line) => print(&format!("{}\n", line.as_ref().or(called).unwrap_or(&home.id)))?,
             Err(error) if only_one => return Err(error),
@@ -59,35 +60,35 @@ fn timeout(matches: &ArgMatches) -> Result<(Option<i64>, Option<Signal>), BoxedE
     Ok((seconds(matches, "time", "--time")?, optional(matches, "signal", "--signal")?))
 }
 
-pub(super) fn stop(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn stop(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let (timeout, signal) = timeout(matches)?;
-    each(places, matches, |status| status != Status::Created && status != Status::Exited, |home| {
-        stopping::stop(places, home, timeout, signal).map(|_| None)
+    each(engine, matches, |status| status != Status::Created && status != Status::Exited, |home| {
+        engine.stop(&home.id, timeout, signal).map(|_| None)
     })
 }
 
-pub(super) fn restart(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn restart(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let (timeout, signal) = timeout(matches)?;
-    each(places, matches, alive, |home| {
-        stopping::stop(places, home, timeout, signal)?;
-        starting::start(places, home, None).map(|_| None)
+    each(engine, matches, alive, |home| {
+        engine.stop(&home.id, timeout, signal)?;
+        engine.start(&home.id, None).map(|_| None)
     })
 }
 
-pub(super) fn kill(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn kill(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let signal = optional(matches, "signal", "--signal")?.unwrap_or(Signal::KILL);
-    each(places, matches, alive, |home| stopping::kill(places, home, signal).map(|()| None))
+    each(engine, matches, alive, |home| engine.kill(&home.id, signal).map(|()| None))
 }
 
-pub(super) fn pause(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    each(places, matches, alive, |home| stopping::pause(places, home).map(|()| None))
+pub(super) fn pause(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    each(engine, matches, alive, |home| engine.freeze(&home.id, true).map(|()| None))
 }
 
-pub(super) fn unpause(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    each(places, matches, alive, |home| stopping::unpause(places, home).map(|()| None))
+pub(super) fn unpause(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    each(engine, matches, alive, |home| engine.freeze(&home.id, false).map(|()| None))
 }
 
-pub(super) fn wait(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn wait(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let until = match matches.get_one::<String>("condition").map(String::as_str) {
         None | Some("not-running" | "stopped" | "exited") => Until::NotRunning,
         Some("next-exit") => Until::NextExit,
@@ -99,31 +100,30 @@ pub(super) fn wait(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
             );
         }
     };
-    each(places, matches, any, |home| waiting::wait(places, home, until).map(|status| Some(status.to_string())))
+    each(engine, matches, any, |home| engine.wait(&home.id, until).map(|status| Some(status.to_string())))
 }
 
-pub(super) fn remove(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn remove(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let force = on(matches, "force", "--force")?;
     on(matches, "volumes", "--volumes")?;
     let all: fn(Status) -> bool = if force { any } else { |status| !status.is_alive() };
     if force {
         // As docker and podman have it: what is not there has not to be removed.
-        let selected = select(places, matches, all)?;
+        let selected = select(&engine.places, matches, all)?;
         if selected.homes.is_empty() && !selected.missing.is_empty() {
             return Ok(0);
         }
     }
-    each(places, matches, all, |home| taking::remove(places, home, force).map(|()| None))
+    each(engine, matches, all, |home| engine.remove(&home.id, force).map(|()| None))
 }
 
-pub(super) fn rename(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn rename(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let text = texts(matches, "name").concat();
     let name = match ContainerName::parse(text.strip_prefix('/').unwrap_or(&text)) {
         Ok(name) => name,
         Err(problem) => return refuse(format!("the name `{}`: {problem}", text.escape_debug()), "for example: web-1"),
     };
-    engine::containers::create::rename(places, &home, &name).map(|()| 0)
+    engine.rename(&texts(matches, "container").concat(), &name).map(|()| 0)
 }
 
 pub(super) fn fail_unless_one(count: usize) -> Result<(), BoxedExplain> {

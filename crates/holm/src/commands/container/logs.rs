@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use clap::ArgMatches;
-use engine::containers::Places;
-use engine::containers::logs::{LogOptions, open};
+use engine::containers::logs::LogOptions;
+use engine::engine::{Engine as _, Local};
 use engine::flags::duration::Moment;
 use report::BoxedExplain;
 use sys::SyscallError;
@@ -12,8 +12,7 @@ use sys::SyscallError;
 use super::boxed;
 use crate::cli::run::{on, optional, refuse, texts};
 
-pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let now = monitor::time::now_ns();
     let moment = |id, flag| -> Result<Option<u64>, BoxedExplain> {
         Ok(optional::<Moment>(matches, id, flag)?.map(|moment| moment.ns(now)))
@@ -33,7 +32,7 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
     };
     let timestamps = on(matches, "timestamps", "--timestamps")?;
     on(matches, "details", "--details")?;
-    let mut reader = open(places, &home, options)?;
+    let mut reader = engine.logs(&texts(matches, "container").concat(), options)?;
     let mut output = std::io::BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
     let mut errors = std::io::stderr().lock();
     // The two are parts of one text: what goes to one waits for what went to the other before.

@@ -5,13 +5,13 @@ mod exec;
 mod inspect;
 mod life;
 mod logs;
-mod output;
+pub(super) mod output;
 mod ps;
 mod select;
 mod top;
 
 use clap::ArgMatches;
-use engine::containers::Places;
+use engine::engine::Local;
 use engine::host::Caller;
 use report::{BoxedExplain, Explain};
 
@@ -25,24 +25,24 @@ pub fn run(name: &str, matches: &ArgMatches, global: Global) -> Result<u8, Boxed
     if name == "create" {
         return super::run::create(matches);
     }
-    let places = Places::of(&Caller::read());
+    let engine = Local::of(&Caller::read());
     match name {
-        "start" => attach::start(&places, matches),
-        "stop" => life::stop(&places, matches),
-        "restart" => life::restart(&places, matches),
-        "kill" => life::kill(&places, matches),
-        "pause" => life::pause(&places, matches),
-        "unpause" => life::unpause(&places, matches),
-        "wait" => life::wait(&places, matches),
-        "rm" => life::remove(&places, matches),
-        "ps" => ps::run(&places, matches),
-        "inspect" => inspect::run(&places, matches),
-        "logs" => logs::run(&places, matches),
-        "attach" => attach::run(&places, matches),
-        "exec" => exec::run(&places, matches, global),
-        "rename" => life::rename(&places, matches),
-        "top" => top::run(&places, matches),
-        _ => inspect::port(&places, matches),
+        "start" => attach::start(&engine, matches),
+        "stop" => life::stop(&engine, matches),
+        "restart" => life::restart(&engine, matches),
+        "kill" => life::kill(&engine, matches),
+        "pause" => life::pause(&engine, matches),
+        "unpause" => life::unpause(&engine, matches),
+        "wait" => life::wait(&engine, matches),
+        "rm" => life::remove(&engine, matches),
+        "ps" => ps::run(&engine, matches),
+        "inspect" => inspect::run(&engine, matches),
+        "logs" => logs::run(&engine, matches),
+        "attach" => attach::run(&engine, matches),
+        "exec" => exec::run(&engine, matches, global),
+        "rename" => life::rename(&engine, matches),
+        "top" => top::run(&engine, matches),
+        _ => inspect::port(&engine, matches),
     }
 }
 

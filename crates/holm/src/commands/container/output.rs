@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::boxed;
 
 /// The text of `rows`. Without a format they become a table of `usual`.
-pub(super) fn rows(
+pub(in crate::commands) fn rows(
     format: Option<&str>,
     rows: &[Value],
     usual: &str,

@@ -1,7 +1,7 @@
 //! `holm ps`.
 
 use clap::ArgMatches;
-use engine::containers::Places;
+use engine::engine::{Engine as _, Local};
 use engine::run::print;
 use engine::view::filter::Filters;
 use engine::view::summary::{self, HEADINGS};
@@ -15,7 +15,7 @@ const USUAL: &str = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Stat
 const WITH_SIZE: &str =
     "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 
-pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let filters = Filters::parse(&texts(matches, "filter")).map_err(boxed)?;
     let latest = on(matches, "latest", "--latest")?;
     let last = match matches.get_one::<String>("last") {
@@ -29,7 +29,7 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
     let all = on(matches, "all", "--all")? || most.is_some() || filters.asks_for_state();
     let whole = on(matches, "no-trunc", "--no-trunc")?;
     let size = on(matches, "size", "--size")?;
-    let list = filters.pick(summary::list(places));
+    let list = engine.list(&filters);
     let list = list.into_iter().filter(|one| all || one.state.status.is_alive()).take(most.unwrap_or(usize::MAX));
     if on(matches, "quiet", "--quiet")? {
         let ids = list.map(|one| if whole { one.home.id } else { one.home.short().to_owned() });

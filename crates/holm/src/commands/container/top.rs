@@ -1,16 +1,19 @@
-//! `holm top CONTAINER`: its processes.
+//! `holm top CONTAINER`: its processes; without one the view of all containers.
 
 use clap::ArgMatches;
-use engine::containers::Places;
 use engine::containers::processes::{COLUMNS, processes};
+use engine::engine::Local;
 use engine::run::print;
 use report::BoxedExplain;
 
 use crate::cli::run::{refuse, texts};
 use crate::commands::table::{Align, table};
 
-pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let home = engine::containers::one(places, &texts(matches, "container").concat())?;
+pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    if texts(matches, "container").is_empty() {
+        return crate::commands::system::screen();
+    }
+    let home = engine::containers::one(&engine.places, &texts(matches, "container").concat())?;
     let mut wanted: Vec<String> = Vec::new();
     for word in texts(matches, "columns") {
         // `-o pid,comm`, as ps(1) takes it; its other flags choose among processes, of which these are all.
@@ -27,7 +30,7 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
             "the columns are pid, ppid, user, uid, pcpu, etime, stime, time, tty, state, rss, vsz, comm, args",
         );
     }
-    let rows: Vec<Vec<String>> = processes(places, &home)?
+    let rows: Vec<Vec<String>> = processes(&engine.places, &home)?
         .iter()
         .map(|process| wanted.iter().map(|column| process.column(column)).collect())
         .collect();
