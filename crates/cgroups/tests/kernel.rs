@@ -123,7 +123,9 @@ fn a_group_that_somebody_uses_is_refused_and_an_empty_one_taken_over() {
     let refused = Cgroup::create(&plan.clone().exclusive()).unwrap_err();
     assert_eq!(report::Explain::kind(&refused), report::Kind::AlreadyExists);
     let child = group.run("exec sleep 60");
-    assert!(matches!(Cgroup::create(&plan), Err(Error::InUse { what: "has processes", .. })));
+    assert!(
+        matches!(Cgroup::create(&plan), Err(Error::InUse { what, .. }) if what.starts_with("has processes"))
+    );
     drop(child);
 }
 

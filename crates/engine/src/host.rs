@@ -89,17 +89,24 @@ pub fn look(
 ) -> Result<Found, BoxedExplain> {
     let kernel = host.kernel;
     let (directory, root) = open_rootfs(&request.rootfs.directory)?;
+    let below = request
+        .rootfs
+        .below
+        .iter()
+        .map(|path| Ok(open_rootfs(path)?.1))
+        .collect::<Result<Vec<_>, BoxedExplain>>()?;
     if let Changes::Keep(path) = &request.rootfs.changes {
         check_directory("--keep-changes", path)?;
     }
-    let database = users::read_database(root.as_fd()).map_err(boxed)?;
+    let layers: Vec<_> = std::iter::once(&root).chain(&below).map(AsFd::as_fd).collect();
+    let database = users::read_database_of(&layers).map_err(boxed)?;
     let identity = users::resolve(request.user.as_ref(), &request.group_add, &database).map_err(boxed)?;
 
     let mapped = ids::parse_id_map(&read("/proc/self/uid_map"));
     let outside = idmap_outside(caller, &mapped);
     let no_idmapped_root = outside
         .clone()
-        .or_else(|| no_idmap(&root, kernel, request))
+        .or_else(|| std::iter::once(&root).chain(&below).find_map(|layer| no_idmap(layer, kernel, request)))
         .or_else(|| no_idmapped_layer(request, kernel));
     let no_idmapped_root = no_idmapped_root.or_else(|| {
         (!host.calls.mount_setattr)

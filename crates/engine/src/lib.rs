@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod flags;
+pub mod image;
 pub mod request;
 
 pub mod host;

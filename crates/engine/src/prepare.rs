@@ -77,8 +77,14 @@ pub fn for_container(
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
-        Root::Assembled { .. } | Root::Layers { .. } => {}
-        Root::Directory { path } => *path = host::canonical("--rootfs", path)?,
+        Root::Assembled { .. } => {}
+        Root::Layers { upper, .. } => {
+            // The layers are the store's own paths.
+            if let Upper::Directory(kept) = upper {
+                *kept = host::canonical("--keep-changes", kept)?;
+            }
+        }
+        Root::Directory { path } | Root::Chroot { path, .. } => *path = host::canonical("--rootfs", path)?,
         Root::Overlay { lower, upper } => {
             *lower = host::canonical("--rootfs", lower)?;
             if let Upper::Directory(kept) = upper {

@@ -33,8 +33,10 @@ use spec::Signal;
 /// A root directory and what becomes of changes to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rootfs {
-    /// The directory on the host.
+    /// The directory on the host; of an image, its topmost layer.
     pub directory: PathBuf,
+    /// Layers below the directory, the topmost first: the others of an image.
+    pub below: Vec<PathBuf>,
     /// What becomes of changes.
     pub changes: Changes,
 }
@@ -295,7 +297,7 @@ pub(crate) mod tests {
     /// The flags of `holm run --rootfs / true`, changed by `change`.
     pub(crate) fn flags(change: impl FnOnce(&mut RunFlags)) -> RunFlags {
         let mut flags = RunFlags {
-            rootfs: Rootfs { directory: "/".into(), changes: Changes::Discard },
+            rootfs: Rootfs { directory: "/".into(), ..Rootfs::default() },
             args: vec!["true".to_owned()],
             ..RunFlags::default()
         };

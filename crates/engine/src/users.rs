@@ -193,6 +193,66 @@ pub fn read_database(root: BorrowedFd<'_>) -> Result<Database, ReadDatabase> {
     Ok(Database { passwd: read_text(root, "/etc/passwd")?, group: read_text(root, "/etc/group")? })
 }
 
+/// The same for directories that will lie over each other as an overlay, the topmost first: each file is of the first that has it. One that a layer
+/// above takes away (a whiteout, or a directory that hides those below) is not there.
+///
+/// # Errors
+/// As [`read_database`].
+pub fn read_database_of(layers: &[BorrowedFd<'_>]) -> Result<Database, ReadDatabase> {
+    let find = |path: &'static str| {
+        for layer in layers {
+            match whose(*layer, path.trim_start_matches("/etc/")) {
+                Holder::This => return read_text(*layer, path),
+                Holder::Nobody => return Ok(String::new()),
+                Holder::Below => {}
+            }
+        }
+        Ok(String::new())
+    };
+    Ok(Database { passwd: find("/etc/passwd")?, group: find("/etc/group")? })
+}
+
+/// Which layer has a file.
+enum Holder {
+    /// This one.
+    This,
+    /// One below, if any.
+    Below,
+    /// None: this one takes it away.
+    Nobody,
+}
+
+/// Which layer has `name` in `/etc`, as far as this one tells.
+fn whose(layer: BorrowedFd<'_>, name: &str) -> Holder {
+    let look = |directory: BorrowedFd<'_>, name: &str| {
+        rustix::fs::statat(directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).ok()
+    };
+    let is_whiteout = |stat: &rustix::fs::Stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+    };
+    match look(layer, "etc") {
+        None => return Holder::Below,
+        Some(stat) if is_whiteout(&stat) => return Holder::Nobody,
+        // A link in place of /etc is followed below the root by whoever reads.
+        Some(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Directory => return Holder::This,
+        Some(_) => {}
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(directory) = rustix::fs::openat(layer, "etc", flags, Mode::empty()) else { return Holder::This };
+    match look(directory.as_fd(), name) {
+        Some(stat) if is_whiteout(&stat) => Holder::Nobody,
+        Some(_) => Holder::This,
+        None => {
+            let opaque = ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|attribute| {
+                let mut value = [0; 8];
+                rustix::fs::fgetxattr(&directory, *attribute, &mut value)
+                    .is_ok_and(|len| value[..len].starts_with(b"y"))
+            });
+            if opaque { Holder::Nobody } else { Holder::Below }
+        }
+    }
+}
+
 fn read_text(root: BorrowedFd<'_>, path: &'static str) -> Result<String, ReadDatabase> {
     use rustix::io::Errno;
     let failed = |call, errno: Errno| ReadDatabase { path, cause: SyscallError::new(call, path, errno) };
@@ -336,6 +396,43 @@ mod tests {
         let database = root.read().unwrap();
         assert_eq!(database.passwd, "in:x:5:5::/:\n");
         assert_eq!(database.group, "", "the host's group file was read");
+    }
+
+    #[test]
+    fn the_topmost_layer_that_has_a_file_or_takes_it_away_decides() {
+        let (top, middle, bottom) = (Scratch::new("top"), Scratch::new("middle"), Scratch::new("bottom"));
+        std::fs::remove_dir(top.0.join("etc")).unwrap();
+        std::fs::write(middle.0.join("etc/passwd"), "m:x:1:1::/:\n").unwrap();
+        for file in ["passwd", "group"] {
+            std::fs::write(bottom.0.join("etc").join(file), "b:x:2:\n").unwrap();
+        }
+        let read = || {
+            let layers = [&top, &middle, &bottom].map(|layer| File::open(&layer.0).unwrap());
+            let layers: Vec<_> = layers.iter().map(AsFd::as_fd).collect();
+            read_database_of(&layers).unwrap()
+        };
+        assert_eq!((read().passwd.as_str(), read().group.as_str()), ("m:x:1:1::/:\n", "b:x:2:\n"));
+        let gone = middle.0.join("etc/group");
+        let made = rustix::fs::mknodat(rustix::fs::CWD, &gone, FileType::CharacterDevice, Mode::empty(), 0);
+        if made.is_err() {
+            eprintln!(
+                "SKIPPED the_topmost_layer_that_has_a_file_or_takes_it_away_decides: no whiteouts can be made here"
+            );
+            return;
+        }
+        assert_eq!(read().group, "");
+        std::fs::remove_file(&gone).unwrap();
+        rustix::fs::setxattr(
+            middle.0.join("etc"),
+            "trusted.overlay.opaque",
+            b"y",
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+        assert_eq!((read().passwd.as_str(), read().group.as_str()), ("m:x:1:1::/:\n", ""));
+        rustix::fs::mknodat(rustix::fs::CWD, top.0.join("etc"), FileType::CharacterDevice, Mode::empty(), 0)
+            .unwrap();
+        assert_eq!(read(), Database::default());
     }
 
     #[test]

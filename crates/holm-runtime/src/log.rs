@@ -86,7 +86,7 @@ impl Log {
         match self.file {
             _ if !self.debug => {}
             Some(_) => self.to_file("debug", message),
-            None => eprintln!("debug: {message}"),
+            None => eprint!("{}", line(self.format, "debug", message, &rfc3339(SystemTime::now()))),
         }
     }
 

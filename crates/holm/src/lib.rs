@@ -39,6 +39,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "--debug" | "-D" => global.debug = true,
             "--help" | "-h" | "help" => return help(rest.next()),
             "--version" | "-V" | "-v" => return commands::version::run(),
+            // What unpacks the layers of images, in confinement: this program executes itself for it.
+            "unpack-layer" => return ExitCode::from(images::layer::child::main()),
             // It has a grammar of its own, and is started often: nothing of the rest is set up.
             "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
             // Not for people: how an attachment starts the server of its network's names.
@@ -63,6 +65,10 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         "run" => commands::run::run(&matches, global),
         "ns" => commands::ns::run(&matches),
         "cgroup" | "cg" => commands::cgroup::run(&matches),
+        "pull" => commands::registry::pull::run(&matches),
+        "push" => commands::registry::push::run(&matches),
+        "login" => commands::registry::login::login(&matches),
+        "logout" => commands::registry::login::logout(&matches),
         "doctor" => commands::doctor::run(&matches),
         "completions" => commands::completions::run(&matches),
         name if cli::system::NAMES.contains(&name) => commands::system::run(name, &matches),

@@ -24,18 +24,18 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
     refused(
         "fly",
         &expect![[r#"
-        error: there is no command `fly`
-          hint:  the commands are run, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
-        125
-    "#]],
+            error: there is no command `fly`
+              hint:  the commands are run, pull, push, login, logout, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
+            125
+        "#]],
     );
     refused(
         "run",
         &expect![[r#"
-        error: no root directory: neither `--rootfs` nor `--bundle` is given
-          hint:  holm run --rootfs / -- PROGRAM runs a program of this machine
-        125
-    "#]],
+            error: nothing to run: no image, no `--rootfs` and no `--bundle` is given
+              hint:  holm run IMAGE runs an image, holm run --rootfs / -- PROGRAM a program of this machine
+            125
+        "#]],
     );
     refused(
         "run --rootfs",

@@ -136,6 +136,8 @@ pub struct Credentials {
     /// Where `login` writes.
     written: PathBuf,
     helpers: Vec<String>,
+    /// `--creds`, which goes before all others.
+    given: Option<(Host, Credential)>,
 }
 
 impl Credentials {
@@ -146,7 +148,7 @@ impl Credentials {
         let helpers =
             conf.credential_helpers.iter().filter(|name| *name != "containers-auth.json").cloned().collect();
         if let Some(path) = authfile.map(Path::to_owned).or_else(|| variable("REGISTRY_AUTH_FILE")) {
-            return Self { files: vec![path.clone()], written: path, helpers };
+            return Self { files: vec![path.clone()], written: path, helpers, given: None };
         }
         let runtime = variable("XDG_RUNTIME_DIR").map(|directory| directory.join("containers/auth.json"));
         let uid = rustix::process::geteuid().as_raw();
@@ -159,18 +161,25 @@ impl Credentials {
         files.extend(docker.map(|directory| directory.join("config.json")));
         files.extend(home.map(|home| home.join(".dockercfg")));
         // It outlives a reboot, unlike the first one, and podman, buildah and skopeo read it too.
-        Self { files, written: kept.unwrap_or(runtime), helpers }
+        Self { files, written: kept.unwrap_or(runtime), helpers, given: None }
     }
 
     /// Files and helpers that are given; for tests and for programs that have their own.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
-        Self { files: vec![path.clone()], written: path, helpers: Vec::new() }
+        Self { files: vec![path.clone()], written: path, ..Self::default() }
     }
 
     /// No credentials at all.
     pub fn none() -> Self {
         Self::default()
+    }
+
+    /// The same with a credential that somebody gave for one registry, in memory.
+    #[must_use]
+    pub fn with(mut self, host: Host, credential: Credential) -> Self {
+        self.given = Some((host, credential));
+        self
     }
 
     /// The credential for `repository` of `host`: the entry with the longest path wins, then the earlier file.
@@ -182,6 +191,9 @@ impl Credentials {
         host: &Host,
         repository: Option<&Repository>,
     ) -> Result<Option<Credential>, CredentialError> {
+        if let Some((_, credential)) = self.given.as_ref().filter(|(given, _)| given == host) {
+            return Ok(Some(credential.clone()));
+        }
         for path in &self.files {
             let Some(file) = read(path)? else { continue };
             if let Some(name) = file.helper(host) {
@@ -229,6 +241,23 @@ impl Credentials {
             true
         })?;
         Ok(Place::File(self.written.clone()))
+    }
+
+    /// The registries that files and helpers have something for, without what it is.
+    ///
+    /// # Errors
+    /// A file that cannot be understood.
+    pub fn hosts(&self) -> Result<Vec<Host>, CredentialError> {
+        let mut hosts = Vec::new();
+        for path in &self.files {
+            let Some(file) = read(path)? else { continue };
+            hosts.extend(
+                file.auths.keys().chain(file.helpers.keys()).filter_map(|key| Host::parse(bare(key)).ok()),
+            );
+        }
+        hosts.sort();
+        hosts.dedup();
+        Ok(hosts)
     }
 
     /// Forgets the credentials of `host` wherever they are, and says where they were.

@@ -3,6 +3,8 @@
 use report::{Explain, Hint, Kind};
 use sys::SyscallError;
 
+use crate::registry::RegistryError;
+
 /// Something about an image failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -80,6 +82,9 @@ pub enum Error {
         #[source]
         cause: rusqlite::Error,
     },
+    /// A registry, or the way to it.
+    #[error(transparent)]
+    Registry(Box<RegistryError>),
     /// An error of a part above or beside, with what was being done.
     #[error("{what}")]
     While {
@@ -128,6 +133,7 @@ impl Explain for Error {
         match self {
             Self::Step { cause, .. } => Some(cause),
             Self::While { cause, .. } => Some(cause.as_ref()),
+            Self::Registry(cause) => cause.below(),
             _ => None,
         }
     }
@@ -136,6 +142,7 @@ impl Explain for Error {
         match self {
             Self::Step { cause, .. } => cause.kind(),
             Self::While { cause, .. } => cause.kind(),
+            Self::Registry(cause) => cause.kind(),
             Self::Malformed { .. }
             | Self::DigestMismatch { .. }
             | Self::SizeMismatch { .. }
@@ -177,8 +184,15 @@ impl Explain for Error {
             {
                 Some(Hint::new("`holm image verify --repair` makes it anew from the images themselves"))
             }
+            Self::Registry(cause) => cause.hint(),
             _ => None,
         }
+    }
+}
+
+impl From<RegistryError> for Error {
+    fn from(cause: RegistryError) -> Self {
+        Self::Registry(Box::new(cause))
     }
 }
 

@@ -281,6 +281,14 @@ ops! {
     Supervise = 56 "clone" {}
     /// Executes the first of the candidates that can be.
     Execute = 57 "execve" { candidates: Table, arguments: Table, environment: Table }
+    /// Makes sure that one of the candidates can be executed, as far as that shows before.
+    FindProgram = 98 "execve" { candidates: Table }
+    /// Closes every descriptor from this number on, but those of two slots and the engine's.
+    CloseOthers = 99 "close_range" { first: u32, keep: Slot, also: Slot }
+    /// The parameter `mode` of a new filesystem: the permission bits of a directory.
+    FsMode = 101 "fsconfig" { context: Slot, like: Slot }
+    /// Detaches what is mounted at a path of the host and all below it; where it may not be detached, an empty directory covers it.
+    LetGo = 100 "umount2" { path: Text }
     /// The next operation may fail with this error; the `skip` operations after it are then left out.
     Tolerate = 58 "" { errno: u32, skip: u32 }
     /// Opens a place below a root directory, and makes what is missing: a directory or a file, as `like` is.
@@ -303,8 +311,6 @@ ops! {
     PassListener = 80 "read" { listener: Slot, turn: u32 }
     /// Copies what is in a directory to another, empty one.
     CopyTree = 81 "copy" { from: Slot, to: Slot }
-    /// Gives a directory the permission bits of another.
-    TakeMode = 82 "fchmodat" { like: Slot, to: Slot }
     /// Refuses to go on (`EEXIST`) unless the descriptor is a node of this kind and number.
     CheckNode = 83 "statx" { fd: Slot, kind: u32, major: u32, minor: u32 }
     /// mount(2) with `MS_REMOUNT` on a mount given by descriptor: flags and parameters of its filesystem.

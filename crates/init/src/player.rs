@@ -333,6 +333,7 @@ impl Player {
             }
             Op::Accept { listener } => {
                 let socket = self.fd(listener)?;
+                wait_or_end(socket)?;
                 let control = raw::accept(socket)?;
                 let before = core::mem::replace(&mut self.control, control);
                 self.set(listener, Fd::NONE)?;
@@ -342,15 +343,22 @@ impl Player {
             Op::Execute { candidates, arguments, environment } => {
                 Err(self.image.exec(candidates.0.into(), arguments.0.into(), environment.0.into()))
             }
+            Op::FindProgram { candidates } => self.image.find(candidates.0.into()),
+            Op::CloseOthers { first, keep, also } => self.close_others(first, keep, also),
+            Op::LetGo { path } => let_go(self.text(path)?),
             Op::Tolerate { errno, skip } => {
                 self.tolerated = Some((Errno::from_raw(errno as i32), skip));
                 Ok(())
             }
             Op::PassListener { listener, turn } => self.pass_listener(self.fd(listener)?, turn),
             Op::CopyTree { from, to } => copy::tree(self.fd(from)?, self.fd(to)?),
-            Op::TakeMode { like, to } => {
-                let mode = raw::status(self.fd(like)?, c"")?.mode;
-                raw::fchmodat(self.fd(to)?, c".", mode & 0o7777)
+            Op::FsMode { context, like } => {
+                let mode = raw::status(self.fd(like)?, c"")?.mode & 0o7777;
+                let digits = [9, 6, 3, 0].map(|shift| b'0' + (mode >> shift & 7) as u8);
+                let [a, b, c, d] = digits;
+                let text = [a, b, c, d, 0];
+                let text = CStr::from_bytes_until_nul(&text).map_err(|_| Errno::INVAL)?;
+                raw::fsconfig_string(self.fd(context)?, c"mode", text)
             }
             Op::CheckNode { fd, kind, major, minor } => {
                 let status = raw::status(self.fd(fd)?, c"")?;
@@ -415,13 +423,38 @@ impl Player {
         if self.program.close_range {
             return raw::mark_range_close_on_exec(first, u32::MAX);
         }
-        /// RLIMIT_NOFILE, and a bound for those who set it to "unlimited".
-        const NOFILE: u32 = 7;
-        const MOST: u64 = 1 << 20;
-        let (limit, _) = raw::rlimit(NOFILE)?;
-        for number in first..limit.min(MOST) as u32 {
+        for number in first..most_descriptors()? {
             // Most numbers are not open: EBADF.
             let _ = raw::set_close_on_exec(Fd(number as i32), true);
+        }
+        Ok(())
+    }
+
+    fn close_others(&self, first: u32, keep: Slot, also: Slot) -> Result<(), Errno> {
+        let number = |slot| self.fd(slot).map_or(Fd::NONE, |fd| fd).0;
+        let mut kept = [self.control.0, number(keep), number(also)];
+        kept.sort_unstable();
+        let mut from = first;
+        for number in kept.into_iter().filter_map(|number| u32::try_from(number).ok()) {
+            if number >= from {
+                self.close_between(from, number)?;
+                from = number + 1;
+            }
+        }
+        self.close_between(from, u32::MAX)
+    }
+
+    /// Closes the numbers from one to before another.
+    fn close_between(&self, from: u32, to: u32) -> Result<(), Errno> {
+        if from >= to {
+            return Ok(());
+        }
+        if self.program.close_range {
+            return raw::close_range(from, to - 1);
+        }
+        for number in from..to.min(most_descriptors()?) {
+            // Most numbers are not open: EBADF.
+            let _ = raw::close(Fd(number as i32));
         }
         Ok(())
     }
@@ -455,6 +488,59 @@ impl Player {
                 Ok(())
             }
             _ => Err(Errno::PROTO),
+        }
+    }
+}
+
+/// RLIMIT_NOFILE, and a bound for those who set it to "unlimited".
+fn most_descriptors() -> Result<u32, Errno> {
+    const NOFILE: u32 = 7;
+    const MOST: u64 = 1 << 20;
+    let (limit, _) = raw::rlimit(NOFILE)?;
+    Ok(limit.min(MOST) as u32)
+}
+
+/// What is locked in a user namespace cannot be detached (mount_namespaces(7)).
+fn let_go(path: &CStr) -> Result<(), Errno> {
+    match raw::detach_mount(path) {
+        // It went with one above it, or never came into this namespace.
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::INVAL | Errno::PERM) => {
+            let locked = raw::MS_RDONLY | raw::MS_NOSUID | raw::MS_NODEV | raw::MS_NOEXEC;
+            raw::mount(None, path, Some(c"tmpfs"), locked, None)
+        }
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Waits for a connection. A signal that would end a program ends this process, which as the first of a pid namespace it would not do
+/// by itself (pid_namespaces(7)); all signals are blocked.
+fn wait_or_end(listener: Fd) -> Result<(), Errno> {
+    /// HUP, INT, QUIT, ABRT, USR1, USR2, ALRM, TERM, STKFLT, XCPU, XFSZ, VTALRM, PROF, IO, PWR, and those of real time.
+    const ENDING: u64 = 1 << 0
+        | 1 << 1
+        | 1 << 2
+        | 1 << 5
+        | 1 << 9
+        | 1 << 11
+        | 0b111 << 13
+        | 0b1111 << 23
+        | 0b11 << 28
+        | !0 << 33;
+    let signals = raw::signal_descriptor(ENDING)?;
+    loop {
+        let [connected, signalled] = match raw::wait_readable([listener, signals]) {
+            Err(Errno::INTR) => continue,
+            ready => ready?,
+        };
+        if signalled {
+            // `struct signalfd_siginfo` begins with the signal's number.
+            let mut info = [0; 128];
+            raw::read(signals, &mut info)?;
+            raw::exit(128 + i32::from(info[0]));
+        }
+        if connected {
+            return raw::close(signals);
         }
     }
 }

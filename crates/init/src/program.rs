@@ -374,7 +374,16 @@ mod writer {
                 Op::SetGid { gid } => format!("gid {gid}"),
                 Op::SetRlimit { resource, soft, hard } => format!("resource {resource}, {soft}:{hard}"),
                 Op::Unshare { kinds } | Op::Join { kinds, .. } => format!("{kinds:#x}"),
-                Op::Execute { candidates, .. } => self.strings(candidates).join(", "),
+                Op::Execute { candidates, .. } | Op::FindProgram { candidates } => {
+                    match self.strings(candidates).as_slice() {
+                        [one] => one.clone(),
+                        // Of those in the directories of PATH only the name is known to whoever asked.
+                        all => {
+                            all.last().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned()
+                        }
+                    }
+                }
+                Op::LetGo { path } => self.text(path),
                 Op::CheckDevice { major, minor, .. } => format!("character device {major}:{minor}"),
                 _ => String::new(),
             }

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, accept_with, bind, listen, socket_with,
+};
 use sys::SyscallError;
 
 use crate::protocol::{self, CHUNK};
@@ -101,7 +103,8 @@ impl Clients {
     pub(crate) fn hear(&mut self, index: usize, streams: &mut Streams) {
         let mut buffer = [0; CHUNK + 1];
         let client = &mut self.list[index];
-        let len = match rustix::net::recv(&client.socket, &mut buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+        let len = match rustix::net::recv(&client.socket, &mut buffer, RecvFlags::DONTWAIT | RecvFlags::TRUNC)
+        {
             Ok((len, _)) => len,
             Err(Errno::AGAIN | Errno::INTR) => return,
             Err(_) => 0,

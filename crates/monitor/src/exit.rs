@@ -132,12 +132,7 @@ pub fn write_record(
 ///
 /// # Errors
 /// Those of the calls; nothing is left then.
-pub fn write_file(
-    directory: impl AsFd,
-    name: &str,
-    bytes: &[u8],
-    durable: bool,
-) -> Result<(), SyscallError> {
+pub fn write_file(directory: impl AsFd, name: &str, bytes: &[u8], durable: bool) -> Result<(), SyscallError> {
     let directory = directory.as_fd();
     let hidden = format!(".{name}.{}", std::process::id());
     let failed = |call| {
@@ -187,7 +182,8 @@ mod tests {
         let second = ExitRecord { run: 2, error: Some("why".to_owned()), ..record.clone() };
         write_record(&directory, EXIT_FILE, &second, false).unwrap();
         let read: Option<ExitRecord> = read_record(&directory, EXIT_FILE);
-        let names: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         std::fs::write(path.join("exit.json"), "{cut").unwrap();
         let damaged: Option<ExitRecord> = read_record(&directory, EXIT_FILE);
         std::fs::remove_dir_all(&path).unwrap();

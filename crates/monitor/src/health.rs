@@ -156,9 +156,8 @@ fn ask(setup: &Setup, timeout_ms: u64) -> Option<Asking> {
         .spawn()
         .ok()?;
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-    let handle = pid.and_then(|pid| {
-        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
-    });
+    let handle =
+        pid.and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
     let Some(handle) = handle else {
         let _ = child.kill();
         let _ = child.wait();

@@ -54,7 +54,8 @@ pub fn run(setup: &Setup) -> Result<Ended, Broken> {
     set_blocked(SignalSet(u64::MAX))?;
     let pidfd = sys::inherited::take(setup.pidfd)?;
     let streams = Streams::take(setup.streams)?;
-    let held = setup.held.iter().map(|number| sys::inherited::take(*number)).collect::<Result<Vec<_>, _>>()?;
+    let held =
+        setup.held.iter().map(|number| sys::inherited::take(*number)).collect::<Result<Vec<_>, _>>()?;
     let client = setup.client.map(sys::inherited::take).transpose()?;
     let directory = open_directory(&setup.directory)?;
     let run_directory = open_directory(&setup.run_directory)?;

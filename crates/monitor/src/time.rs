@@ -76,9 +76,12 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     };
     let (day, rest) = text.split_at(10);
     let mut parts = day.split('-');
-    let (year, month, day) =
-        (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
-    if parts.next().is_some() || !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let (year, month, day) = (number(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
+    if parts.next().is_some()
+        || !(1970..=9999).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+    {
         return None;
     }
     let mut seconds = days_before(year, month, day) * 86_400;
@@ -140,7 +143,15 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_none() {
-        for bad in ["", "2026", "2026-13-01", "2026-01-01T", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00+1", "é026-01-01"] {
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-01-01T",
+            "2026-01-01T25:00:00Z",
+            "2026-01-01T00:00:00+1",
+            "é026-01-01",
+        ] {
             assert_eq!(parse_rfc3339(bad), None, "{bad}");
         }
     }

@@ -318,6 +318,12 @@ impl Container {
         }
     }
 
+    /// What hooks are told of a program that was started, though it may have ended meanwhile.
+    pub(crate) fn state_after_start(&self) -> State {
+        let pid = self.record.started.map_or(0, |process| process.pid);
+        State { pid, ..self.state_as(Status::Running) }
+    }
+
     /// Its cgroup; directories that are gone are left out.
     ///
     /// # Errors

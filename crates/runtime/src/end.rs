@@ -29,6 +29,10 @@ impl Container {
     pub fn kill(&self, signal: Option<Signal>) -> Result<(), ContainerError> {
         let not_running =
             || ContainerError::NotRunning { id: self.id().to_string(), status: Status::Stopped };
+        if signal == Some(Signal::KILL) && self.intent().is_some_and(|intent| !intent.own_pids) {
+            // No pid namespace takes the others along when the first process dies.
+            return self.kill_whole(not_running);
+        }
         let pidfd = self.pidfd().ok_or_else(not_running)?;
         let number = signal.map_or(0, |signal| signal.number() as i32);
         // Every number from 1 to 64 is one to the kernel, those of the C library's own use as well.
@@ -46,6 +50,19 @@ impl Container {
             self.cgroup()?.thaw(PATIENCE).map_err(|cause| self.cgroup_error(cause))?;
         }
         Ok(())
+    }
+
+    /// Kills everything in its cgroup and its first process, wherever that is.
+    fn kill_whole(&self, not_running: impl Fn() -> ContainerError) -> Result<(), ContainerError> {
+        let (cgroup, first) = (self.groups(), self.pidfd());
+        let others = cgroup.processes().map_err(|cause| self.cgroup_error(cause))?;
+        if first.is_none() && others.is_empty() {
+            return Err(not_running());
+        }
+        if let Some(first) = first {
+            let _ = pidfd_send_signal(&first, KernelSignal::KILL);
+        }
+        cgroup.kill(PATIENCE).map_err(|cause| self.cgroup_error(cause))
     }
 
     /// Sends a signal to every process of its cgroup, whether its first one is there or not.

@@ -58,6 +58,31 @@ pub enum Life {
 }
 
 impl Launch {
+    /// Where hooks of the creation and mounts find the root: at its path of the host, in the container's mount namespace. None where it lies over
+    /// the host's root until that is left, because nobody looks, or because the path may not be reached or would tell the host.
+    pub(crate) fn place_of_root(&self) -> Option<&std::path::Path> {
+        use spec::{NamespaceType, Propagation};
+        let (hooks, linux) = (&self.spec.hooks, &self.spec.linux);
+        let looked_for = [&hooks.prestart, &hooks.create_runtime, &hooks.create_container];
+        // A mount may be made of what an earlier one brought into the root.
+        let is_source = |path: &PathBuf| {
+            let sources = self.spec.mounts.iter().filter(|mount| !mount.source.is_empty());
+            sources.map(|mount| self.bundle.join(&mount.source)).any(|source| source.starts_with(path))
+        };
+        let told = matches!(linux.rootfs_propagation, Some(Propagation::Shared | Propagation::Rshared));
+        match &self.root {
+            Root::Directory { path }
+                if (looked_for.iter().any(|hooks| !hooks.is_empty()) || is_source(path))
+                    && !told
+                    && self.files.is_empty()
+                    && linux.namespace(NamespaceType::User).is_none() =>
+            {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the program waits to be started.
     pub fn waits(&self) -> bool {
         matches!(self.life, Life::Kept { wait: true, .. })
@@ -71,6 +96,13 @@ pub enum Root {
     Directory {
         /// The directory, absolute.
         path: PathBuf,
+    },
+    /// The same, entered with chroot(2) where the host's own root is one that pivot_root(2) cannot leave, such as an initramfs.
+    Chroot {
+        /// The directory, absolute.
+        path: PathBuf,
+        /// Where procfs and sysfs are mounted on the host, those above before those below: what could be seen through them is let go.
+        kernels: Vec<PathBuf>,
     },
     /// A directory that stays as it is below a layer that takes the changes.
     Overlay {

@@ -113,7 +113,7 @@ impl Intent {
             oci_version: spec.oci_version.clone(),
             bundle: launch.bundle.clone(),
             rootfs: match &launch.root {
-                Root::Directory { path } => path.clone(),
+                Root::Directory { path } | Root::Chroot { path, .. } => path.clone(),
                 Root::Overlay { lower, .. } => lower.clone(),
                 Root::Layers { lower, .. } => lower.first().cloned().unwrap_or_default(),
                 Root::Assembled { from, .. } => from.clone(),

@@ -78,7 +78,9 @@ impl Container {
             Err(error) => return Err(self.start_failed(Failure::Here(error.into()))),
         };
         let hooks = self.hooks().clone();
-        if let Err(failed) = hooks::run(HookPoint::StartContainer, &hooks, &self.state_as(Status::Created)) {
+        if let Err(failed) =
+            hooks::run(HookPoint::StartContainer, &hooks, &self.state_as(Status::Created), None)
+        {
             return Err(self.ruined(failed));
         }
         let turn = Message::Turn { number: START }.to_bytes();
@@ -88,7 +90,7 @@ impl Container {
         // Whatever came of it: the container waits no more.
         self.root().remove(&start_name(self.id().as_str()))?;
         outcome.map_err(|failure| self.start_failed(failure))?;
-        if let Err(failed) = hooks::run(HookPoint::Poststart, &hooks, &self.state_as(Status::Running)) {
+        if let Err(failed) = hooks::run(HookPoint::Poststart, &hooks, &self.state_after_start(), None) {
             return Err(self.ruined(failed));
         }
         self.unlock();

@@ -451,7 +451,7 @@ fn a_program_that_is_not_there_is_told_and_leaves_nothing() {
             chain(&error),
             format!(
                 "cannot start a program in container `{}`: execute /bin/nowhere  (step {} of {}, in the container): \
-                 execve(/bin/nowhere): no such file or directory (ENOENT)",
+                 exec /bin/nowhere: no such file or directory (ENOENT)",
                 container.id,
                 plan.steps().len() - 1,
                 plan.steps().len()

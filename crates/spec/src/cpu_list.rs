@@ -8,6 +8,11 @@ pub fn parse(list: &str) -> Option<Vec<RangeInclusive<u32>>> {
     list.split(',').map(str::trim).filter(|part| !part.is_empty()).map(range).collect()
 }
 
+/// How many numbers there are in ranges.
+pub fn count(ranges: &[RangeInclusive<u32>]) -> u64 {
+    ranges.iter().map(|range| u64::from(range.end() - range.start()) + 1).sum()
+}
+
 fn range(part: &str) -> Option<RangeInclusive<u32>> {
     let (first, last) = part.split_once('-').unwrap_or((part, part));
     let (first, last) = (number(first)?, number(last)?);

@@ -78,12 +78,18 @@ fn at_its_place(bytes: &[u8], error: &serde_json::Error) -> LoadError {
     if message.ends_with(&position) {
         message.truncate(message.len() - position.len());
     }
-    LoadError {
-        path: json_path::at(bytes, line, column),
-        message: json_path::one_line(in_words_of_json(&message)),
-        line,
-        column,
-    }
+    let path = json_path::at(bytes, line, column);
+    let message = match known_words(&path).filter(|_| error.is_data()) {
+        Some(words) => format!("{words}: {}", in_words_of_json(&message)),
+        None => in_words_of_json(&message),
+    };
+    LoadError { path, message: json_path::one_line(message), line, column }
+}
+
+/// Words by which callers of other runtimes know what is wrong with a property.
+fn known_words(path: &str) -> Option<&'static str> {
+    let rest = path.strip_prefix("linux.memoryPolicy")?;
+    Some(if rest.starts_with(".flags") { "invalid memory policy flag" } else { "invalid memory policy mode" })
 }
 
 /// The message without the names of our types: `expected struct Spec` is an object to who reads it.

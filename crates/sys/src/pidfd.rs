@@ -28,8 +28,7 @@ struct PidfdInfo {
 pub fn exit_status(pidfd: impl AsFd) -> Option<i32> {
     let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
     // SAFETY: the kernel reads and writes one structure of the size that is part of the request's number.
-    let outcome =
-        unsafe { syscall!(nr::IOCTL, pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    let outcome = unsafe { syscall!(nr::IOCTL, pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
     (outcome.is_ok() && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 

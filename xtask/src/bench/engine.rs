@@ -168,7 +168,12 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
         let begin = Instant::now();
         timed(&mut engine.run(&["-d", "--name", "log"], &["sh", "-c", script]))?;
         let _ = engine.command(&["wait", "log"]).status();
-        note((13, "64 MiB of lines through the log"), engine.name, begin.elapsed().as_secs_f64() * 1000.0, 0.0);
+        note(
+            (13, "64 MiB of lines through the log"),
+            engine.name,
+            begin.elapsed().as_secs_f64() * 1000.0,
+            0.0,
+        );
         timed(&mut engine.command(&["rm", "-f", "log"]))?;
     }
     print(&engines, &table, containers);
@@ -176,7 +181,9 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
 }
 
 fn print(engines: &[Engine], table: &BTreeMap<(usize, &str), BTreeMap<&str, Series>>, containers: usize) {
-    println!("Median (p10) in milliseconds unless it says otherwise; processor time in brackets; {containers} idle containers.\n");
+    println!(
+        "Median (p10) in milliseconds unless it says otherwise; processor time in brackets; {containers} idle containers.\n"
+    );
     let names: Vec<&str> = engines.iter().map(|engine| engine.name).collect();
     println!("| | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
@@ -222,7 +229,8 @@ fn engines(scratch: &Path, rootfs: &Path) -> Result<Vec<Engine>, Box<dyn Error>>
             eprintln!("bench: {name} is not here");
             continue;
         }
-        let tar = Command::new("tar").arg("-C").arg(rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn()?;
+        let tar =
+            Command::new("tar").arg("-C").arg(rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn()?;
         let image = "holm-bench:latest";
         let import = Command::new(name)
             .args(["import", "-", image])
@@ -239,11 +247,17 @@ fn engines(scratch: &Path, rootfs: &Path) -> Result<Vec<Engine>, Box<dyn Error>>
 
 fn built() -> Result<PathBuf, Box<dyn Error>> {
     let mut cargo = Command::new("cargo");
-    cargo.current_dir(workspace::root()).args(["build", "--release", "-p", "holm"]).args(programs::fastest_target());
+    cargo
+        .current_dir(workspace::root())
+        .args(["build", "--release", "-p", "holm"])
+        .args(programs::fastest_target());
     if !cargo.status()?.success() {
         return Err("holm cannot be built".into());
     }
-    let targets = [format!("{}-unknown-linux-musl", std::env::consts::ARCH), format!("{}-unknown-linux-gnu", std::env::consts::ARCH)];
+    let targets = [
+        format!("{}-unknown-linux-musl", std::env::consts::ARCH),
+        format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
+    ];
     let newest = targets
         .iter()
         .map(|target| workspace::root().join("target").join(target).join("release/holm"))

@@ -98,7 +98,7 @@ fn take_over(dir: &Dir) -> Result<(), Error> {
     let in_use = |what| Err(Error::InUse { group: dir.path(), what });
     let processes = dir.read("cgroup.procs").map_err(|errno| dir.failed("read", "cgroup.procs", errno))?;
     if !processes.is_empty() {
-        return in_use("has processes");
+        return in_use("has processes: the container's cgroup is not empty");
     }
     if !dir.children().map_err(|errno| dir.failed("getdents", "", errno))?.is_empty() {
         return in_use("has groups below it");
@@ -106,7 +106,7 @@ fn take_over(dir: &Dir) -> Result<(), Error> {
     let frozen = dir.read("freezer.state").is_ok_and(|state| !state.starts_with(b"THAWED"))
         || dir.read("cgroup.freeze").is_ok_and(|state| state.starts_with(b"1"));
     if frozen {
-        return in_use("is frozen");
+        return in_use("is frozen: the container's cgroup unexpectedly frozen");
     }
     Ok(())
 }

@@ -135,7 +135,9 @@ pub fn rename(places: &Places, home: &Home, name: &ContainerName) -> Result<(), 
     let _lock = home.lock().map_err(boxed)?;
     let mut definition = home.definition().map_err(boxed)?;
     let old = std::mem::replace(&mut definition.name, name.as_str().to_owned());
-    names::rename(places, &old, name.as_str(), home, || home.write_definition(&definition, false).map_err(boxed))?;
+    names::rename(places, &old, name.as_str(), home, || {
+        home.write_definition(&definition, false).map_err(boxed)
+    })?;
     events::emit(places, home, Some(&definition), "rename", &[("oldName", old.into())]);
     Ok(())
 }
@@ -143,7 +145,9 @@ pub fn rename(places: &Places, home: &Home, name: &ContainerName) -> Result<(), 
 /// The request without anything that depends on the caller: it is to mean the same whoever starts the container, and from where.
 fn settled(request: &RunRequest) -> Result<RunFlags, BoxedExplain> {
     let mut flags: RunFlags = (**request).clone();
-    flags.rootfs.directory = host::canonical("--rootfs", &flags.rootfs.directory)?;
+    if flags.rootfs.below.is_empty() {
+        flags.rootfs.directory = host::canonical("--rootfs", &flags.rootfs.directory)?;
+    }
     if let Changes::Keep(kept) = &mut flags.rootfs.changes {
         *kept = host::canonical("--keep-changes", kept)?;
     }

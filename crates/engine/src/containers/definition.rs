@@ -167,7 +167,8 @@ mod tests {
     fn every_flag_comes_back() {
         let request = flags(|flags| {
             flags.env = vec![value("A=b"), value("C")];
-            flags.mounts = vec![value("type=bind,src=/x,dst=/a,readonly"), value("type=tmpfs,dst=/t,tmpfs-size=5m")];
+            flags.mounts =
+                vec![value("type=bind,src=/x,dst=/a,readonly"), value("type=tmpfs,dst=/t,tmpfs-size=5m")];
             flags.user = Some(value("www-data:33"));
             flags.limits.memory = Some(value("64m"));
             flags.limits.memory_swap = Some(value("-1"));

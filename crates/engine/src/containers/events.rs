@@ -60,7 +60,9 @@ impl Event {
         let attributes: Vec<String> = self
             .attributes
             .iter()
-            .map(|(key, value)| format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .map(|(key, value)| {
+                format!("{key}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
             .collect();
         let time = monitor::time::rfc3339(self.time_ns);
         format!("{time} {} {} {} ({})", self.kind, self.action, self.id, attributes.join(", "))
@@ -68,7 +70,13 @@ impl Event {
 }
 
 /// Notes that something happened. What cannot be noted has happened all the same.
-pub fn emit(places: &Places, home: &Home, definition: Option<&Definition>, action: &str, more: &[(&str, Value)]) {
+pub fn emit(
+    places: &Places,
+    home: &Home,
+    definition: Option<&Definition>,
+    action: &str,
+    more: &[(&str, Value)],
+) {
     let mut attributes = Map::new();
     if let Some(definition) = definition {
         for label in &definition.request.labels {
@@ -117,7 +125,8 @@ pub struct Events {
 /// Reads events from the oldest that is known on, or only those to come.
 pub fn read(places: &Places, from_the_beginning: bool) -> Events {
     let path = places.run.join(FILE);
-    let older = from_the_beginning.then(|| File::open(places.run.join(OLDER)).ok().map(BufReader::new)).flatten();
+    let older =
+        from_the_beginning.then(|| File::open(places.run.join(OLDER)).ok().map(BufReader::new)).flatten();
     let mut events = Events { path, older, current: None, line: Vec::new() };
     events.open();
     if !from_the_beginning && let Some((reader, _)) = &mut events.current {

@@ -10,10 +10,10 @@ use spec::{CapabilitySet, Process, Spec, Status as OciStatus};
 use sys::SyscallError;
 use sys::signal::Signals;
 
+use super::ContainerFailure;
 use super::home::{Home, Places};
 use super::state::Status;
 use super::stop::living;
-use super::ContainerFailure;
 use crate::flags::destination::Destination;
 use crate::flags::env::EnvEntry;
 use crate::flags::user::User;
@@ -113,8 +113,10 @@ impl Prepared {
 
     /// With nothing to read and nowhere to write to.
     fn start_detached(&self) -> Result<Entered, BoxedExplain> {
-        let failed = |call| move |errno: rustix::io::Errno| boxed(SyscallError::new(call, "/dev/null", errno));
-        let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(failed("openat"))?;
+        let failed =
+            |call| move |errno: rustix::io::Errno| boxed(SyscallError::new(call, "/dev/null", errno));
+        let null = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(failed("openat"))?;
         let saved = [
             duplicate(std::io::stdin()).map_err(boxed)?,
             duplicate(std::io::stdout()).map_err(boxed)?,

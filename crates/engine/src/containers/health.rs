@@ -5,9 +5,9 @@ use std::time::Duration;
 use runtime::Stdio;
 
 use super::exec::{ExecRequest, prepare};
+use super::find;
 use super::home::Places;
 use super::stop::has_ended;
-use super::find;
 use crate::host::Caller;
 
 /// Runs the check inside, and returns its status; [`monitor::health::TOO_LONG`] when it took too long.

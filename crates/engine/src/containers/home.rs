@@ -281,7 +281,8 @@ impl Home {
 
     /// Whether the directory still goes by its name.
     fn is_still(&self, lock: &OwnedFd) -> bool {
-        let (Ok(ours), Ok(now)) = (fstat(lock), statat(CWD, &self.directory, AtFlags::SYMLINK_NOFOLLOW)) else {
+        let (Ok(ours), Ok(now)) = (fstat(lock), statat(CWD, &self.directory, AtFlags::SYMLINK_NOFOLLOW))
+        else {
             return false;
         };
         (ours.st_dev, ours.st_ino) == (now.st_dev, now.st_ino)

@@ -127,14 +127,18 @@ pub fn rename(
 ///
 /// # Errors
 /// Those of the lock.
-pub fn mend(places: &Places, is_named: impl Fn(&str, bool) -> Option<String>) -> Result<Vec<String>, BoxedExplain> {
+pub fn mend(
+    places: &Places,
+    is_named: impl Fn(&str, bool) -> Option<String>,
+) -> Result<Vec<String>, BoxedExplain> {
     let _lock = lock(places)?;
     let mut mended = Vec::new();
     for durable in [false, true] {
         let directory = places.names(durable);
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
-            let owner = std::fs::read_link(entry.path()).ok().and_then(|id| id.into_os_string().into_string().ok());
+            let owner =
+                std::fs::read_link(entry.path()).ok().and_then(|id| id.into_os_string().into_string().ok());
             let right = owner.and_then(|id| is_named(&id, durable)).is_some_and(|named| named == name);
             if !right && std::fs::remove_file(entry.path()).is_ok() {
                 mended.push(name);
@@ -145,23 +149,26 @@ pub fn mend(places: &Places, is_named: impl Fn(&str, bool) -> Option<String>) ->
 }
 
 const FIRST: [&str; 64] = [
-    "calm", "brisk", "clear", "tidal", "sandy", "misty", "sunny", "windy", "stony", "grassy", "quiet", "salty", "rocky",
-    "green", "blue", "grey", "silver", "golden", "amber", "copper", "early", "late", "outer", "inner", "upper", "lower",
-    "eastern", "western", "northern", "southern", "little", "great", "long", "broad", "narrow", "steep", "gentle", "bright",
-    "pale", "deep", "fair", "fresh", "frosty", "mossy", "reedy", "leafy", "wooded", "hidden", "lonely", "merry", "nimble",
-    "patient", "proud", "rapid", "steady", "swift", "tall", "warm", "wild", "wise", "young", "keen", "kind", "bold",
+    "calm", "brisk", "clear", "tidal", "sandy", "misty", "sunny", "windy", "stony", "grassy", "quiet",
+    "salty", "rocky", "green", "blue", "grey", "silver", "golden", "amber", "copper", "early", "late",
+    "outer", "inner", "upper", "lower", "eastern", "western", "northern", "southern", "little", "great",
+    "long", "broad", "narrow", "steep", "gentle", "bright", "pale", "deep", "fair", "fresh", "frosty",
+    "mossy", "reedy", "leafy", "wooded", "hidden", "lonely", "merry", "nimble", "patient", "proud", "rapid",
+    "steady", "swift", "tall", "warm", "wild", "wise", "young", "keen", "kind", "bold",
 ];
 const SECOND: [&str; 64] = [
-    "holm", "skerry", "islet", "isle", "reef", "shoal", "cay", "atoll", "eyot", "ait", "inch", "key", "shore", "beach",
-    "strand", "cove", "bay", "inlet", "fjord", "sound", "strait", "ford", "ferry", "jetty", "quay", "pier", "harbour",
-    "haven", "anchor", "oar", "rudder", "keel", "mast", "sail", "heron", "otter", "tern", "gull", "swan", "eider", "osprey",
-    "curlew", "plover", "puffin", "seal", "perch", "pike", "trout", "salmon", "birch", "alder", "willow", "rowan", "juniper",
-    "heather", "bracken", "sedge", "rush", "reed", "lily", "dune", "cliff", "cairn", "beacon",
+    "holm", "skerry", "islet", "isle", "reef", "shoal", "cay", "atoll", "eyot", "ait", "inch", "key",
+    "shore", "beach", "strand", "cove", "bay", "inlet", "fjord", "sound", "strait", "ford", "ferry", "jetty",
+    "quay", "pier", "harbour", "haven", "anchor", "oar", "rudder", "keel", "mast", "sail", "heron", "otter",
+    "tern", "gull", "swan", "eider", "osprey", "curlew", "plover", "puffin", "seal", "perch", "pike",
+    "trout", "salmon", "birch", "alder", "willow", "rowan", "juniper", "heather", "bracken", "sedge", "rush",
+    "reed", "lily", "dune", "cliff", "cairn", "beacon",
 ];
 
 /// A name made of the id; a later `attempt` gives another one.
 pub fn from_id(id: &str, attempt: usize) -> String {
-    let digit = |at: usize| id.get(at..at + 2).and_then(|text| usize::from_str_radix(text, 16).ok()).unwrap_or(0);
+    let digit =
+        |at: usize| id.get(at..at + 2).and_then(|text| usize::from_str_radix(text, 16).ok()).unwrap_or(0);
     let at = attempt * 4 % 60;
     let name = format!("{}_{}", FIRST[digit(at) % FIRST.len()], SECOND[digit(at + 2) % SECOND.len()]);
     // There are 4096 of them; whoever has more containers gets longer ones.

@@ -9,7 +9,8 @@ use crate::users;
 
 /// What can be told of a process.
 pub const COLUMNS: [&str; 14] = [
-    "pid", "ppid", "user", "uid", "pcpu", "etime", "stime", "time", "tty", "state", "rss", "vsz", "comm", "args",
+    "pid", "ppid", "user", "uid", "pcpu", "etime", "stime", "time", "tty", "state", "rss", "vsz", "comm",
+    "args",
 ];
 
 /// A process.

@@ -43,7 +43,11 @@ pub fn remove(places: &Places, home: &Home, force: bool) -> Result<(), BoxedExpl
 ///
 /// # Errors
 /// When something cannot be taken away.
-pub fn remove_locked(places: &Places, home: &Home, definition: Option<&Definition>) -> Result<(), BoxedExplain> {
+pub fn remove_locked(
+    places: &Places,
+    home: &Home,
+    definition: Option<&Definition>,
+) -> Result<(), BoxedExplain> {
     supervise::settle(places, home)?;
     if let Some(definition) = definition {
         names::release(places, &definition.name, home)?;

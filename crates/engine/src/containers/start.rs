@@ -30,11 +30,7 @@ pub struct Started {
 ///
 /// # Errors
 /// Why it cannot be started.
-pub fn start(
-    places: &Places,
-    home: &Home,
-    attach: Option<&AttachOptions>,
-) -> Result<Started, BoxedExplain> {
+pub fn start(places: &Places, home: &Home, attach: Option<&AttachOptions>) -> Result<Started, BoxedExplain> {
     let lock = home.lock().map_err(boxed)?;
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);

@@ -44,10 +44,8 @@ pub fn sample(records: &StateRoot, home: &Home) -> Result<Option<Sample>, BoxedE
     let cgroup = container.cgroup().map_err(boxed)?;
     let stats = cgroup.stats().map_err(boxed)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let mut sample = Sample {
-        at_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
-        ..Sample::default()
-    };
+    let mut sample =
+        Sample { at_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64, ..Sample::default() };
     fill(&mut sample, &stats);
     let total = host_memory();
     if sample.memory_limit_bytes == 0 || sample.memory_limit_bytes > total {
@@ -101,7 +99,9 @@ impl Sample {
             0 => 0.0,
             limit => 100.0 * self.memory_bytes as f64 / limit as f64,
         };
-        let pressure = |index: usize| self.pressure[index].map_or_else(|| "--".to_owned(), |share| format!("{share:.1}%"));
+        let pressure = |index: usize| {
+            self.pressure[index].map_or_else(|| "--".to_owned(), |share| format!("{share:.1}%"))
+        };
         json!({
             "ID": if whole { &home.id } else { home.short() },
             "Container": if whole { &home.id } else { home.short() },

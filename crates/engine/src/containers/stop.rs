@@ -123,7 +123,9 @@ pub fn stop(
     if !heard || !has_ended(&pidfd, patience) {
         container.kill(Some(Signal::KILL)).or_else(gone).map_err(boxed)?;
         if !has_ended(&pidfd, Some(DEATH)) {
-            return Err(boxed(home.failed("stop", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT))));
+            return Err(boxed(
+                home.failed("stop", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT)),
+            ));
         }
     }
     wait::until_told(home, run);
@@ -140,7 +142,9 @@ pub(crate) fn kill_locked(home: &Home, state: &State) -> Result<(), BoxedExplain
         container.cgroup().map_err(boxed)?.thaw(FREEZE).map_err(boxed)?;
     }
     if !has_ended(&pidfd, Some(DEATH)) {
-        return Err(boxed(home.failed("kill", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT))));
+        return Err(boxed(
+            home.failed("kill", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT)),
+        ));
     }
     // Its monitor writes into the directory that goes next.
     wait::until_told(home, home.run().map_or(0, |run| run.run));
@@ -166,7 +170,9 @@ pub(crate) fn has_ended(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(1..) => return true,
-            Ok(_) if left.is_some_and(|left| left.is_zero() || left < Duration::from_secs(86_400)) => return false,
+            Ok(_) if left.is_some_and(|left| left.is_zero() || left < Duration::from_secs(86_400)) => {
+                return false;
+            }
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
         }

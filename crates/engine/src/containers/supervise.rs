@@ -149,8 +149,7 @@ fn null() -> Result<OwnedFd, SyscallError> {
 /// monitor is killed: it waits, once the pipe is full, for another one.
 fn output_pipe() -> Result<(OwnedFd, OwnedFd), SyscallError> {
     let failed = |call| move |errno: rustix::io::Errno| SyscallError::new(call, "a pipe", errno);
-    let (read, write) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(failed("pipe2"))?;
     let path = format!("/proc/self/fd/{}", write.as_raw_fd());
     let both = openat(CWD, path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).unwrap_or(write);
     Ok((read, both))
@@ -200,8 +199,9 @@ fn launch(
     make_directory(&home.run_directory)?;
     let request = definition.request.clone().check().map_err(boxed)?;
     let mut prepared = prepare::for_container(&request, caller, None, &home.id)?;
-    let config = serde_json::to_vec(&*prepared.launch.spec)
-        .map_err(|error| failed(SyscallError::new("write", "the configuration", std::io::Error::other(error))))?;
+    let config = serde_json::to_vec(&*prepared.launch.spec).map_err(|error| {
+        failed(SyscallError::new("write", "the configuration", std::io::Error::other(error)))
+    })?;
     prepared.launch.life = Life::Kept { config, wait: false };
     prepared.launch.die_with_parent = false;
     let plan = crate::run::plan(&prepared)?;
@@ -309,11 +309,14 @@ pub fn revive(home: &Home) -> Result<(), BoxedExplain> {
     let mut command = own_program("--revive", &home.id);
     let null = std::process::Stdio::null;
     let status = command.stdin(null()).stdout(null()).stderr(null()).spawn();
-    status.map_err(|error| boxed(home.failed("watch", SyscallError::new("execve", "/proc/self/exe", error))))?;
+    status
+        .map_err(|error| boxed(home.failed("watch", SyscallError::new("execve", "/proc/self/exe", error))))?;
     let until = std::time::Instant::now() + Duration::from_secs(5);
     while !home.has_monitor() {
         if std::time::Instant::now() >= until {
-            return Err(boxed(home.failed("watch", SyscallError::new("flock", "monitor", sys::Errno::TIMEDOUT))));
+            return Err(boxed(
+                home.failed("watch", SyscallError::new("flock", "monitor", sys::Errno::TIMEDOUT)),
+            ));
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -398,8 +401,9 @@ pub fn see_to(places: &Places, home: &Home, run: u64) -> Result<(), BoxedExplain
     let mut command = own_program("--after-exit", &home.id);
     let null = std::process::Stdio::null;
     let child = command.arg(run.to_string()).stdin(null()).stdout(null()).stderr(null()).spawn();
-    let mut child = child
-        .map_err(|error| boxed(home.failed("see to", SyscallError::new("execve", "/proc/self/exe", error))))?;
+    let mut child = child.map_err(|error| {
+        boxed(home.failed("see to", SyscallError::new("execve", "/proc/self/exe", error)))
+    })?;
     // Until it has taken away what there was; one that starts it again goes on for long.
     let until = std::time::Instant::now() + Duration::from_secs(5);
     let id = ContainerId::parse(&home.id).map_err(boxed)?;

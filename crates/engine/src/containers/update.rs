@@ -72,7 +72,9 @@ impl Explain for UpdateRefused {
     }
     fn hint(&self) -> Option<Hint> {
         match self {
-            Self::Running { .. } => Some(Hint::new("stop it, change it, and start it: its files stay as they are")),
+            Self::Running { .. } => {
+                Some(Hint::new("stop it, change it, and start it: its files stay as they are"))
+            }
             Self::Missing { .. } => Some(Hint::new("holm inspect tells what it has")),
             Self::Nothing => Some(Hint::new("for example: holm update --memory 1g NAME")),
         }

@@ -100,7 +100,8 @@ fn check_one(
         Some(Problem::Unsettled) if only_look => found("it has ended and nobody has seen to it", None),
         Some(Problem::Unsettled) => {
             drop(lock);
-            let settled = supervise::see_to(places, home, state.run.as_ref().map_or(0, |run| run.run)).is_ok();
+            let settled =
+                supervise::see_to(places, home, state.run.as_ref().map_or(0, |run| run.run)).is_ok();
             found("it has ended and nobody has seen to it", settled.then_some("it was seen to"));
         }
     }
@@ -189,4 +190,3 @@ pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
         None => Ok(count),
     }
 }
-

@@ -102,7 +102,9 @@ pub fn wait(places: &Places, home: &Home, until: Until) -> Result<i32, BoxedExpl
         let exit = state.exit.as_ref();
         status = exit.map_or(status, |exit| exit.status);
         match until {
-            Until::NotRunning if !matches!(state.status, Status::Running | Status::Paused) => return Ok(status),
+            Until::NotRunning if !matches!(state.status, Status::Running | Status::Paused) => {
+                return Ok(status);
+            }
             Until::NextExit if exit.is_some_and(|exit| exit.run > known) => return Ok(status),
             _ => {}
         }

@@ -44,7 +44,8 @@ impl Value for Span {
         while !rest.is_empty() {
             let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
             let (number, behind) = rest.split_at(digits);
-            let number: f64 = number.parse().map_err(|_| Problem::from("a number is missing before a unit"))?;
+            let number: f64 =
+                number.parse().map_err(|_| Problem::from("a number is missing before a unit"))?;
             let unit = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
             let (unit, behind) = behind.split_at(unit);
             let known = UNITS.iter().find(|(name, _)| *name == unit);
@@ -82,7 +83,8 @@ impl Moment {
 }
 
 impl Value for Moment {
-    const FORM: &'static str = "a time such as 2026-11-28T12:00:00Z, seconds since 1970, or how long ago: 10m";
+    const FORM: &'static str =
+        "a time such as 2026-11-28T12:00:00Z, seconds since 1970, or how long ago: 10m";
     const EXAMPLE: &'static str = "10m";
 
     fn parse(text: &str) -> Result<Self, Problem> {
@@ -127,7 +129,18 @@ mod tests {
             30s => Span { ns: 30000000000 }
         "#]]
         .assert_eq(&table::<Span>(&[
-            "1m30s", "500ms", "1.5h", "10", "0s", "", "s", "5x", "-5s", "99999999999999999999", "9999999999h", "1..5s",
+            "1m30s",
+            "500ms",
+            "1.5h",
+            "10",
+            "0s",
+            "",
+            "s",
+            "5x",
+            "-5s",
+            "99999999999999999999",
+            "9999999999h",
+            "1..5s",
         ]));
     }
 

@@ -21,7 +21,8 @@ impl Value for Policy {
             ("unless-stopped", None) => Ok(Self::UnlessStopped),
             ("on-failure", None) => Ok(Self::OnFailure { max: None }),
             ("on-failure", Some(most)) => {
-                let most = u32::try_from(parse_count(most)?).map_err(|_| Problem::from("the number is too large"))?;
+                let most = u32::try_from(parse_count(most)?)
+                    .map_err(|_| Problem::from("the number is too large"))?;
                 // Nought is no bound, as docker has it.
                 Ok(Self::OnFailure { max: (most > 0).then_some(most) })
             }
@@ -38,7 +39,8 @@ impl Value for Driver {
     const EXAMPLE: &'static str = "json-file";
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        Self::from_name(text).ok_or_else(|| format!("there is no log driver `{}`", text.escape_debug()).into())
+        Self::from_name(text)
+            .ok_or_else(|| format!("there is no log driver `{}`", text.escape_debug()).into())
     }
 }
 
@@ -122,7 +124,14 @@ mod tests {
             on-failure:5 => OnFailure { max: Some(5) }
         "#]]
         .assert_eq(&table::<Policy>(&[
-            "no", "always", "unless-stopped", "on-failure", "on-failure:0", "on-failure:x", "always:3", "sometimes",
+            "no",
+            "always",
+            "unless-stopped",
+            "on-failure",
+            "on-failure:0",
+            "on-failure:x",
+            "always:3",
+            "sometimes",
         ]));
     }
 
@@ -137,6 +146,13 @@ mod tests {
             max-size !! there is no `=`
             max-size=10m => MaxSize(10485760)
         "#]]
-        .assert_eq(&table::<LogOption>(&["max-size=-1", "max-file=5", "max-file=0", "tag=web", "labels=x", "max-size"]));
+        .assert_eq(&table::<LogOption>(&[
+            "max-size=-1",
+            "max-file=5",
+            "max-file=0",
+            "tag=web",
+            "labels=x",
+            "max-size",
+        ]));
     }
 }

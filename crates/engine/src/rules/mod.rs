@@ -198,12 +198,19 @@ pub fn bounding(request: &RunRequest, facts: &Facts) -> Result<CapabilitySet, Re
 
 fn root(request: &RunRequest) -> Root {
     let lower = request.rootfs.directory.clone();
+    let upper = match &request.rootfs.changes {
+        Changes::Keep(directory) => Upper::Directory(directory.clone()),
+        Changes::Discard | Changes::WriteThrough => Upper::Tmpfs { size_bytes: None },
+    };
+    if !request.rootfs.below.is_empty() {
+        let lower = std::iter::once(lower).chain(request.rootfs.below.iter().cloned()).collect();
+        return Root::Layers { lower, upper };
+    }
     match &request.rootfs.changes {
         Changes::WriteThrough => Root::Directory { path: lower },
         // Nothing can be changed, so no layer is needed. The mount points must exist then; the overlay
         // makes them where they do not.
-        Changes::Discard => Root::Overlay { lower, upper: Upper::Tmpfs { size_bytes: None } },
-        Changes::Keep(directory) => Root::Overlay { lower, upper: Upper::Directory(directory.clone()) },
+        Changes::Discard | Changes::Keep(_) => Root::Overlay { lower, upper },
     }
 }
 

@@ -27,7 +27,8 @@ impl Explain for BadFilter {
 }
 
 const KEYS: [&str; 12] = [
-    "id", "name", "label", "status", "exited", "ancestor", "before", "since", "volume", "network", "health", "restart",
+    "id", "name", "label", "status", "exited", "ancestor", "before", "since", "volume", "network", "health",
+    "restart",
 ];
 
 impl Filters {
@@ -100,9 +101,12 @@ fn fits(one: &Summary, key: &str, value: &str, age: Option<u64>) -> bool {
                 None => labels.contains_key(value),
             }
         }
-        "status" => one.state.status.name() == value || (value == "stopped" && one.state.status.name() == "exited"),
+        "status" => {
+            one.state.status.name() == value || (value == "stopped" && one.state.status.name() == "exited")
+        }
         "exited" => {
-            one.state.status == crate::containers::Status::Exited && value.parse() == Ok(one.state.exit_status())
+            one.state.status == crate::containers::Status::Exited
+                && value.parse() == Ok(one.state.exit_status())
         }
         "ancestor" => definition.image() == value,
         "before" => age.is_some_and(|age| definition.created_ns < age),
@@ -148,7 +152,8 @@ mod tests {
 
     #[test]
     fn names_are_bound_to_their_ends() {
-        let cases = [("web", true), ("eb", true), ("^web$", true), ("^/web$", true), ("^eb", false), ("we$", false)];
+        let cases =
+            [("web", true), ("eb", true), ("^web$", true), ("^/web$", true), ("^eb", false), ("we$", false)];
         for (wanted, fits) in cases {
             assert_eq!(matches_name("web", wanted), fits, "{wanted}");
         }
@@ -156,7 +161,8 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused() {
-        let told = |text: &str| Filters::parse(&[text.to_owned()]).map_or_else(|e| e.to_string(), |_| "ok".into());
+        let told =
+            |text: &str| Filters::parse(&[text.to_owned()]).map_or_else(|e| e.to_string(), |_| "ok".into());
         assert_eq!(told("status=running"), "ok");
         assert_eq!(told("status"), "--filter `status`: there is no `=`");
         assert_eq!(told("colour=red"), "--filter `colour=red`: there is no filter `colour`");

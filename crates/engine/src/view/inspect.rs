@@ -96,7 +96,8 @@ fn state_of(home: &Home, definition: &Definition, state: &State) -> Value {
                 })
             })
             .collect();
-        value["Health"] = json!({ "Status": health.state.name(), "FailingStreak": health.failing, "Log": log });
+        value["Health"] =
+            json!({ "Status": health.state.name(), "FailingStreak": health.failing, "Log": log });
     }
     value
 }
@@ -148,7 +149,8 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
     }
     if let Some(health) = &definition.health {
         let ns = |ms: u64| ms.saturating_mul(1_000_000);
-        let test: Vec<&str> = std::iter::once("CMD").chain(health.command.iter().map(String::as_str)).collect();
+        let test: Vec<&str> =
+            std::iter::once("CMD").chain(health.command.iter().map(String::as_str)).collect();
         value["Healthcheck"] = json!({
             "Test": test,
             "Interval": ns(health.setup.interval_ms),

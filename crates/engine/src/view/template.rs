@@ -139,7 +139,10 @@ mod tests {
             ("{{if eq .Names \"db\"}}1{{else if eq .Names \"web\"}}2{{else}}3{{end}}", "2"),
             ("{{with .State}}{{.Pid}}{{end}}", "7"),
             ("{{index .Ports 1}} {{index .Labels \"c\"}}", "443 d"),
-            ("{{printf \"%s=%d|%5s|%-5s|%q|%v|%%\" .ID .State.Pid .ID .ID .ID .Ports}}", "0123=7| 0123|0123 |\"0123\"|[80 443]|%"),
+            (
+                "{{printf \"%s=%d|%5s|%-5s|%q|%v|%%\" .ID .State.Pid .ID .ID .ID .Ports}}",
+                "0123=7| 0123|0123 |\"0123\"|[80 443]|%",
+            ),
             ("a {{- .ID -}} b", "a0123b"),
             ("{{/* nothing */}}x", "x"),
             ("{{\"lit\"}} {{`raw\"`}} {{5}} {{true}}", "lit raw\" 5 true"),

@@ -50,7 +50,15 @@ fn scaled(bytes: u64, base: f64, units: &[&str]) -> String {
         unit += 1;
     }
     // Four significant digits without zeros at their end, as Go's %.4g.
-    let places = if size >= 1000.0 { 0 } else if size >= 100.0 { 1 } else if size >= 10.0 { 2 } else { 3 };
+    let places = if size >= 1000.0 {
+        0
+    } else if size >= 100.0 {
+        1
+    } else if size >= 10.0 {
+        2
+    } else {
+        3
+    };
     let text = format!("{size:.places$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text}{}", units[unit])
@@ -67,8 +75,19 @@ mod tests {
         assert_eq!(
             words,
             [
-                "1 second", "59 seconds", "About a minute", "About a minute", "2 minutes", "59 minutes", "About an hour",
-                "2 hours", "2 hours", "2 days", "2 weeks", "2 months", "2 years"
+                "1 second",
+                "59 seconds",
+                "About a minute",
+                "About a minute",
+                "2 minutes",
+                "59 minutes",
+                "About an hour",
+                "2 hours",
+                "2 hours",
+                "2 days",
+                "2 weeks",
+                "2 months",
+                "2 years"
             ]
         );
     }

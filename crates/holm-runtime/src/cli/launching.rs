@@ -25,7 +25,8 @@ fn shared() -> [Arg; 8] {
         flags::console_socket(),
         flags::pidfd_socket(),
         flags::pid_file(),
-        flags::switch("no-pivot").help("Not supported: the root is always entered with pivot_root(2)"),
+        flags::switch("no-pivot")
+            .help("Enter the root with chroot(2), where that of the host is an initramfs"),
         flags::switch("no-new-keyring").help("Keep the caller's session keyring"),
         flags::preserve_fds(),
     ]

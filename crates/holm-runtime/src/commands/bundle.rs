@@ -1,5 +1,6 @@
 //! A bundle and the flags beside it, as a launch.
 
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use cgroups::Place;
@@ -57,13 +58,6 @@ const UNIT_PREFIX: &str = "holm";
 /// What the command line asks to launch.
 pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Launch, Failure> {
     let id = super::id(arguments)?;
-    let unsupported = |what: &str| Refused { what: what.to_owned(), kind: Kind::Unsupported };
-    if arguments.get_flag("no-pivot") {
-        return Err(unsupported(
-            "holm-runtime always enters a root with pivot_root(2); leave --no-pivot out",
-        )
-        .into());
-    }
     let bundle = arguments.get_one::<PathBuf>("bundle").cloned().unwrap_or_else(|| PathBuf::from("."));
     let unreadable = |call, path: &Path, error: std::io::Error| Unreadable {
         cause: SyscallError::new(call, path.display().to_string(), error),
@@ -74,6 +68,13 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let mut spec = spec::load(&config)?;
     let preserve_fds = preserved(arguments, &mut spec)?;
     spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
+    let root_path = bundle.join(&spec.root.path);
+    for mount in &mut spec.mounts {
+        // As with runc, a place that is named by its path on the host is meant in the root.
+        if let Ok(inside) = Path::new(&mount.destination).strip_prefix(&root_path) {
+            mount.destination = Path::new("/").join(inside).display().to_string();
+        }
+    }
     let spec = spec::validate(spec)?;
     let console_socket = arguments.contains_id("console-socket");
     match (spec.process.terminal, mode.is_attended(), console_socket) {
@@ -97,7 +98,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         false => None,
     };
     Ok(Launch {
-        root: Root::Directory { path: bundle.join(&spec.root.path) },
+        root: root(bundle.join(&spec.root.path), arguments.get_flag("no-pivot"))?,
         cgroup: match &unit {
             Some(unit) => unit.place()?,
             None => place(&spec.linux.cgroups_path, &id)?,
@@ -120,6 +121,48 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         preserve_fds,
         life: Life::Kept { config, wait: mode == Mode::Create },
     })
+}
+
+/// The root, and with `--no-pivot` what the host has of procfs and sysfs.
+fn root(path: PathBuf, no_pivot: bool) -> Result<Root, SyscallError> {
+    const MOUNTS: &str = "/proc/self/mountinfo";
+    if !no_pivot {
+        return Ok(Root::Directory { path });
+    }
+    let mounts = std::fs::read(MOUNTS).map_err(|error| SyscallError::new("open", MOUNTS, error))?;
+    let kernels = mounts.split(|byte| *byte == b'\n').filter_map(kernels_own).collect();
+    Ok(Root::Chroot { path, kernels })
+}
+
+/// The place of a mount of procfs or sysfs in a line of mountinfo (proc_pid_mountinfo(5)).
+fn kernels_own(line: &[u8]) -> Option<PathBuf> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let place = fields.nth(4)?;
+    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    if !matches!(fstype, b"proc" | b"sysfs") {
+        return None;
+    }
+    // Spaces, tabs, line ends and backslashes are three octal digits behind a backslash.
+    let mut path = Vec::with_capacity(place.len());
+    let mut rest = place;
+    while let Some((first, behind)) = rest.split_first() {
+        let digits = behind
+            .get(..3)
+            .filter(|digits| *first == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        match digits {
+            Some(digits) => {
+                path.push(
+                    digits.iter().fold(0u8, |byte, digit| byte.wrapping_mul(8).wrapping_add(digit - b'0')),
+                );
+                rest = &behind[3..];
+            }
+            None => {
+                path.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    Some(PathBuf::from(std::ffi::OsString::from_vec(path)))
 }
 
 /// How many descriptors from 3 on are passed: those of socket activation (sd_listen_fds(3)), which the program is told of, and
@@ -151,5 +194,19 @@ fn place(path: &str, id: &ContainerId) -> Result<Place, Failure> {
         Some(path) => Ok(Place::Mount(CgroupPath::parse(path)?)),
         None if path.is_empty() => Ok(Place::Own(CgroupPath::parse(id.as_str())?)),
         None => Ok(Place::Own(CgroupPath::parse(path)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_the_kernels_own_are_found() {
+        let place = |line: &str| kernels_own(line.as_bytes()).map(|path| path.display().to_string());
+        assert_eq!(place("22 1 0:20 / /proc rw shared:5 - proc proc rw").as_deref(), Some("/proc"));
+        assert_eq!(place(r"23 1 0:21 / /a\040b rw - sysfs none rw").as_deref(), Some("/a b"));
+        assert_eq!(place("24 1 0:22 / /dev rw - tmpfs none rw"), None);
+        assert_eq!(place(""), None);
     }
 }

@@ -26,10 +26,18 @@ use crate::failure::{Failure, Outcome};
 
 /// The container is not in a state to be entered.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start a program in container `{id}`, which is {status}")]
+#[error("{}", refusal(id, *status))]
 struct WrongState {
     id: String,
     status: Status,
+}
+
+fn refusal(id: &str, status: Status) -> String {
+    match status {
+        // Engines look for these words.
+        Status::Paused => format!("cannot exec in a paused container: `{id}` is paused"),
+        _ => format!("cannot start a program in container `{id}`, which is {status}"),
+    }
 }
 
 impl Explain for WrongState {
@@ -122,6 +130,7 @@ fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
     let plan = runtime::plan::enter(&enter, &HostFacts::of_this_process()?)?;
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
+        plan.facts().iter().for_each(|fact| context.log.debug(fact));
     }
     for note in plan.notes() {
         context.log.warn(note);

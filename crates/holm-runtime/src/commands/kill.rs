@@ -15,6 +15,8 @@ pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
     let container = super::container(context, arguments)?;
     match (signal, arguments.get_flag("all")) {
         (Some(signal), true) => container.kill_all(signal)?,
+        // Whoever means all processes does not mind that there is none.
+        (None, true) => {}
         (signal, _) => container.kill(signal)?,
     }
     Ok(ExitCode::SUCCESS)

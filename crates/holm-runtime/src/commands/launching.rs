@@ -40,6 +40,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let plan = runtime::plan(&launch, &facts)?;
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
+        plan.facts().iter().for_each(|fact| context.log.debug(fact));
     }
     for note in plan.notes() {
         context.log.warn(note);

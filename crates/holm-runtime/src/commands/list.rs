@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use clap::parser::ValueSource;
 use report::{Explain, Kind};
 use runtime::Container;
 use runtime::state::StateRoot;
+use sys::SyscallError;
 
 use super::state;
 use crate::context::Context;
@@ -14,8 +16,16 @@ use crate::failure::Outcome;
 use crate::time::rfc3339;
 
 pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
-    // A directory that is not there holds no containers.
-    let root = if context.root.exists() { Some(StateRoot::open(&context.root)?) } else { None };
+    // A directory that is not there holds no containers; one that was asked for by name is a mistake.
+    let asked = arguments.value_source("root") == Some(ValueSource::CommandLine);
+    let root = match context.root.exists() {
+        true => Some(StateRoot::open(&context.root)?),
+        false if asked => {
+            let root = context.root.display().to_string();
+            return Err(SyscallError::new("open", root, sys::Errno::NOENT).into());
+        }
+        false => None,
+    };
     let ids = root.as_ref().map(StateRoot::ids).transpose()?.unwrap_or_default();
     if arguments.get_flag("quiet") {
         let text: String = ids.iter().map(|id| format!("{id}\n")).collect();

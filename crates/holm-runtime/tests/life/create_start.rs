@@ -52,19 +52,80 @@ fn a_container_that_was_never_started_is_deleted_without_force() {
 }
 
 #[test]
+fn create_tells_that_a_program_is_missing_or_may_not_be_executed() {
+    let Some(mut container) = Container::new("cannot_be_found") else { return };
+    std::fs::write(container.bundle.rootfs("bin/text"), "text").expect("a file");
+    for (program, said) in [
+        ("/bin/missing", "exec /bin/missing: no such file or directory"),
+        ("missing", "exec: \"missing\": executable file not found in $PATH"),
+        ("/bin/text", "exec /bin/text: permission denied"),
+        ("/bin", "exec /bin: permission denied"),
+    ] {
+        container.bundle.config["process"]["args"] = json!([program]);
+        container.bundle.write();
+        let told = container.fails(&["create", container.id()]);
+        assert!(told.contains(said) && told.lines().count() == 1, "{told}");
+        container.is_gone();
+    }
+}
+
+#[test]
 fn start_tells_why_a_program_cannot_be_executed() {
+    use std::os::unix::fs::PermissionsExt;
     let Some(mut container) = Container::new("cannot_be_executed") else { return };
-    container.bundle.config["process"]["args"] = json!(["/bin/missing"]);
+    let script = container.bundle.rootfs("bin/script");
+    std::fs::write(&script, "#!/missing/interpreter\n").expect("a script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    container.bundle.config["process"]["args"] = json!(["/bin/script"]);
     container.bundle.write();
     container.does("create");
     let said = container.fails(&["start", container.id()]);
-    assert!(said.contains("execute /bin/missing"), "{said}");
-    assert!(said.contains("execve(/bin/missing): no such file or directory"), "{said}");
+    assert!(said.contains("execute /bin/script"), "{said}");
+    assert!(said.contains("exec /bin/script: no such file or directory"), "{said}");
     container.becomes("stopped");
     let said = container.fails(&["start", container.id()]);
     assert!(said.contains("has stopped"), "{said}");
     container.does("delete");
     container.is_gone();
+}
+
+#[test]
+fn a_container_that_waits_holds_nothing_of_its_caller_or_of_the_host() {
+    let Some(container) = Container::new("waits_with_little") else { return };
+    container.bundle.write();
+    let runtime = container.command(&["create", container.id()]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "exec 3</etc/passwd 4</; exec \"$0\" \"$@\" >/dev/null 2>&1 </dev/null"]);
+    shell.arg(runtime.get_program()).args(runtime.get_args()).current_dir(&container.bundle.dir);
+    assert!(shell.status().expect("sh").success());
+    let pid = container.state()["pid"].as_i64().expect("a pid");
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").flatten();
+    let mut beyond: Vec<_> = open
+        .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok_and(|number| number > 2))
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .collect();
+    // Its own: the socket for the start, that to its maker, and what tells it of signals.
+    beyond.retain(|target| {
+        let target = target.to_string_lossy();
+        !target.starts_with("socket:") && target != "anon_inode:[signalfd]"
+    });
+    assert!(beyond.is_empty(), "{beyond:?}");
+    container.does_all(&["delete", "--force"]);
+    container.is_gone();
+}
+
+#[test]
+fn a_container_that_waits_is_ended_by_a_signal_that_ends_programs() {
+    for signal in ["TERM", "INT", "KILL"] {
+        let Some(container) = Container::new(&format!("waits_{signal}")) else { return };
+        container.bundle.write();
+        container.does("create");
+        let ran = container.call(&["kill", container.id(), signal]);
+        assert_eq!(ran.code, Some(0), "{signal}: {ran:?}");
+        container.becomes("stopped");
+        container.does("delete");
+        container.is_gone();
+    }
 }
 
 #[test]
@@ -197,6 +258,9 @@ fn a_detached_container_runs_on_and_a_kept_one_stays() {
 fn list_shows_what_runc_shows() {
     let Some(container) = Container::new("list") else { return };
     container.bundle.write();
+    let said = container.fails(&["list"]);
+    assert!(said.contains("no such file or directory"), "a root that was asked for: {said}");
+    std::fs::create_dir(container.bundle.dir.join("state")).expect("a root without containers");
     assert_eq!(container.call(&["list", "-f", "json"]).out, "null\n");
     container.does("create");
     assert_eq!(container.call(&["list", "--quiet"]).out, format!("{}\n", container.id()));

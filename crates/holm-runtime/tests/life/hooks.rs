@@ -139,7 +139,9 @@ fn a_hook_that_fails_before_the_start_ends_the_creation_and_leaves_nothing() {
         container.hook(name, "echo what is wrong >&2; exit 3");
         let said = container.fails(&["create", container.id()]);
         assert!(
-            said.contains(&format!("hooks.{name}[0] (/bin/sh) exited with status 3: what is wrong")),
+            said.contains(&format!(
+                "error running {name} hook #0: /bin/sh exited with status 3: what is wrong"
+            )),
             "{said}"
         );
         container.is_gone();
@@ -154,10 +156,13 @@ fn a_hook_that_fails_at_the_start_takes_the_container_away() {
         container.hook(name, "exit 4");
         container.does("create");
         let said = container.fails(&["start", container.id()]);
-        assert!(said.contains(&format!("hooks.{name}[0] (/bin/sh) exited with status 4")), "{said}");
+        assert!(
+            said.contains(&format!("error running {name} hook #0: /bin/sh exited with status 4")),
+            "{said}"
+        );
         container.is_gone();
         let said = container.fails(&["run", container.id()]);
-        assert!(said.contains(&format!("hooks.{name}[0]")), "{said}");
+        assert!(said.contains(&format!("error running {name} hook #0")), "{said}");
         container.is_gone();
     }
 }
@@ -174,7 +179,10 @@ fn a_poststop_hook_that_fails_only_warns_and_the_others_run() {
     container.does("create");
     let ran = container.call(&["delete", container.id()]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.err.starts_with("warning: hooks.poststop[0] (/bin/false) exited with status 1"), "{ran:?}");
+    assert!(
+        ran.err.starts_with("warning: error running poststop hook #0: /bin/false exited with status 1"),
+        "{ran:?}"
+    );
     assert!(file.exists(), "the second ran");
     container.is_gone();
 }
@@ -196,6 +204,6 @@ fn a_hook_that_is_not_there_is_named() {
     container.bundle.config["hooks"] = json!({"prestart": [{"path": "/missing/hook"}]});
     container.bundle.write();
     let said = container.fails(&["create", container.id()]);
-    assert!(said.contains("hooks.prestart[0] (/missing/hook) could not be started"), "{said}");
+    assert!(said.contains("error running prestart hook #0: /missing/hook could not be started"), "{said}");
     container.is_gone();
 }

@@ -30,6 +30,10 @@ impl Container {
         Some(Self { bundle: Bundle::new(test)? })
     }
 
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.bundle.runtime(arguments)
+    }
+
     /// The runtime with these arguments, to its end. What it and a container write goes to files, so that a container's end is not
     /// waited for.
     fn call(&self, arguments: &[&str]) -> Ran {

@@ -258,14 +258,23 @@ fn a_read_only_root_has_mounts_of_its_own_way() {
 }
 
 #[test]
-fn masked_and_read_only_paths_have_to_be_absolute() {
+fn masked_and_read_only_paths_that_are_relative_are_told_and_taken_from_the_root_on() {
     let Some(mut bundle) = Bundle::new("masked_and_read_only_paths") else { return };
-    for property in ["maskedPaths", "readonlyPaths"] {
-        let before = bundle.config["linux"][property].clone();
-        bundle.config["linux"][property] = json!(["/ok", "relative"]);
-        assert!(refused(&bundle).contains(&format!("linux.{property}[1]")));
-        bundle.config["linux"][property] = before;
+    bundle.config["root"]["readonly"] = json!(false);
+    fs::write(bundle.rootfs("secret"), "secret").expect("a file");
+    fs::create_dir(bundle.rootfs("fixed")).expect("a directory");
+    // A path that is there twice is hidden once.
+    bundle.config["linux"]["maskedPaths"] = json!(["secret", "/secret", "/./secret"]);
+    bundle.config["linux"]["readonlyPaths"] = json!(["fixed"]);
+    let ran = bundle
+        .script("cat secret; grep -c ' /secret ' /proc/self/mounts; touch /fixed/x || echo fixed")
+        .run();
+    assert_eq!(ran.out, "1\nfixed\n", "{ran:?}");
+    for property in ["linux.maskedPaths[0]", "linux.readonlyPaths[0]"] {
+        assert!(ran.err.contains(property), "{ran:?}");
     }
+    bundle.config["linux"]["maskedPaths"] = json!([""]);
+    assert!(refused(&bundle).contains("linux.maskedPaths[0]"));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::flags::{many, one, signed, switch};
 
 /// The commands, in the order of the help.
 pub const NAMES: [&str; 17] = [
-    "create", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "ps", "inspect", "logs", "attach", "exec",
-    "rename", "top", "port",
+    "create", "start", "stop", "restart", "kill", "pause", "unpause", "wait", "rm", "ps", "inspect", "logs",
+    "attach", "exec", "rename", "top", "port",
 ];
 
 /// One of them.
@@ -17,9 +17,8 @@ pub fn command(name: &str) -> Option<Command> {
         "start" => start(),
         "stop" => with_timeout(named("stop", "Ask containers to end, and kill those that do not")),
         "restart" => with_timeout(named("restart", "Stop containers and start them again")),
-        "kill" => named("kill", "Send a signal to containers").arg(
-            one("signal", "SIGNAL", "The signal [default: KILL]").short('s'),
-        ),
+        "kill" => named("kill", "Send a signal to containers")
+            .arg(one("signal", "SIGNAL", "The signal [default: KILL]").short('s')),
         "pause" => named("pause", "Freeze the processes of containers"),
         "unpause" => named("unpause", "Let frozen containers go on"),
         "wait" => named("wait", "Wait until containers have ended, and print their exit statuses").arg(one(
@@ -43,13 +42,14 @@ pub fn command(name: &str) -> Option<Command> {
         "exec" => exec(),
         "rename" => single("rename", "Give a container another name")
             .arg(Arg::new("name").value_name("NAME").required(true).help("The new name")),
-        "top" => single("top", "List the processes of a container; without one, show all containers on the whole screen")
-            .mut_arg("container", |arg| arg.required(false))
-            .arg(
-            Arg::new("columns").value_name("COLUMN").num_args(0..).allow_hyphen_values(true).help(
-                "What of each: pid, ppid, user, uid, pcpu, etime, stime, time, tty, state, rss, vsz, comm, args",
-            ),
-        ),
+        "top" => single(
+            "top",
+            "List the processes of a container; without one, show all containers on the whole screen",
+        )
+        .mut_arg("container", |arg| arg.required(false))
+        .arg(Arg::new("columns").value_name("COLUMN").num_args(0..).allow_hyphen_values(true).help(
+            "What of each: pid, ppid, user, uid, pcpu, etime, stime, time, tty, state, rss, vsz, comm, args",
+        )),
         "port" => single("port", "Tell which ports of the host lead to a container")
             .arg(Arg::new("private").value_name("PORT[/PROTOCOL]").help("Only this port of the container")),
         _ => return None,
@@ -63,21 +63,26 @@ fn base(name: &'static str, about: &'static str) -> Command {
 
 /// A command for one container.
 fn single(name: &'static str, about: &'static str) -> Command {
-    base(name, about)
-        .arg(Arg::new("container").value_name("CONTAINER").required(true).help("Its name, its id, or the beginning of its id"))
+    base(name, about).arg(
+        Arg::new("container")
+            .value_name("CONTAINER")
+            .required(true)
+            .help("Its name, its id, or the beginning of its id"),
+    )
 }
 
 /// A command for several.
 fn named(name: &'static str, about: &'static str) -> Command {
-    base(name, about).arg(
-        Arg::new("container")
-            .value_name("CONTAINER")
-            .num_args(0..)
-            .action(ArgAction::Append)
-            .help("Their names, their ids, or the beginnings of their ids"),
-    )
-    .arg(switch("latest", "The container that was made last").short('l'))
-    .arg(many("filter", "KEY=VALUE", "Those that fulfil this: id, name, label, status, …"))
+    base(name, about)
+        .arg(
+            Arg::new("container")
+                .value_name("CONTAINER")
+                .num_args(0..)
+                .action(ArgAction::Append)
+                .help("Their names, their ids, or the beginnings of their ids"),
+        )
+        .arg(switch("latest", "The container that was made last").short('l'))
+        .arg(many("filter", "KEY=VALUE", "Those that fulfil this: id, name, label, status, …"))
 }
 
 fn with_all(command: Command) -> Command {
@@ -87,9 +92,13 @@ fn with_all(command: Command) -> Command {
 fn with_timeout(command: Command) -> Command {
     with_all(command)
         .arg(
-            signed("time", "SECONDS", "How long to wait before it is killed; -1 is without end [default: 10]")
-                .short('t')
-                .visible_alias("timeout"),
+            signed(
+                "time",
+                "SECONDS",
+                "How long to wait before it is killed; -1 is without end [default: 10]",
+            )
+            .short('t')
+            .visible_alias("timeout"),
         )
         .arg(one("signal", "SIGNAL", "The signal that asks it to end").short('s'))
 }
@@ -139,7 +148,12 @@ fn exec() -> Command {
         .arg(switch("tty", "Give it a terminal").short('t'))
         .arg(one("user", "USER[:GROUP]", "Run as this user, by name or number").short('u'))
         .arg(one("workdir", "DIR", "Start in this directory of the container").short('w'))
-        .arg(Arg::new("container").value_name("CONTAINER").required(true).help("Its name, its id, or the beginning of its id"))
+        .arg(
+            Arg::new("container")
+                .value_name("CONTAINER")
+                .required(true)
+                .help("Its name, its id, or the beginning of its id"),
+        )
         .arg(
             Arg::new("command")
                 .value_name("PROGRAM")

@@ -14,11 +14,13 @@ pub mod flags;
 mod ip;
 pub(crate) mod keeping;
 pub mod ns;
+pub mod registry;
 pub mod run;
 pub mod system;
 
 /// The subcommands beside those of a container's life, which come behind the first.
-const OTHERS: [&str; 6] = ["ip", "ns", "cgroup", "doctor", "completions", "version"];
+const OTHERS: [&str; 10] =
+    ["pull", "push", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
@@ -37,6 +39,10 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
+        "pull" => registry::pull(),
+        "push" => registry::push(),
+        "login" => registry::login(),
+        "logout" => registry::logout(),
         "doctor" => Command::new("doctor")
             .about("Tell what this host offers for containers, what is missing, and what to do")
             .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the table as JSON")),
@@ -105,10 +111,6 @@ fn later(flag: &str) -> Option<&'static str> {
         "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
             Some("containers have no network of their own making; --network host or ns:PATH gives them one")
         }
-        "--entrypoint" => {
-            Some("there is no image and so no entry point: the program stands behind the flags")
-        }
-        "--pull" | "--platform" => Some("there are no images: --rootfs names a directory"),
         "--gpus" => Some("give the devices with --device"),
         _ => None,
     }

@@ -26,6 +26,35 @@ pub enum Request {
     Rootfs(Box<RunRequest>, Box<Extras>),
     /// `--bundle DIR`
     Bundle(BundleRequest),
+    /// An image, whose configuration completes the flags.
+    Image(Box<ImageRequest>, Box<Extras>),
+}
+
+/// `holm run IMAGE`: the flags as far as the image does not complete them.
+#[derive(Debug)]
+pub struct ImageRequest {
+    /// What was written for the image.
+    pub name: String,
+    /// The flags; the root directory is not known yet.
+    pub flags: RunFlags,
+    /// `--entrypoint`
+    pub entrypoint: Option<String>,
+    /// `--pull`
+    pub pull: PullPolicy,
+}
+
+/// `--pull`: when the registry is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Always.
+    Always,
+    /// When the image is not here.
+    #[default]
+    Missing,
+    /// Never.
+    Never,
+    /// Always; an image that is here serves if the registry cannot be asked.
+    Newer,
 }
 
 const EXAMPLES: &str = "\
@@ -38,6 +67,8 @@ Examples:
       in the current directory, without a network
   holm run --rootfs /srv/debian --keep-changes /srv/changes -u www-data -- ./serve
       another root directory, as one of its users, with the changes kept
+  holm run -it debian:bookworm bash
+      an image, which is fetched if it is not here yet
   holm run --rootfs / --show-plan -- true
       every step of the launch with its reason
   holm run --bundle /srv/bundle
@@ -50,7 +81,7 @@ cannot be executed, 125 when anything else went wrong before.";
 pub fn command() -> Command {
     flags_of("run", "Run a program in a container of its own")
         .override_usage(
-            "holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
+            "holm run [FLAGS] [--] IMAGE [PROGRAM] [ARG]...\n       holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
         )
         .after_help(EXAMPLES)
         .next_help_heading("Life")
@@ -61,7 +92,9 @@ pub fn command() -> Command {
 /// The definition of `holm create`.
 pub fn create() -> Command {
     flags_of("create", "Make a container, to be started later")
-        .override_usage("holm create --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...")
+        .override_usage(
+            "holm create [FLAGS] [--] IMAGE [PROGRAM] [ARG]...\n       holm create --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...",
+        )
 }
 
 fn flags_of(name: &'static str, about: &'static str) -> Command {
@@ -81,6 +114,23 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
             switch("rootfs-write", "Let the container change the root directory itself"),
             switch("read-only", "Make the root read-only; /tmp, /run and /dev stay writable"),
         ])
+        .next_help_heading("Image")
+        .args([
+            one("platform", "OS/ARCH[/VARIANT]", "The machine that the image is for [default: this one]"),
+            one(
+                "pull",
+                "WHEN",
+                "Ask the registry always, missing (default: if the image is not here), never, or newer",
+            )
+            .value_parser(["always", "missing", "never", "newer"]),
+            one(
+                "entrypoint",
+                "PROGRAM",
+                "Run this in place of the image's entry point; an empty one takes it away",
+            ),
+        ])
+        .args(super::registry::connection())
+        .args(super::registry::progress())
         .next_help_heading("Program")
         .args([
             many("env", "NAME[=VALUE]", "Set a variable; without a value take the caller's").short('e'),
@@ -158,30 +208,29 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
                 .value_name("PROGRAM")
                 .num_args(0..)
                 .trailing_var_arg(true)
-                .help("The program and its arguments"),
+                .help("The image, unless --rootfs or --bundle is given; the program and its arguments"),
         )
 }
 
 /// The flags for the limits of a container's cgroup.
 pub(super) fn limit_flags() -> Vec<Arg> {
     vec![
-            one("memory", "SIZE", "The most memory").short('m'),
-            signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
-            one("memory-reservation", "SIZE", "Memory that is taken back last"),
-            one("cpus", "NUMBER", "Processor time, in processors: 1.5"),
-            one("cpu-shares", "NUMBER", "The share of processor time when it is short; 1024 is usual")
-                .short('c'),
-            one("cpu-weight", "NUMBER", "The same on the scale of cgroup v2; 100 is usual"),
-            one("cpuset-cpus", "LIST", "The processors to run on: 0-3,8"),
-            one("cpuset-mems", "LIST", "The memory nodes to use"),
-            signed("pids-limit", "NUMBER", "The most processes; -1 for no limit"),
-            one("blkio-weight", "NUMBER", "The share of disk time, 10 to 1000"),
-            many("blkio-weight-device", "DEVICE:WEIGHT", "The same for one device"),
-            many("device-read-bps", "DEVICE:RATE", "The most bytes read in a second"),
-            many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
-            many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
-            many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
-        ]
+        one("memory", "SIZE", "The most memory").short('m'),
+        signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
+        one("memory-reservation", "SIZE", "Memory that is taken back last"),
+        one("cpus", "NUMBER", "Processor time, in processors: 1.5"),
+        one("cpu-shares", "NUMBER", "The share of processor time when it is short; 1024 is usual").short('c'),
+        one("cpu-weight", "NUMBER", "The same on the scale of cgroup v2; 100 is usual"),
+        one("cpuset-cpus", "LIST", "The processors to run on: 0-3,8"),
+        one("cpuset-mems", "LIST", "The memory nodes to use"),
+        signed("pids-limit", "NUMBER", "The most processes; -1 for no limit"),
+        one("blkio-weight", "NUMBER", "The share of disk time, 10 to 1000"),
+        many("blkio-weight-device", "DEVICE:WEIGHT", "The same for one device"),
+        many("device-read-bps", "DEVICE:RATE", "The most bytes read in a second"),
+        many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
+        many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
+        many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
+    ]
 }
 
 /// Whether `--show-plan` was given.
@@ -200,12 +249,16 @@ pub fn request(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
     let directory = |name| matches.get_one::<String>(name).map(PathBuf::from);
     match (directory("rootfs"), directory("bundle")) {
         (Some(_), Some(_)) => refuse("`--rootfs` and `--bundle` contradict each other", "give one of them"),
-        (None, None) => refuse(
-            "no root directory: neither `--rootfs` nor `--bundle` is given",
-            "holm run --rootfs / -- PROGRAM runs a program of this machine",
-        ),
+        (None, None) => image(matches),
         (None, Some(directory)) => bundle(matches, directory).map(Request::Bundle),
         (Some(directory), None) => {
+            let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+            if let Some(flag) = ["platform", "pull", "entrypoint"].into_iter().find(|id| given(id)) {
+                return refuse(
+                    format!("`--rootfs` and `--{flag}` contradict each other"),
+                    "there is no image: the program stands behind the flags",
+                );
+            }
             let request = rootfs(matches, directory)?.check().map_err(boxed)?;
             // Without a name and in the foreground there is nobody to come back for it.
             let keeps = detach(matches)?;
@@ -224,6 +277,33 @@ pub fn detach(matches: &ArgMatches) -> Result<bool, BoxedExplain> {
         Ok(_) => on(matches, "detach", "--detach"),
         Err(_) => Ok(true),
     }
+}
+
+fn image(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
+    let mut flags = rootfs(matches, PathBuf::new())?;
+    if flags.args.is_empty() {
+        return refuse(
+            "nothing to run: no image, no `--rootfs` and no `--bundle` is given",
+            "holm run IMAGE runs an image, holm run --rootfs / -- PROGRAM a program of this machine",
+        );
+    }
+    if flags.rootfs.changes == Changes::WriteThrough {
+        return refuse(
+            "`--rootfs-write` and an image contradict each other",
+            "an image stays as it is: --keep-changes DIR keeps what changes",
+        );
+    }
+    let name = flags.args.remove(0);
+    let pull = match matches.get_one::<String>("pull").map(String::as_str) {
+        Some("always") => PullPolicy::Always,
+        Some("never") => PullPolicy::Never,
+        Some("newer") => PullPolicy::Newer,
+        _ => PullPolicy::Missing,
+    };
+    let entrypoint = matches.get_one::<String>("entrypoint").cloned();
+    let mut extras = super::keeping::extras(matches, detach(matches)?)?;
+    extras.image = Some(name.clone());
+    Ok(Request::Image(Box::new(ImageRequest { name, flags, entrypoint, pull }), Box::new(extras)))
 }
 
 /// A bundle's configuration decides everything but these flags.
@@ -265,7 +345,7 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
         };
     Ok(RunFlags {
         name: optional(matches, "name", "--name")?,
-        rootfs: Rootfs { directory, changes },
+        rootfs: Rootfs { directory, below: Vec::new(), changes },
         args: texts(matches, "command"),
         streams: streams(matches)?,
         env: env(matches)?,
@@ -384,11 +464,19 @@ pub(crate) fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
     matches.get_many::<String>(id).into_iter().flatten().cloned().collect()
 }
 
-pub(crate) fn optional<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Option<T>, BoxedExplain> {
+pub(crate) fn optional<T: Value>(
+    matches: &ArgMatches,
+    id: &str,
+    flag: &'static str,
+) -> Result<Option<T>, BoxedExplain> {
     matches.get_one::<String>(id).map(|text| parse_flag(flag, text)).transpose().map_err(boxed)
 }
 
-pub(crate) fn several<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Vec<T>, BoxedExplain> {
+pub(crate) fn several<T: Value>(
+    matches: &ArgMatches,
+    id: &str,
+    flag: &'static str,
+) -> Result<Vec<T>, BoxedExplain> {
     parse_all(flag, &texts(matches, id)).map_err(boxed)
 }
 

@@ -14,7 +14,10 @@ pub fn command(name: &str) -> Option<Command> {
         "events" => base("events", "Tell what happens to containers, as it does")
             .arg(one("since", "TIME", "Also what happened since then"))
             .arg(one("until", "TIME", "End at this time"))
-            .arg(many("filter", "KEY=VALUE", "Only what fulfils this: container, event, image, label, type").short('f'))
+            .arg(
+                many("filter", "KEY=VALUE", "Only what fulfils this: container, event, image, label, type")
+                    .short('f'),
+            )
             .arg(one("format", "FORMAT", "A template, or json"))
             .arg(switch("no-stream", "End with what has happened")),
         "update" => update(),
@@ -32,13 +35,18 @@ fn base(name: &'static str, about: &'static str) -> Command {
 }
 
 fn containers() -> Arg {
-    Arg::new("container").value_name("CONTAINER").num_args(0..).help("Their names, their ids, or the beginnings of their ids")
+    Arg::new("container")
+        .value_name("CONTAINER")
+        .num_args(0..)
+        .help("Their names, their ids, or the beginnings of their ids")
 }
 
 fn prune(name: &'static str, about: &'static str) -> Command {
-    base(name, about)
-        .arg(switch("force", "Accepted for habit's sake: nobody is asked").short('f'))
-        .arg(many("filter", "KEY=VALUE", "Only what fulfils this: until=TIME, label=…, label!=…"))
+    base(name, about).arg(switch("force", "Accepted for habit's sake: nobody is asked").short('f')).arg(many(
+        "filter",
+        "KEY=VALUE",
+        "Only what fulfils this: until=TIME, label=…, label!=…",
+    ))
 }
 
 fn stats() -> Command {
@@ -58,13 +66,18 @@ fn update() -> Command {
         .next_help_heading("Limits, at once")
         .args(limits)
         .next_help_heading("Life, at once")
-        .arg(one("restart", "POLICY", "Start it again when it ends: no, on-failure[:MOST], always, unless-stopped"))
+        .arg(one(
+            "restart",
+            "POLICY",
+            "Start it again when it ends: no, on-failure[:MOST], always, unless-stopped",
+        ))
         .arg(signed("stop-timeout", "SECONDS", "How long it may take to stop"))
         .next_help_heading("With the next start; what it changed of its files stays")
         .args([
             many("env", "NAME[=VALUE]", "Set a variable").short('e'),
             many("unset-env", "NAME", "Take a variable away"),
-            many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container").short('v'),
+            many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
+                .short('v'),
             many("mount", "FIELDS", "The same in long form"),
             many("tmpfs", "DST[:OPTIONS]", "Mount a file system in memory"),
             many("unmount", "DST", "Take a mount away"),
@@ -90,7 +103,12 @@ fn system() -> Command {
             base("df", "Tell how much room holm takes")
                 .arg(one("format", "FORMAT", "A template, or json"))
                 .arg(switch("verbose", "One by one").short('v')),
-            base("info", "Tell what holm has here, and on what it works").arg(one("format", "FORMAT", "A template, or json")),
-            base("reset", "Kill and remove every container").arg(switch("force", "Do it: nothing is asked").short('f')),
+            base("info", "Tell what holm has here, and on what it works").arg(one(
+                "format",
+                "FORMAT",
+                "A template, or json",
+            )),
+            base("reset", "Kill and remove every container")
+                .arg(switch("force", "Do it: nothing is asked").short('f')),
         ])
 }

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod duty;
 pub mod failure;
 pub mod ns;
+pub mod registry;
 pub mod run;
 pub mod system;
 pub mod table;

@@ -16,6 +16,8 @@ use sys::SyscallError;
 use crate::Global;
 use crate::cli::run::{Request, detach, request, show_plan};
 
+pub mod image;
+
 /// Runs a container, or prints the plan for it.
 ///
 /// # Errors
@@ -34,32 +36,48 @@ pub fn run(matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
             }
             launch::run(prepared, &caller, &mut say)
         }
-        Request::Rootfs(request, extras) => {
-            if show_plan(matches)? {
-                let prepared = prepare::from_request(&request, &caller, size)?;
-                tell(&prepared, global, &mut say);
-                launch::print(&launch::plan(&prepared)?.to_string())?;
-                return Ok(0);
-            }
-            let places = Places::of(&caller);
-            let cidfile = CidFile::open(matches)?;
-            if detach(matches)? {
-                return background(&places, &request, *extras, cidfile);
-            }
-            if !extras.auto_remove {
-                return attached(&places, &request, *extras, cidfile);
-            }
-            let registered = foreground::register(&places, &request, *extras)?;
-            let request = registered.definition().request.clone().check().map_err(boxed)?;
-            let prepared = prepare::for_container(&request, &caller, size, registered.id())?;
-            tell(&prepared, global, &mut say);
-            if prepared.streams.tty && prepared.streams.interactive && !std::io::stdin().is_terminal() {
-                say("the standard input is not a terminal: what it holds is typed to the program");
-            }
-            cidfile.write(registered.id())?;
-            registered.run(prepared, &caller, &mut say)
+        Request::Rootfs(request, extras) => go(matches, &request, *extras, &caller, global),
+        Request::Image(asked, extras) => {
+            let store = image::store()?;
+            // It protects what the container uses until this command ends.
+            let (request, _lease) = image::ready(matches, *asked, &store, &mut say)?;
+            go(matches, &request, *extras, &caller, global)
         }
     }
+}
+
+fn go(
+    matches: &ArgMatches,
+    request: &RunRequest,
+    extras: Extras,
+    caller: &Caller,
+    global: Global,
+) -> Result<u8, BoxedExplain> {
+    let size = terminal::size_of(std::io::stdin()).or_else(|| terminal::size_of(std::io::stdout()));
+    let mut say = |line: &str| eprintln!("holm: {line}");
+    if show_plan(matches)? {
+        let prepared = prepare::from_request(request, caller, size)?;
+        tell(&prepared, global, &mut say);
+        launch::print(&launch::plan(&prepared)?.to_string())?;
+        return Ok(0);
+    }
+    let places = Places::of(caller);
+    let cidfile = CidFile::open(matches)?;
+    if detach(matches)? {
+        return background(&places, request, extras, cidfile);
+    }
+    if !extras.auto_remove {
+        return attached(&places, request, extras, cidfile);
+    }
+    let registered = foreground::register(&places, request, extras)?;
+    let request = registered.definition().request.clone().check().map_err(boxed)?;
+    let prepared = prepare::for_container(&request, caller, size, registered.id())?;
+    tell(&prepared, global, &mut say);
+    if prepared.streams.tty && prepared.streams.interactive && !std::io::stdin().is_terminal() {
+        say("the standard input is not a terminal: what it holds is typed to the program");
+    }
+    cidfile.write(registered.id())?;
+    registered.run(prepared, caller, &mut say)
 }
 
 /// Makes a container.
@@ -67,12 +85,18 @@ pub fn run(matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
 /// # Errors
 /// What is wrong with the request.
 pub fn create(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let Request::Rootfs(request, extras) = request(matches)? else {
-        return Err(boxed(NoBundle));
-    };
     let places = Places::of(&Caller::read());
     let cidfile = CidFile::open(matches)?;
-    let created = create::create(&places, &request, *extras)?;
+    let mut say = |line: &str| eprintln!("holm: {line}");
+    let created = match request(matches)? {
+        Request::Bundle(_) => return Err(boxed(NoBundle)),
+        Request::Rootfs(request, extras) => create::create(&places, &request, *extras)?,
+        Request::Image(asked, extras) => {
+            let store = image::store()?;
+            let (request, _lease) = image::ready(matches, *asked, &store, &mut say)?;
+            create::create(&places, &request, *extras)?
+        }
+    };
     cidfile.write(&created.home.id)?;
     launch::print(&format!("{}\n", created.home.id))?;
     Ok(0)
@@ -182,7 +206,10 @@ impl CidFile {
     fn write(mut self, id: &str) -> Result<(), BoxedExplain> {
         if let Some((path, mut file)) = self.0.take() {
             file.write_all(id.as_bytes()).map_err(|error| {
-                boxed(BadCidFile { path: path.clone(), cause: SyscallError::new("write", path.as_str(), error) })
+                boxed(BadCidFile {
+                    path: path.clone(),
+                    cause: SyscallError::new("write", path.as_str(), error),
+                })
             })?;
         }
         Ok(())

@@ -5,7 +5,14 @@ use super::house::{House, soon};
 #[test]
 fn health_is_asked_for_and_acted_on() {
     let Some(house) = House::new("health_is_asked_for_and_acted_on") else { return };
-    let flags = ["--health-cmd", "echo fine; test -e /dev/shm/good", "--health-interval", "100ms", "--health-retries", "2"];
+    let flags = [
+        "--health-cmd",
+        "echo fine; test -e /dev/shm/good",
+        "--health-interval",
+        "100ms",
+        "--health-retries",
+        "2",
+    ];
     house.run("h", &flags, "touch /dev/shm/good; exec sleep 100");
     soon("it is healthy", || house.field("h", "{{.State.Health.Status}}") == "healthy");
     assert!(house.prints(&["ps"]).contains("(healthy)"));
@@ -25,8 +32,16 @@ fn health_is_asked_for_and_acted_on() {
 #[test]
 fn a_check_that_takes_too_long_is_ended() {
     let Some(house) = House::new("a_check_that_takes_too_long_is_ended") else { return };
-    let flags =
-        ["--health-cmd", "sleep 50", "--health-interval", "50ms", "--health-timeout", "200ms", "--health-retries", "1"];
+    let flags = [
+        "--health-cmd",
+        "sleep 50",
+        "--health-interval",
+        "50ms",
+        "--health-timeout",
+        "200ms",
+        "--health-retries",
+        "1",
+    ];
     house.run("slow", &flags, "exec sleep 100");
     soon("it is unhealthy", || house.field("slow", "{{.State.Health.Status}}") == "unhealthy");
     assert!(house.field("slow", "{{json .State.Health.Log}}").contains("took longer"));
@@ -43,7 +58,21 @@ fn a_container_that_ran_out_of_memory_says_so() {
     let told = house.field("oom", "{{.State.ExitCode}} {{.State.OOMKilled}}");
     assert!(told == "9 false" || told == "137 true", "{told}");
     house.prints(&["rm", "oom"]);
-    let args = ["run", "-d", "--rootfs", "/", "--name", "all", "--memory", "16m", "--memory-swap", "16m", "--", "tail", "/dev/zero"];
+    let args = [
+        "run",
+        "-d",
+        "--rootfs",
+        "/",
+        "--name",
+        "all",
+        "--memory",
+        "16m",
+        "--memory-swap",
+        "16m",
+        "--",
+        "tail",
+        "/dev/zero",
+    ];
     house.prints(&args);
     house.prints(&["wait", "all"]);
     assert_eq!(house.field("all", "{{.State.ExitCode}} {{.State.OOMKilled}}"), "137 true");

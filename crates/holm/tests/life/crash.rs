@@ -36,7 +36,9 @@ fn a_container_outlives_its_monitor_and_is_told_the_truth_of() {
 
 #[test]
 fn whatever_is_killed_while_a_container_is_started_it_can_be_removed() {
-    let Some(house) = House::new("whatever_is_killed_while_a_container_is_started_it_can_be_removed") else { return };
+    let Some(house) = House::new("whatever_is_killed_while_a_container_is_started_it_can_be_removed") else {
+        return;
+    };
     let mut dice = Dice(42);
     for round in 0..30 {
         let name = format!("k{round}");
@@ -80,14 +82,18 @@ fn ours(house: &House) -> Vec<u32> {
         .filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            String::from_utf8_lossy(&env).contains(&base) && String::from_utf8_lossy(&line).contains("--supervise")
+            String::from_utf8_lossy(&env).contains(&base)
+                && String::from_utf8_lossy(&line).contains("--supervise")
         })
         .collect()
 }
 
 #[test]
 fn a_killed_monitor_of_one_that_goes_with_its_end_leaves_it_to_the_next() {
-    let Some(house) = House::new("a_killed_monitor_of_one_that_goes_with_its_end_leaves_it_to_the_next") else { return };
+    let Some(house) = House::new("a_killed_monitor_of_one_that_goes_with_its_end_leaves_it_to_the_next")
+    else {
+        return;
+    };
     let id = house.run("gone", &["--rm"], "exec sleep 0.3");
     kill_nine(house.monitor(&id).unwrap());
     soon("it has ended", || house.prints(&["ps", "-q"]).is_empty());

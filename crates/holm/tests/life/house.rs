@@ -55,7 +55,8 @@ impl House {
 
     /// A container of this machine's programs in the background.
     pub(crate) fn run(&self, name: &str, flags: &[&str], script: &str) -> String {
-        let args = [&["run", "-d", "--rootfs", "/", "--name", name], flags, &["--", "sh", "-c", script]].concat();
+        let args =
+            [&["run", "-d", "--rootfs", "/", "--name", name], flags, &["--", "sh", "-c", script]].concat();
         self.prints(&args)
     }
 

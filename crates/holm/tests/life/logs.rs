@@ -8,7 +8,11 @@ use super::house::{House, soon};
 #[test]
 fn lines_are_read_by_end_and_by_time() {
     let Some(house) = House::new("lines_are_read_by_end_and_by_time") else { return };
-    house.run("l", &[], "for i in 1 2 3; do echo line $i; echo bad $i >&2; sleep 0.2; done; printf unfinished");
+    house.run(
+        "l",
+        &[],
+        "for i in 1 2 3; do echo line $i; echo bad $i >&2; sleep 0.2; done; printf unfinished",
+    );
     house.prints(&["wait", "l"]);
     let output = house.holm(&["logs", "l"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "line 1\nline 2\nline 3\nunfinished");
@@ -29,9 +33,14 @@ fn lines_are_read_by_end_and_by_time() {
 fn a_log_is_followed_over_its_files_to_the_end() {
     let Some(house) = House::new("a_log_is_followed_over_its_files_to_the_end") else { return };
     let flags = ["--log-opt", "max-size=20k", "--log-opt", "max-file=4"];
-    house.run("f", &flags, "i=0; while [ $i -lt 1500 ]; do echo line $i; i=$((i + 1)); [ $((i % 100)) = 0 ] && sleep 0.05; done");
+    house.run(
+        "f",
+        &flags,
+        "i=0; while [ $i -lt 1500 ]; do echo line $i; i=$((i + 1)); [ $((i % 100)) = 0 ] && sleep 0.05; done",
+    );
     let mut child = house.command(&["logs", "-f", "f"]).stdout(Stdio::piped()).spawn().unwrap();
-    let lines: Vec<String> = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
+    let lines: Vec<String> =
+        BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
     assert!(child.wait().unwrap().success());
     let expected: Vec<String> = (0..1500).map(|number| format!("line {number}")).collect();
     assert_eq!(lines, expected);
@@ -60,7 +69,8 @@ fn a_flood_is_bounded_in_memory_and_on_disk() {
         if let Some(pid) = monitor {
             let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
             let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-            let kib = anonymous.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
+            let kib =
+                anonymous.and_then(|text| text.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
             most = most.max(kib);
         }
     }

@@ -69,7 +69,19 @@ fn a_terminal_is_left_and_come_back_to() {
     let Some(house) = House::new("a_terminal_is_left_and_come_back_to") else { return };
     let mut seat = Seat::at(
         &house,
-        &["run", "-it", "--rm=false", "--rootfs", "/", "--name", "t", "--", "sh", "-c", "stty size; echo ready; cat"],
+        &[
+            "run",
+            "-it",
+            "--rm=false",
+            "--rootfs",
+            "/",
+            "--name",
+            "t",
+            "--",
+            "sh",
+            "-c",
+            "stty size; echo ready; cat",
+        ],
     );
     seat.shows("30 100");
     seat.shows("ready");
@@ -99,8 +111,10 @@ fn a_terminal_is_left_and_come_back_to() {
 fn a_terminal_follows_the_size_of_the_one_it_is_shown_on() {
     let Some(house) = House::new("a_terminal_follows_the_size_of_the_one_it_is_shown_on") else { return };
     let script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done";
-    let mut seat =
-        Seat::at(&house, &["run", "-it", "--rm=false", "--rootfs", "/", "--name", "w", "--", "sh", "-c", script]);
+    let mut seat = Seat::at(
+        &house,
+        &["run", "-it", "--rm=false", "--rootfs", "/", "--name", "w", "--", "sh", "-c", script],
+    );
     seat.shows("ready");
     let size = Winsize { ws_row: 50, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&seat.terminal, size).unwrap();
@@ -116,7 +130,19 @@ fn a_terminal_follows_the_size_of_the_one_it_is_shown_on() {
 fn input_goes_through_pipes_whole_and_ends() {
     let Some(house) = House::new("input_goes_through_pipes_whole_and_ends") else { return };
     let mut child = house
-        .command(&["run", "-i", "--rm=false", "--rootfs", "/", "--name", "p", "--", "sh", "-c", "wc -c; echo bad >&2; exit 6"])
+        .command(&[
+            "run",
+            "-i",
+            "--rm=false",
+            "--rootfs",
+            "/",
+            "--name",
+            "p",
+            "--",
+            "sh",
+            "-c",
+            "wc -c; echo bad >&2; exit 6",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -134,7 +160,17 @@ fn input_goes_through_pipes_whole_and_ends() {
 #[test]
 fn everything_that_is_written_reaches_who_is_attached() {
     let Some(house) = House::new("everything_that_is_written_reaches_who_is_attached") else { return };
-    house.prints(&["create", "--rootfs", "/", "--name", "much", "--", "sh", "-c", "head -c 5000000 /dev/zero; exit 2"]);
+    house.prints(&[
+        "create",
+        "--rootfs",
+        "/",
+        "--name",
+        "much",
+        "--",
+        "sh",
+        "-c",
+        "head -c 5000000 /dev/zero; exit 2",
+    ]);
     for _ in 0..2 {
         let output = house.holm(&["start", "-a", "much"]);
         assert_eq!((output.stdout.len(), output.status.code()), (5_000_000, Some(2)));
@@ -147,10 +183,18 @@ fn everything_that_is_written_reaches_who_is_attached() {
 
 #[test]
 fn a_client_that_does_not_read_does_not_hold_a_container_up_for_ever() {
-    let Some(house) = House::new("a_client_that_does_not_read_does_not_hold_a_container_up_for_ever") else { return };
-    house.run("busy", &["--log-driver", "none"], "sleep 0.5; head -c 20000000 /dev/zero; echo > /dev/shm/done; exec sleep 100");
+    let Some(house) = House::new("a_client_that_does_not_read_does_not_hold_a_container_up_for_ever") else {
+        return;
+    };
+    house.run(
+        "busy",
+        &["--log-driver", "none"],
+        "sleep 0.5; head -c 20000000 /dev/zero; echo > /dev/shm/done; exec sleep 100",
+    );
     let mut lazy = house.command(&["attach", "--no-stdin", "busy"]).stdout(Stdio::piped()).spawn().unwrap();
-    soon("the container is through", || house.holm(&["exec", "busy", "test", "-e", "/dev/shm/done"]).status.success());
+    soon("the container is through", || {
+        house.holm(&["exec", "busy", "test", "-e", "/dev/shm/done"]).status.success()
+    });
     let _ = lazy.kill();
     let _ = lazy.wait();
 }
@@ -164,7 +208,9 @@ fn signals_of_who_is_attached_go_to_the_container() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    soon("it is ready", || house.prints(&["ps", "-aq"]).len() == 12 && house.prints(&["logs", "s"]) == "ready");
+    soon("it is ready", || {
+        house.prints(&["ps", "-aq"]).len() == 12 && house.prints(&["logs", "s"]) == "ready"
+    });
     let pid = rustix::process::Pid::from_raw(child.id() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
     let mut text = String::new();

@@ -5,7 +5,11 @@ use super::house::{House, soon};
 #[test]
 fn a_container_in_the_background_lives_and_goes() {
     let Some(house) = House::new("a_container_in_the_background_lives_and_goes") else { return };
-    let id = house.run("web", &["--label", "tier=front"], "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done");
+    let id = house.run(
+        "web",
+        &["--label", "tier=front"],
+        "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done",
+    );
     assert_eq!(id.len(), 64);
     assert_eq!(house.prints(&["ps", "--format", "{{.Names}} {{.State}}"]), "web running");
     assert_eq!(house.prints(&["ps", "-q", "--no-trunc"]), id);
@@ -30,7 +34,17 @@ fn a_container_in_the_background_lives_and_goes() {
 #[test]
 fn changes_stay_as_long_as_the_container_does() {
     let Some(house) = House::new("changes_stay_as_long_as_the_container_does") else { return };
-    house.prints(&["create", "--rootfs", "/", "--name", "c", "--", "sh", "-c", "cat /note; echo $((n + 1)) > /note"]);
+    house.prints(&[
+        "create",
+        "--rootfs",
+        "/",
+        "--name",
+        "c",
+        "--",
+        "sh",
+        "-c",
+        "cat /note; echo $((n + 1)) > /note",
+    ]);
     assert_eq!(house.field("c", "{{.State.Status}}"), "created");
     house.prints(&["start", "c"]);
     house.prints(&["wait", "c"]);
@@ -62,7 +76,8 @@ fn a_name_belongs_to_one_container() {
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();
-    let successes = children.iter_mut().filter_map(|child| child.wait().ok()).filter(|status| status.success()).count();
+    let successes =
+        children.iter_mut().filter_map(|child| child.wait().ok()).filter(|status| status.success()).count();
     assert_eq!(successes, 1, "of eight at once one gets the name");
     house.prints(&["rm", "one", "two", "many"]);
     house.is_empty();
@@ -82,7 +97,8 @@ fn one_that_goes_with_its_end_tells_its_status_first() {
 #[test]
 fn one_in_the_foreground_is_one_among_the_others() {
     let Some(house) = House::new("one_in_the_foreground_is_one_among_the_others") else { return };
-    let mut child = house.command(&["run", "--rootfs", "/", "--name", "fore", "--", "sleep", "100"]).spawn().unwrap();
+    let mut child =
+        house.command(&["run", "--rootfs", "/", "--name", "fore", "--", "sleep", "100"]).spawn().unwrap();
     soon("it runs", || house.prints(&["ps", "--format", "{{.Names}} {{.State}}"]) == "fore running");
     assert_eq!(house.prints(&["exec", "fore", "echo", "hi"]), "hi");
     assert!(house.fails(&["attach", "fore"], 125).contains("nobody copies its streams"));
@@ -175,7 +191,9 @@ fn exec_has_users_directories_variables_and_rights() {
     assert!(caps(&["-u", "1000"]).ends_with("0000000000000000"));
     assert_eq!(house.holm(&["exec", "e", "no-such-program"]).status.code(), Some(127));
     house.prints(&["exec", "-d", "e", "sh", "-c", "echo later > /dev/shm/x"]);
-    soon("the other program has run", || house.holm(&["exec", "e", "cat", "/dev/shm/x"]).stdout == b"later\n");
+    soon("the other program has run", || {
+        house.holm(&["exec", "e", "cat", "/dev/shm/x"]).stdout == b"later\n"
+    });
     assert!(house.fails(&["exec", "nobody", "true"], 125).contains("there is no container"));
 }
 

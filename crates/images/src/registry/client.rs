@@ -167,6 +167,18 @@ impl Client {
         Ok(announced_digest(&answer))
     }
 
+    /// Whether the registry has a manifest of this digest.
+    ///
+    /// # Errors
+    /// No answer, or one that is neither yes nor no.
+    pub fn has_manifest(&self, endpoint: &Endpoint, digest: &Digest) -> Result<bool, RegistryError> {
+        match self.manifest_digest(endpoint, &digest.to_string()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn manifest_answer(
         &self,
         endpoint: &Endpoint,

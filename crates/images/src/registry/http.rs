@@ -58,6 +58,8 @@ impl Default for Patience {
 pub struct Settings {
     /// Directories with a directory for each registry (see [`tls`]).
     pub certificates: Vec<PathBuf>,
+    /// Directories for one registry (`HOST[:PORT]`), besides.
+    pub own: Vec<(String, PathBuf)>,
     /// HTTP proxies.
     pub proxies: Proxies,
     /// Repetitions and time limits.
@@ -330,6 +332,12 @@ impl Http {
         sent.map_err(|error| self.failed(request.doing, uri, error))
     }
 
+    fn certificates_of(&self, authority: &str) -> Vec<PathBuf> {
+        let common = self.settings.certificates.iter().map(|directory| directory.join(authority));
+        let own = self.settings.own.iter().filter(|(host, _)| host == authority);
+        common.chain(own.map(|(_, directory)| directory.clone())).collect()
+    }
+
     fn agent(&self, uri: &Uri, verify: bool) -> Result<Agent, RegistryError> {
         let secure = uri.scheme_str() == Some("https");
         let key = (authority(uri), secure, verify);
@@ -373,7 +381,7 @@ impl Http {
             .timeout_per_read(Some(patience.silence))
             .timeout_per_write(Some(patience.silence));
         if secure {
-            config = config.tls_config(tls::config(&key.0, &self.settings.certificates, verify)?);
+            config = config.tls_config(tls::config(&self.certificates_of(&key.0), verify)?);
         }
         let agent = config.build().new_agent();
         if self.is_stopped() {

@@ -1,7 +1,7 @@
 //! Who is believed: the system's authorities, those of one registry, and what one shows in turn.
 //!
 //! `certs.d/HOST[:PORT]/` may hold `*.crt` (authorities), and pairs `NAME.cert` and `NAME.key` (a certificate of one's own), as docker and podman have
-//! it. [`config`] reads all that for one host; nothing is read for a registry that speaks plain HTTP.
+//! it. [`config`] reads all that for one host (a parsed name, which has no slash); nothing is read for a registry that speaks plain HTTP.
 
 use std::fs;
 use std::io;
@@ -23,12 +23,12 @@ pub fn directories() -> Vec<PathBuf> {
     list
 }
 
-/// What TLS with `authority` (`HOST[:PORT]`) is set up with.
+/// What TLS with a registry is set up with. `directories` are its own, by the name `HOST[:PORT]`; they need not exist.
 ///
 /// # Errors
 /// A file in `certs.d` that cannot be used.
-pub fn config(authority: &str, directories: &[PathBuf], verify: bool) -> Result<TlsConfig, RegistryError> {
-    let own = Own::read(authority, directories)?;
+pub fn config(directories: &[PathBuf], verify: bool) -> Result<TlsConfig, RegistryError> {
+    let own = Own::read(directories)?;
     let builder = TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
         .client_cert(own.client)
@@ -57,18 +57,17 @@ struct Own {
 }
 
 impl Own {
-    fn read(authority: &str, directories: &[PathBuf]) -> Result<Self, RegistryError> {
+    fn read(directories: &[PathBuf]) -> Result<Self, RegistryError> {
         let mut own = Self::default();
         for directory in directories {
-            // The name is a parsed host: it has no slash.
-            let entries = match fs::read_dir(directory.join(authority)) {
+            let entries = match fs::read_dir(directory) {
                 Ok(entries) => entries,
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
                 {
                     continue;
                 }
-                Err(error) => return Err(unusable(&directory.join(authority), error.to_string())),
+                Err(error) => return Err(unusable(directory, error.to_string())),
             };
             let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
             files.sort();

@@ -49,7 +49,8 @@ impl RotatedFile {
                 _ => rest.len(),
             };
             // A line that is longer than a file may be has one of its own.
-            let now = if now == 0 && self.size == 0 { whole_lines(rest, 0).max(first_line(rest)) } else { now };
+            let now =
+                if now == 0 && self.size == 0 { whole_lines(rest, 0).max(first_line(rest)) } else { now };
             if now == 0 {
                 drop(file);
                 self.rotate()?;
@@ -141,7 +142,8 @@ mod tests {
         let mut file = RotatedFile::new(path.clone(), 64, 8);
         let lines: String = (0..40).map(|number| format!("{number:09}\n")).collect();
         file.write(lines.as_bytes()).unwrap();
-        let all: String = (0..8).rev().filter_map(|n| std::fs::read_to_string(rotated(&path, n)).ok()).collect();
+        let all: String =
+            (0..8).rev().filter_map(|n| std::fs::read_to_string(rotated(&path, n)).ok()).collect();
         assert_eq!(all, lines);
     }
 

@@ -108,7 +108,8 @@ mod tests {
     fn every_byte_makes_a_line_of_json_that_can_be_read() {
         for first in 0..=255u8 {
             for second in [0u8, b'a', 0x80, 0xbf, 0xc3, 0xff] {
-                let value: serde_json::Value = serde_json::from_str(&as_json(&[first, second], true)).unwrap();
+                let value: serde_json::Value =
+                    serde_json::from_str(&as_json(&[first, second], true)).unwrap();
                 let expected = format!("{}\n", String::from_utf8_lossy(&[first, second]));
                 if first < 0x80 && second < 0x80 {
                     assert_eq!(value["log"], expected.as_str());

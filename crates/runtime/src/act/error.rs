@@ -55,7 +55,7 @@ pub enum Cause {
     #[error(transparent)]
     Record(StateError),
     /// A system call of the stage.
-    #[error("{call}{}: {errno}", in_brackets(subject))]
+    #[error("{}", told(call, subject, *errno, *executing))]
     Stage {
         /// The call.
         call: &'static str,
@@ -93,6 +93,17 @@ pub enum Cause {
     Injected,
 }
 
+/// Engines tell from these words that a program is missing, or may not be executed.
+fn told(call: &str, subject: &str, errno: Errno, executing: bool) -> String {
+    match (executing, errno) {
+        (false, _) => format!("{call}{}: {errno}", in_brackets(subject)),
+        (true, Errno::NOENT | Errno::NOTDIR) if !subject.contains('/') => {
+            format!("exec: \"{subject}\": executable file not found in $PATH")
+        }
+        (true, _) => format!("exec {subject}: {errno}"),
+    }
+}
+
 fn in_brackets(subject: &str) -> String {
     if subject.is_empty() { String::new() } else { format!("({subject})") }
 }
@@ -114,7 +125,7 @@ impl LaunchError {
                     call: op.map_or("program", Op::call),
                     subject: op.map_or(String::new(), |op| plan.program().subject(op)),
                     errno,
-                    executing: matches!(op, Some(Op::Execute { .. })),
+                    executing: matches!(op, Some(Op::Execute { .. } | Op::FindProgram { .. })),
                 };
                 (step, cause)
             }
@@ -275,6 +286,13 @@ impl Explain for Cause {
                      only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
+            Self::Stage { call: "openat2", errno: Errno::LOOP, .. } => Some(Hint::new(
+                "proc and sysfs must be mounted on ordinary directory, not on a link: what is written and hidden there would be redirected",
+            )),
+            Self::Stage { call: "sched_setattr", errno: Errno::PERM, .. } => Some(Hint::new(
+                "a deadline process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus): it wants every processor; \
+                 other policies take CAP_SYS_NICE",
+            )),
             Self::Stage { call: "setns", errno: Errno::PERM, .. } => Some(Hint::new(
                 "a namespace can be joined only with rights over it: one that the host's user namespace owns is closed to a \
                  container with a user namespace of its own. Start this one with `--userns host`",

@@ -22,7 +22,7 @@ use crate::record::has_ended;
 
 /// A hook did not do what it was there for.
 #[derive(Debug, thiserror::Error)]
-#[error("hooks.{point}[{index}] ({program}) {why}{}", said(.output))]
+#[error("error running {point} hook #{index}: {program} {why}{}", said(.output))]
 pub struct HookFailed {
     /// When it ran.
     pub point: &'static str,
@@ -84,7 +84,13 @@ impl Explain for HookFailed {
 /// Runs the hooks of one point and stops at the first that fails.
 ///
 /// `state` is what they read; its process is the container's, and for hooks in the container gets the number that it has there.
-pub(crate) fn run(point: HookPoint, hooks: &Hooks, state: &State) -> Result<(), HookFailed> {
+/// `root` is where createContainer hooks start, if they find the container's root there.
+pub(crate) fn run(
+    point: HookPoint,
+    hooks: &Hooks,
+    state: &State,
+    root: Option<&Path>,
+) -> Result<(), HookFailed> {
     let hooks = point.of(hooks);
     if hooks.is_empty() {
         return Ok(());
@@ -97,6 +103,10 @@ pub(crate) fn run(point: HookPoint, hooks: &Hooks, state: &State) -> Result<(), 
     let mut state = state.clone();
     let inside = matches!(point, HookPoint::CreateContainer | HookPoint::StartContainer);
     let container = if inside { Some(Inside::look(state.pid).map_err(not_started)?) } else { None };
+    let container = container.map(|inside| Inside {
+        directory: root.filter(|_| point == HookPoint::CreateContainer).map(Path::to_owned),
+        ..inside
+    });
     if let Some(container) = &container {
         state.pid = container.pid;
     }
@@ -111,7 +121,7 @@ pub(crate) fn run(point: HookPoint, hooks: &Hooks, state: &State) -> Result<(), 
 pub(crate) fn poststop(hooks: &Hooks, state: &State) -> Vec<HookFailed> {
     let one = |(index, hook): (usize, &Hook)| {
         let single = Hooks { poststop: vec![hook.clone()], ..Hooks::default() };
-        run(HookPoint::Poststop, &single, state).err().map(|failed| HookFailed { index, ..failed })
+        run(HookPoint::Poststop, &single, state, None).err().map(|failed| HookFailed { index, ..failed })
     };
     hooks.poststop.iter().enumerate().filter_map(one).collect()
 }
@@ -122,6 +132,8 @@ struct Inside {
     /// What the process has as its root: setns(2) gives what is mounted topmost there, which is the container's root from the
     /// moment that it lies over the old one.
     root: OwnedFd,
+    /// Where in there hooks start; at the root, if it does not say.
+    directory: Option<PathBuf>,
     pid: i32,
     /// The first ids of its user namespace, if that is its own.
     owner: Option<(u32, u32)>,
@@ -168,6 +180,7 @@ impl Inside {
         let own_user = namespaces.iter().any(|(kind, _)| *kind == NamespaceType::User);
         Ok(Self {
             root,
+            directory: None,
             namespaces,
             pid: there.and_then(|pid| pid.parse().ok()).unwrap_or(pid),
             owner: own_user.then(|| (first(read("uid_map")), first(read("gid_map")))),
@@ -255,6 +268,10 @@ fn program<'a>(
         let root = ops.inherit();
         inherited.push(inside.root.as_fd());
         ops.push(Op::ChangeRoot { root });
+        if let Some(directory) = &inside.directory {
+            let path = ops.text(directory.as_os_str().as_encoded_bytes());
+            ops.push(Op::ChangeDirectory { path });
+        }
     }
     ops.push(Op::Duplicate { fd: stdin, number: 0 });
     ops.push(Op::Duplicate { fd: stdout, number: 1 });

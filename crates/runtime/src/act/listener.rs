@@ -24,7 +24,8 @@ pub(crate) fn send(
     socket: &Path,
 ) -> Result<(), SyscallError> {
     let failed = |call, error: std::io::Error| SyscallError::new(call, socket.display().to_string(), error);
-    let stream = UnixStream::connect(socket).map_err(|error| failed("connect", error))?;
+    let stream = UnixStream::connect(socket)
+        .map_err(|error| failed("failed to connect with seccomp agent: connect", error))?;
     let state = ContainerProcessState {
         oci_version: spec::OCI_VERSION.to_owned(),
         fds: vec![SECCOMP_FD_NAME.to_owned()],

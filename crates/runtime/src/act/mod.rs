@@ -26,7 +26,7 @@ use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
 use crate::environment::inherited;
-use crate::inputs::Launch;
+use crate::inputs::{Launch, Life};
 use crate::plan::{Act, HookPoint, Plan, Produced};
 use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
@@ -39,7 +39,7 @@ pub use hooks::{HookEnd, HookFailed};
 use profile::Profile;
 pub use profile::Stamp;
 pub use running::{Exit, Running};
-use spawn::{Birthplace, Stage};
+use spawn::{Birthplace, Processors, Stage};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -306,7 +306,8 @@ impl Performing<'_> {
                 };
                 let state = self.oci_state(status);
                 let spec = &self.launch.spec;
-                hooks::run(*point, &inherited(&spec.hooks, &spec.process.env), &state)
+                let root = self.launch.place_of_root();
+                hooks::run(*point, &inherited(&spec.hooks, &spec.process.env), &state, root)
                     .map_err(|failed| Cause::Hook(Box::new(failed)))?;
             }
             Act::Listen => {
@@ -361,7 +362,11 @@ impl Performing<'_> {
             pid_namespace,
             joined: &joined,
             cgroup: directory.as_ref().map(AsFd::as_fd),
-            ..Birthplace::HERE
+            // What outlives its caller is not held to the caller's processors, as with other runtimes.
+            processors: match self.launch.life {
+                Life::Kept { .. } => Processors::Any,
+                Life::Attended => Processors::Same,
+            },
         };
         let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         if let Some(Made::Record(claim)) = self.made.first_mut() {

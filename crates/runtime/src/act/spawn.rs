@@ -87,13 +87,21 @@ impl Stage {
         keep.extend_from_slice(inherited);
         let spawn =
             Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
-        let start = || match joined {
+        let is_time = |(_, kind): &&(BorrowedFd<'_>, u64)| *kind == clone::CLONE_NEWTIME;
+        let time = joined.iter().find(is_time).map(|(namespace, _)| *namespace);
+        let others: Vec<_> = joined.iter().filter(|one| !is_time(one)).copied().collect();
+        let start = || match others.as_slice() {
             [] => clone::spawn(spawn),
-            joined => clone::spawn_joined(spawn, joined),
+            others => clone::spawn_joined(spawn, others),
         };
-        let spawned = match pid_namespace {
+        let start = || match pid_namespace {
+            None => start(),
+            Some(namespace) => born_in(namespace, clone::CLONE_NEWPID, "pid", start),
+        };
+        // A process that still shares its memory with this one, as a new one does at first, may not join a time namespace.
+        let spawned = match time {
             None => start()?,
-            Some(namespace) => born_in(namespace, start)?,
+            Some(namespace) => born_in(namespace, clone::CLONE_NEWTIME, "time", start)?,
         };
         push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
@@ -141,16 +149,19 @@ fn page_size() -> usize {
     if size.is_power_of_two() && size <= PAGE { size } else { PAGE }
 }
 
-/// Starts a process in an existing pid namespace: this process's children are born there until it says otherwise (pid_namespaces(7)).
+/// Starts a process in an existing pid or time namespace: this process's children are born there until it says otherwise
+/// (pid_namespaces(7), time_namespaces(7)).
 fn born_in<T>(
     namespace: BorrowedFd<'_>,
+    kind: u64,
+    name: &str,
     start: impl FnOnce() -> Result<T, SyscallError>,
 ) -> Result<T, SyscallError> {
     let enter = |fd: BorrowedFd<'_>| {
-        sys::raw::setns(sys::raw::Fd::from(&fd), clone::CLONE_NEWPID)
-            .map_err(|errno| SyscallError::new("setns", "pid namespace", errno))
+        sys::raw::setns(sys::raw::Fd::from(&fd), kind)
+            .map_err(|errno| SyscallError::new("setns", format!("{name} namespace"), errno))
     };
-    let own = super::trees::open_namespace(std::path::Path::new("/proc/self/ns/pid"))?;
+    let own = super::trees::open_namespace(&std::path::PathBuf::from(format!("/proc/self/ns/{name}")))?;
     enter(namespace)?;
     let outcome = start();
     enter(own.as_fd())?;

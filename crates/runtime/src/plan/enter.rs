@@ -95,7 +95,8 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     if !early_filter {
         credentials.restrict(plan)?;
     }
-    identity::execute(plan);
+    let candidates = identity::candidates(plan);
+    identity::execute(plan, candidates);
     plan.engine(
         "wait for the program to start",
         "the stage's socket ends when execve succeeds",

@@ -1,6 +1,6 @@
 //! The last steps: the process takes the program's limits, ids, capabilities and filter, and becomes it.
 
-use init::ops::{Op, Slot};
+use init::ops::{Op, Slot, Table};
 use spec::{CapabilitySet, CapabilitySets};
 use sys::raw;
 
@@ -33,15 +33,26 @@ pub(crate) fn become_user(
     }
     credentials.take(plan, 0);
 
-    leave_nothing(plan);
+    let candidates = candidates(plan);
+    if let (Some(listener), Some(candidates)) = (listener, candidates) {
+        plan.stage("look for the program", "who creates the container learns that it is not there");
+        plan.push(Op::FindProgram { candidates });
+        plan.stage(
+            "close what only the creation needs",
+            "whoever looks into a container that waits finds nothing of the host",
+        );
+        let also = credentials.landlock.unwrap_or(Slot::NONE);
+        plan.push(Op::CloseOthers { first: 3 + launch.preserve_fds, keep: listener, also });
+    }
     wait::start(plan, listener);
+    leave_nothing(plan);
     if launch.init {
         plan.stage("stay behind as a reaper", "processes without a parent come to pid 1");
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
     credentials.restrict(plan)?;
-    execute(plan);
+    execute(plan, candidates);
     Ok(())
 }
 
@@ -105,6 +116,7 @@ impl Credentials {
             format!("load the system call filter of {count} instructions"),
             "last, so that it has to allow only execve",
         );
+        plan.told.push(format!("seccomp filter flags: {}", filter.flags()));
         let bytes = plan.ops.blob(&filter.to_bytes());
         let listener = if filter.needs_listener() { plan.ops.slot() } else { Slot::NONE };
         plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener });
@@ -291,12 +303,10 @@ fn groups(plan: &mut Builder<'_>, none: bool) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Becomes the program.
-pub(crate) fn execute(plan: &mut Builder<'_>) {
-    let launch = plan.launch;
-    let process = &launch.spec.process;
-    let Some(program) = process.args.first() else { return };
-    plan.stage(format!("execute {program}"), "the stage becomes the program");
+/// Where the program may be.
+pub(crate) fn candidates(plan: &mut Builder<'_>) -> Option<Table> {
+    let process = &plan.launch.spec.process;
+    let program = process.args.first()?;
     let candidates: Vec<String> = if program.contains('/') {
         vec![program.clone()]
     } else {
@@ -305,7 +315,14 @@ pub(crate) fn execute(plan: &mut Builder<'_>) {
         let directory = |directory| if str::is_empty(directory) { "." } else { directory };
         path.split(':').map(|entry| format!("{}/{program}", directory(entry))).collect()
     };
-    let candidates = plan.ops.table(candidates);
+    Some(plan.ops.table(candidates))
+}
+
+/// Becomes the program.
+pub(crate) fn execute(plan: &mut Builder<'_>, candidates: Option<Table>) {
+    let process = &plan.launch.spec.process;
+    let (Some(program), Some(candidates)) = (process.args.first(), candidates) else { return };
+    plan.stage(format!("execute {program}"), "the stage becomes the program");
     let arguments = plan.ops.table(&process.args);
     let environment = plan.ops.table(&process.env);
     plan.push(Op::Execute { candidates, arguments, environment });

@@ -90,7 +90,8 @@ fn devices(rules: &[resources::DeviceRule]) -> Result<Option<Vec<DeviceRule>>, P
         let access = if rule.access.is_empty() {
             DeviceAccess::ALL
         } else {
-            DeviceAccess::parse(&rule.access)
+            let known: String = rule.access.chars().filter(|access| "rwm".contains(*access)).collect();
+            DeviceAccess::parse(&known)
                 .ok_or_else(|| refused("device rule", "access is made of r, w and m"))?
         };
         all.push(DeviceRule {

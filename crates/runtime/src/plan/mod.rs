@@ -213,6 +213,7 @@ pub struct Plan {
     inherited: Vec<Produced>,
     features: Features,
     notes: Vec<String>,
+    facts: Vec<String>,
     fails_after: Option<u32>,
     /// The steps of the stage that note when they begin, in order; none in a plan without a profile.
     stamped: Option<Vec<u32>>,
@@ -227,6 +228,11 @@ impl Plan {
     /// What was asked for and cannot be had in full, in sentences for a person.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// What somebody who looks for a reason wants to know besides the steps.
+    pub fn facts(&self) -> &[String] {
+        &self.facts
     }
 
     /// What the stage plays.
@@ -363,6 +369,7 @@ pub(crate) struct Builder<'a> {
     promises: Vec<Promise>,
     turns: u32,
     notes: Vec<String>,
+    told: Vec<String>,
     /// What a stage that nothing else holds back waits for.
     recorded: Option<Ticket>,
 }
@@ -392,6 +399,7 @@ impl<'a> Builder<'a> {
             promises: Vec::new(),
             turns: 0,
             notes: Vec::new(),
+            told: Vec::new(),
             recorded: None,
         }
     }
@@ -483,6 +491,7 @@ impl<'a> Builder<'a> {
             inherited: self.inherited,
             features,
             notes: self.notes,
+            facts: self.told,
             fails_after: None,
             stamped: None,
         })

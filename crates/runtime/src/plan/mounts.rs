@@ -212,7 +212,7 @@ fn one(
         remount(plan, tree, mount, &options)?;
     } else if options.is_bind() {
         let source = sources.iter().find(|source| source.index == index);
-        bind(plan, tree, mount, &options, source)?;
+        bind(plan, tree, mount, &options, source, namespaces)?;
     } else {
         fresh(plan, tree, mount, &options, namespaces)?;
     }
@@ -229,7 +229,10 @@ fn bind(
     mount: &Mount,
     options: &MountOptions,
     source: Option<&Source>,
+    namespaces: &Namespaces,
 ) -> Result<(), PlanError> {
+    let options =
+        &MountOptions { attributes: implied(plan, options.attributes, namespaces), ..options.clone() };
     let path = host_path(plan, &mount.source);
     plan.stage(format!("mount {} on {}", path.display(), mount.destination), "as the specification asks");
     let copy = match source {
@@ -270,6 +273,19 @@ fn bind(
     plan.ops.close(place);
     plan.ops.close(copy);
     Ok(())
+}
+
+/// A bind mount that names an attribute has those that it names and no other, as mount(8) has it; how times are kept stays. In a user
+/// namespace what the kernel locks there stays too (mount_namespaces(7)).
+fn implied(plan: &Builder<'_>, mut change: Change, namespaces: &Namespaces) -> Change {
+    const LOCKED: u64 =
+        raw::MOUNT_ATTR_RDONLY | raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV | raw::MOUNT_ATTR_NOEXEC;
+    if !change.is_empty() {
+        let lockable = if namespaces.foreign_ids { 0 } else { LOCKED };
+        let free = if plan.facts.kernel >= (5, 14) { raw::MOUNT_ATTR_NOSYMFOLLOW } else { 0 };
+        change.clear |= (lockable | free) & !change.set;
+    }
+    change
 }
 
 /// Attributes and propagation by mount_setattr(2).
@@ -421,9 +437,10 @@ fn fresh(
         attributes &= !raw::MOUNT_ATTR_RDONLY;
         tree.readonly_at_last.push((out, mount.destination.clone()));
     }
-    filesystem(plan, fstype, &data, attributes, out);
     if fstype == "tmpfs" {
-        like_what_it_covers(plan, tree, out, mount, options);
+        like_what_it_covers(plan, tree, &data, attributes, out, (mount, options));
+    } else {
+        filesystem(plan, fstype, &data, attributes, out);
     }
     if matches!(fstype, "proc" | "sysfs") {
         // What is written to /proc, and what is masked there, is meant for procfs: a link or another mount in its
@@ -467,27 +484,36 @@ fn fresh(
 fn like_what_it_covers(
     plan: &mut Builder<'_>,
     tree: &Tree,
+    data: &[(String, Option<String>)],
+    attributes: u64,
     tmpfs: Slot,
-    mount: &Mount,
-    options: &MountOptions,
+    (mount, options): (&Mount, &MountOptions),
 ) {
     let takes_mode = !options.data.iter().any(|(key, _)| key == "mode");
     if !takes_mode && !options.tmpcopyup {
-        return;
+        return filesystem(plan, "tmpfs", data, attributes, tmpfs);
     }
-    let covered = plan.ops.slot();
+    let (context, covered) = (plan.ops.slot(), plan.ops.slot());
+    parameters(plan, "tmpfs", data, context);
     let path = plan.ops.text(&mount.destination);
-    let skip = u32::from(takes_mode) + u32::from(options.tmpcopyup) + 1;
-    plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip });
-    let flags = raw::O_PATH | raw::O_DIRECTORY;
-    plan.push(Op::OpenBelow { root: tree.root, path, flags, no_links: false, out: covered });
+    let tolerate = |plan: &mut Builder<'_>, skip| {
+        plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip });
+        let flags = raw::O_PATH | raw::O_DIRECTORY;
+        plan.push(Op::OpenBelow { root: tree.root, path, flags, no_links: false, out: covered });
+    };
     if takes_mode {
-        plan.push(Op::TakeMode { like: covered, to: tmpfs });
+        tolerate(plan, 2);
+        plan.push(Op::FsMode { context, like: covered });
+        plan.push(Op::Close { fd: covered });
     }
+    plan.push(Op::FsMount { context, attributes, out: tmpfs });
+    plan.ops.reuse(context);
     if options.tmpcopyup {
+        tolerate(plan, 2);
         plan.push(Op::CopyTree { from: covered, to: tmpfs });
+        plan.push(Op::Close { fd: covered });
     }
-    plan.ops.close(covered);
+    plan.ops.reuse(covered);
 }
 
 /// A detached mount of a new filesystem.
@@ -499,6 +525,13 @@ pub(crate) fn filesystem(
     out: Slot,
 ) {
     let context = plan.ops.slot();
+    parameters(plan, fstype, data, context);
+    plan.push(Op::FsMount { context, attributes, out });
+    plan.ops.reuse(context);
+}
+
+/// A context for a new filesystem with its parameters.
+fn parameters(plan: &mut Builder<'_>, fstype: &str, data: &[(String, Option<String>)], context: Slot) {
     let name = plan.ops.text(fstype);
     plan.push(Op::FsOpen { fstype: name, out: context });
     for (key, value) in data {
@@ -511,8 +544,6 @@ pub(crate) fn filesystem(
             }
         }
     }
-    plan.push(Op::FsMount { context, attributes, out });
-    plan.ops.reuse(context);
 }
 
 /// Attaches a mount of a directory to a place below the root, which is made if it is missing.

@@ -113,8 +113,8 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
     if !linux.readonly_paths.is_empty() {
         let list = linux.readonly_paths.join(" ");
         plan.stage(format!("make read-only: {list}"), "they are the host's as well");
-        for path in &linux.readonly_paths {
-            readonly(plan, tree, path);
+        for path in distinct(&linux.readonly_paths) {
+            readonly(plan, tree, &path);
         }
     }
     if !linux.masked_paths.is_empty() {
@@ -124,8 +124,8 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         );
         let null = null(plan, tree);
         let empty = tree.scratch.empty.unwrap_or(Slot::NONE);
-        for path in &linux.masked_paths {
-            let (root, below) = below_proc(tree, path);
+        for path in distinct(&linux.masked_paths) {
+            let (root, below) = below_proc(tree, &path);
             let path = plan.ops.text(below);
             plan.push(Op::Mask { root, path, null, empty });
         }
@@ -133,6 +133,18 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         plan.ops.close(empty);
     }
     Ok(())
+}
+
+/// Each place once, from the root on: two mounts on one place hide no more than one.
+fn distinct(paths: &[String]) -> Vec<String> {
+    let mut seen: Vec<String> = Vec::with_capacity(paths.len());
+    for path in paths {
+        let normal = mounts::normal(path).to_string_lossy().into_owned();
+        if !seen.contains(&normal) {
+            seen.push(normal);
+        }
+    }
+    seen
 }
 
 /// A null device that the root's maker had no hand in (CVE-2025-31133).

@@ -67,7 +67,7 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
     let by_engine = plan.facts.is_privileged()
         && plan.facts.calls.mount_setattr
         && match plan.launch.root {
-            Root::Directory { .. } => true,
+            Root::Directory { .. } | Root::Chroot { .. } => true,
             Root::Overlay { .. } | Root::Layers { .. } => {
                 plan.facts.calls.clone_detached || (idmap && plan.facts.kernel >= IDMAPPED_LAYERS)
             }
@@ -121,7 +121,7 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
         map_below: false,
     };
     match plan.launch.root.clone() {
-        Root::Directory { path } => {
+        Root::Directory { path } | Root::Chroot { path, .. } => {
             let what = format!("take {} as root{}", path.display(), mapped(idmap));
             plan.produce(what, PRIVATE, Act::CloneTree(tree(&path, true, idmap)))
         }
@@ -170,7 +170,7 @@ fn layers_of(root: Root) -> Option<(Vec<PathBuf>, Upper)> {
     match root {
         Root::Overlay { lower, upper } => Some((vec![lower], upper)),
         Root::Layers { lower, upper } => Some((lower, upper)),
-        Root::Directory { .. } | Root::Assembled { .. } => None,
+        Root::Directory { .. } | Root::Chroot { .. } | Root::Assembled { .. } => None,
     }
 }
 
@@ -196,7 +196,9 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
     plan.push(Op::SetUmask { mask: 0 });
     // A copy takes along what lies over its root: it comes before the mounts that are put there.
     let copied = match (&prepared, &plan.launch.root) {
-        (Prepared::ByStage, Root::Directory { path }) => Some(copy(plan, &path.clone())),
+        (Prepared::ByStage, Root::Directory { path } | Root::Chroot { path, .. }) => {
+            Some(copy(plan, &path.clone()))
+        }
         _ => None,
     };
     let mut scratch = mounts::scratch(plan);
@@ -218,7 +220,16 @@ pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot
             }
         }
     };
-    plan.stage("attach the root", "over the old one, where it is out of everybody's way until pivot_root");
+    if let Some(path) = plan.launch.place_of_root() {
+        plan.stage("attach the root at its own path", "where hooks of the creation look for it");
+        let place = plan.ops.slot();
+        let (name, empty) = (plan.ops.text(path.as_os_str().as_encoded_bytes()), plan.ops.text(""));
+        plan.push(Op::OpenTree { dir: Slot::CWD, name, flags: 0, out: place });
+        plan.push(Op::MoveMount { from: root, to: place, name: empty });
+        plan.ops.close(place);
+        return Ok((root, scratch));
+    }
+    plan.stage("attach the root", "over the old one, where it is out of everybody's way until it is entered");
     let name = plan.ops.text("/");
     plan.push(Op::MoveMount { from: root, to: Slot::CWD, name });
     Ok((root, scratch))
@@ -236,7 +247,7 @@ fn copy(plan: &mut Builder<'_>, path: &Path) -> Slot {
 
 fn by_stage(plan: &mut Builder<'_>, scratch: &mut Scratch) -> Slot {
     match plan.launch.root.clone() {
-        Root::Directory { path } => copy(plan, &path),
+        Root::Directory { path } | Root::Chroot { path, .. } => copy(plan, &path),
         root @ (Root::Overlay { .. } | Root::Layers { .. }) => {
             let Some((lower, upper)) = layers_of(root) else { unreachable!("both have layers") };
             let layers = plan.ops.slot();
@@ -376,11 +387,30 @@ pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError
         plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out });
         plan.ops.close(out);
     }
-    plan.stage("make the root the root, and let go of the old one", "the host's tree is then out of reach");
-    if plan.launch.spec.root.readonly {
-        set_readonly(plan, tree.root);
+    let launch = plan.launch;
+    if let Root::Chroot { kernels, .. } = &launch.root {
+        plan.stage(
+            "let go of the host's procfs and sysfs, and change to the root",
+            "the old root stays below: nobody is to see the kernel through it",
+        );
+        for path in kernels.iter().rev() {
+            let path = plan.ops.text(path.as_os_str().as_encoded_bytes());
+            plan.push(Op::LetGo { path });
+        }
+        if launch.spec.root.readonly {
+            set_readonly(plan, tree.root);
+        }
+        plan.push(Op::ChangeRoot { root: tree.root });
+    } else {
+        plan.stage(
+            "make the root the root, and let go of the old one",
+            "the host's tree is then out of reach",
+        );
+        if launch.spec.root.readonly {
+            set_readonly(plan, tree.root);
+        }
+        plan.push(Op::PivotRoot { root: tree.root, above: tree.scratch.above });
     }
-    plan.push(Op::PivotRoot { root: tree.root, above: tree.scratch.above });
     match plan.launch.spec.linux.rootfs_propagation {
         None | Some(Propagation::Private | Propagation::Rprivate) => {}
         Some(propagation) => {

@@ -28,7 +28,13 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     for (property, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)]
     {
         for (at, path) in paths.iter().enumerate() {
-            findings.absolute(format_args!("linux.{property}[{at}]"), path);
+            let place = format_args!("linux.{property}[{at}]");
+            if path.is_empty() {
+                findings.wrong(place, "is empty; it has to be an absolute path");
+            } else if !path.starts_with('/') {
+                findings
+                    .warn(place, format!("`{path}` is not an absolute path; it is taken from the root on"));
+            }
         }
         if !paths.is_empty() && linux.namespace(NamespaceType::Mount).is_none() {
             let wrong = "needs a `mount` namespace; it would be done on the host";
@@ -165,10 +171,15 @@ fn memory_policy(linux: &Linux, findings: &mut Findings) {
     let Some(policy) = &linux.memory_policy else { return };
     let path = format_args!("linux.memoryPolicy.nodes");
     match cpu_list::parse(&policy.nodes) {
-        None => findings.wrong(path, format!("`{}` is not a list of nodes such as `0-3,7`", policy.nodes)),
+        None => {
+            let wrong =
+                format!("invalid memory policy nodes: `{}` is not a list such as `0-3,7`", policy.nodes);
+            findings.wrong(path, wrong);
+        }
         Some(nodes) => match policy.mode {
             MemoryPolicyMode::Default | MemoryPolicyMode::Local if !nodes.is_empty() => {
-                findings.wrong(path, format!("has to be empty for {}", policy.mode));
+                let count = cpu_list::count(&nodes);
+                findings.wrong(path, format!("{} mode requires 0 nodes but got {count}", policy.mode));
             }
             MemoryPolicyMode::Bind
             | MemoryPolicyMode::Interleave

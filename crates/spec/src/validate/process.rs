@@ -119,7 +119,9 @@ fn capabilities(capabilities: &Capabilities, findings: &mut Findings) {
         let path = format_args!("process.capabilities.ambient");
         findings.warn(
             path,
-            format!("holds {outside}, which is left out: it is not in both `permitted` and `inheritable`"),
+            format!(
+                "can't raise ambient capability {outside}: it is not in both `permitted` and `inheritable`"
+            ),
         );
     }
 }

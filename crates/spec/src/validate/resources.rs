@@ -13,8 +13,13 @@ pub(super) fn check(resources: &Resources, at: &str, findings: &mut Findings) {
             findings.range(path, number.unwrap_or(-1), -1, u32::MAX.into());
         }
         if rule.access.bytes().any(|access| !b"rwm".contains(&access)) {
-            let wrong = format!("`{}` is not made of `r`, `w` and `m`", rule.access);
-            findings.wrong(format_args!("{at}devices[{index}].access"), wrong);
+            let path = format_args!("{at}devices[{index}].access");
+            if rule.access.bytes().any(|access| b"rwm".contains(&access)) {
+                let wrong = format!("`{}` holds more than `r`, `w` and `m`, which is left out", rule.access);
+                findings.warn(path, wrong);
+            } else {
+                findings.wrong(path, format!("`{}` is not made of `r`, `w` and `m`", rule.access));
+            }
         }
     }
     memory(&resources.memory, at, findings);

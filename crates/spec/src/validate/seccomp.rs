@@ -31,8 +31,10 @@ pub(super) fn check(seccomp: &Seccomp, findings: &mut Findings) {
             if rule.names.iter().any(|name| name == "write") {
                 // Sending the listener to its agent is done with what comes next after loading the filter.
                 let path = format_args!("linux.seccomp.syscalls[{at}].action");
-                findings
-                    .wrong(path, "SCMP_ACT_NOTIFY cannot be had for `write`, which the runtime needs itself");
+                findings.wrong(
+                    path,
+                    "SCMP_ACT_NOTIFY cannot be used for the write syscall, which the runtime needs itself",
+                );
             }
         }
     }

@@ -154,8 +154,8 @@ fn capability_sets_are_such_that_the_kernel_takes_them() {
         "process/capabilities/ambient",
         r#"["CAP_KILL"]"#,
         expect![[r#"
-        warning: process.capabilities.ambient: holds CAP_KILL, which is left out: it is not in both `permitted` and `inheritable`
-    "#]],
+            warning: process.capabilities.ambient: can't raise ambient capability CAP_KILL: it is not in both `permitted` and `inheritable`
+        "#]],
     );
 }
 

@@ -112,6 +112,14 @@ pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     unsafe { syscall!(nr::CLOSE_RANGE, first, last, 0usize) }.map(drop)
 }
 
+/// Whether this process, by its effective ids and capabilities, may execute what a path names (faccessat2(2), `AT_EACCESS`, Linux 5.8).
+pub fn may_execute(path: &CStr) -> Result<(), Errno> {
+    const X_OK: usize = 1;
+    const AT_EACCESS: usize = 0x200;
+    // SAFETY: the kernel reads a terminated string.
+    unsafe { syscall!(nr::FACCESSAT2, Fd::CWD.arg(), text(path), X_OK, AT_EACCESS) }.map(drop)
+}
+
 /// Sets or clears `FD_CLOEXEC` (fcntl(2), `F_SETFD`).
 pub fn set_close_on_exec(fd: Fd, on: bool) -> Result<(), Errno> {
     const F_SETFD: usize = 2;

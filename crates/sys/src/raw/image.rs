@@ -85,6 +85,24 @@ impl Image {
         if denied { Errno::ACCES } else { outcome }
     }
 
+    /// Whether one of the files in the table `candidates` is there for [`Image::exec`], with the error that this would end in. What
+    /// only execve(2) can tell, such as a missing interpreter, is not asked for; a kernel before 5.8 is not asked at all.
+    pub fn find(&self, candidates: u64) -> Result<(), Errno> {
+        let mut outcome = Errno::NOENT;
+        let mut denied = false;
+        let mut at = candidates;
+        while let Some(path) = self.word(at).and_then(|offset| self.text(offset)) {
+            match super::may_execute(path) {
+                Ok(()) if is_directory(path) => denied = true,
+                Ok(()) | Err(Errno::NOSYS) => return Ok(()),
+                Err(Errno::ACCES) => denied = true,
+                Err(errno) => outcome = errno,
+            }
+            at += 8;
+        }
+        Err(if denied { Errno::ACCES } else { outcome })
+    }
+
     /// Executes the program that `file` is (execveat(2), `AT_EMPTY_PATH`), with the tables `arguments` and `environment`.
     /// Returns only when it fails.
     pub fn exec_file(&mut self, file: Fd, arguments: u64, environment: u64) -> Errno {
@@ -123,4 +141,8 @@ impl Image {
             at += 8;
         }
     }
+}
+fn is_directory(path: &CStr) -> bool {
+    let opened = super::openat(Fd::CWD, path, super::O_PATH | super::O_DIRECTORY | super::O_CLOEXEC, 0);
+    opened.is_ok_and(|fd| super::close(fd).is_ok())
 }

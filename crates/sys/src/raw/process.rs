@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::mem::size_of;
 
-use super::{Fd, nr, syscall, text};
+use super::{Fd, as_fd, nr, syscall, text};
 use crate::Errno;
 
 /// unshare(2) with `CLONE_NEW*` flags.
@@ -266,6 +266,28 @@ pub fn set_signal_mask(mask: u64) -> Result<u64, Errno> {
     // SAFETY: the kernel reads and writes eight bytes each.
     unsafe { syscall!(nr::RT_SIGPROCMASK, SIG_SETMASK, &raw const mask, &raw mut old, 8usize)? };
     Ok(old)
+}
+
+/// A descriptor that hands out signals of a set, bit n-1 for signal n, which have to be blocked (signalfd4(2)).
+pub fn signal_descriptor(set: u64) -> Result<Fd, Errno> {
+    const SFD_CLOEXEC: usize = 0x80000;
+    // SAFETY: the kernel reads eight bytes.
+    unsafe { syscall!(nr::SIGNALFD4, -1isize, &raw const set, 8usize, SFD_CLOEXEC) }.map(as_fd)
+}
+
+/// Waits until one of two descriptors can be read, and says which (ppoll(2)).
+pub fn wait_readable(fds: [Fd; 2]) -> Result<[bool; 2], Errno> {
+    const POLLIN: i16 = 1;
+    #[repr(C)]
+    struct Polled {
+        fd: i32,
+        events: i16,
+        revents: i16,
+    }
+    let mut polled = fds.map(|fd| Polled { fd: fd.0, events: POLLIN, revents: 0 });
+    // SAFETY: the kernel reads and writes two `struct pollfd`; without a time and a mask it waits for ever.
+    unsafe { syscall!(nr::PPOLL, polled.as_mut_ptr(), 2usize, 0usize, 0usize, 0usize)? };
+    Ok(polled.map(|one| one.revents != 0))
 }
 
 /// The process id as this process sees it.

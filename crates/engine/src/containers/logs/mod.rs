@@ -91,9 +91,8 @@ pub fn open(places: &Places, home: &Home, options: LogOptions) -> Result<LogRead
         true => Some(watch(&home.directory).map_err(|cause| boxed(home.failed("read the log of", cause)))?),
         false => None,
     };
-    let failed = |error: std::io::Error| {
-        boxed(home.failed("read the log of", SyscallError::new("read", LOG, error)))
-    };
+    let failed =
+        |error: std::io::Error| boxed(home.failed("read the log of", SyscallError::new("read", LOG, error)));
     let mut files = files(&path, definition.log.max_files).map_err(failed)?;
     let newest = files.first().and_then(|file| file.metadata().ok()).map(|data| data.ino());
     let mut queue = Vec::new();
@@ -196,9 +195,8 @@ impl LogReader {
         const MOST: usize = 1 << 20;
         loop {
             if let Some(reader) = &mut self.current {
-                let failed = |error| {
-                    boxed(self.home.failed("read the log of", SyscallError::new("read", LOG, error)))
-                };
+                let failed =
+                    |error| boxed(self.home.failed("read the log of", SyscallError::new("read", LOG, error)));
                 let available = reader.fill_buf().map_err(failed)?;
                 if !available.is_empty() {
                     let (end, whole) = match available.iter().position(|byte| *byte == b'\n') {

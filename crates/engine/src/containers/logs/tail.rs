@@ -38,8 +38,10 @@ mod tests {
     use std::io::Write as _;
 
     fn last(text: &str, wanted: u64) -> (String, u64) {
-        let path = std::env::temp_dir().join(format!("holm-tail-{}-{wanted}-{}", std::process::id(), text.len()));
-        let mut file = File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
+        let path =
+            std::env::temp_dir().join(format!("holm-tail-{}-{wanted}-{}", std::process::id(), text.len()));
+        let mut file =
+            File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
         let (at, found) = begin(&mut file, wanted).unwrap();

@@ -83,7 +83,9 @@ impl Scope<'_> {
         dot: &Value,
     ) -> Result<(), RenderFailed> {
         let items: Vec<(Value, Value)> = match self.pipeline(head, dot)? {
-            Value::Array(list) => list.into_iter().enumerate().map(|(at, item)| (Value::from(at), item)).collect(),
+            Value::Array(list) => {
+                list.into_iter().enumerate().map(|(at, item)| (Value::from(at), item)).collect()
+            }
             Value::Object(map) => map.into_iter().map(|(key, item)| (Value::from(key), item)).collect(),
             Value::Null => Vec::new(),
             _ => return fail("`range` takes a list or a map"),
@@ -202,7 +204,8 @@ fn show(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(list) => format!("[{}]", list.iter().map(show).collect::<Vec<_>>().join(" ")),
         Value::Object(map) => {
-            let mut entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", show(value))).collect();
+            let mut entries: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", show(value))).collect();
             entries.sort();
             format!("map[{}]", entries.join(" "))
         }
@@ -256,11 +259,10 @@ fn call(name: &str, arguments: &[Value]) -> Result<Value, RenderFailed> {
         ("index", [value, keys @ ..]) => index(value, keys)?,
         ("printf", [Value::String(format), values @ ..]) => Value::from(printf(format, values)?),
         ("print", values) => Value::from(values.iter().map(show).collect::<String>()),
-        ("println", values) => {
-            Value::from(values.iter().map(show).collect::<Vec<_>>().join(" ") + "\n")
-        }
+        ("println", values) => Value::from(values.iter().map(show).collect::<Vec<_>>().join(" ") + "\n"),
         ("pad", [value, Value::Number(before), Value::Number(after)]) => {
-            let spaces = |count: &serde_json::Number| " ".repeat(count.as_u64().unwrap_or(0).min(1024) as usize);
+            let spaces =
+                |count: &serde_json::Number| " ".repeat(count.as_u64().unwrap_or(0).min(1024) as usize);
             Value::from(spaces(before) + &show(value) + &spaces(after))
         }
         ("eq", [first, others @ ..]) if !others.is_empty() => {
@@ -289,7 +291,8 @@ fn same(first: &Value, second: &Value) -> bool {
 fn order(first: &Value, second: &Value) -> Result<Ordering, RenderFailed> {
     match (first, second) {
         (Value::String(first), Value::String(second)) => Ok(first.cmp(second)),
-        _ => match first.as_f64().zip(second.as_f64()).and_then(|(first, second)| first.partial_cmp(&second)) {
+        _ => match first.as_f64().zip(second.as_f64()).and_then(|(first, second)| first.partial_cmp(&second))
+        {
             Some(order) => Ok(order),
             None => fail("only two numbers or two texts have an order"),
         },
@@ -313,7 +316,9 @@ fn index(value: &Value, keys: &[Value]) -> Result<Value, RenderFailed> {
                 None => return Ok(Value::from("")),
             },
             (Value::Null, _) => return Ok(Value::Null),
-            (other, _) => return fail(format!("`index` cannot look into {} with {}", kind(other), kind(key))),
+            (other, _) => {
+                return fail(format!("`index` cannot look into {} with {}", kind(other), kind(key)));
+            }
         };
     }
     Ok(current.clone())
@@ -327,7 +332,8 @@ fn printf(format: &str, values: &[Value]) -> Result<String, RenderFailed> {
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        let flags = rest.find(|c: char| !matches!(c, '-' | '0'..='9' | '.' | '+' | '#')).unwrap_or(rest.len());
+        let flags =
+            rest.find(|c: char| !matches!(c, '-' | '0'..='9' | '.' | '+' | '#')).unwrap_or(rest.len());
         let (spec, after) = rest.split_at(flags);
         let mut characters = after.chars();
         let Some(verb) = characters.next() else { return fail("`%` stands at the end of a format") };

@@ -15,7 +15,9 @@ impl Explain for BadTemplate {
         Kind::InvalidInput
     }
     fn hint(&self) -> Option<Hint> {
-        Some(Hint::new("for example: --format '{{.ID}} {{.Names}}', --format json, or --format 'table {{.ID}}\\t{{.Status}}'"))
+        Some(Hint::new(
+            "for example: --format '{{.ID}} {{.Names}}', --format json, or --format 'table {{.ID}}\\t{{.Status}}'",
+        ))
     }
 }
 
@@ -24,8 +26,8 @@ const DEEPEST: usize = 32;
 
 /// The functions there are.
 pub(super) const FUNCTIONS: [&str; 25] = [
-    "json", "upper", "lower", "title", "join", "split", "truncate", "len", "index", "printf", "print", "println", "pad", "eq",
-    "ne", "lt", "le", "gt", "ge", "and", "or", "not", "table", "html", "js",
+    "json", "upper", "lower", "title", "join", "split", "truncate", "len", "index", "printf", "print",
+    "println", "pad", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "table", "html", "js",
 ];
 
 fn bad<T>(what: impl Into<String>) -> Result<T, BadTemplate> {
@@ -150,7 +152,8 @@ fn action(text: &str) -> Result<(Option<Vec<Token>>, &str, bool), BadTemplate> {
                 tokens.push(Token::Variable(name, path));
             }
             '0'..='9' | '-' => {
-                let len = rest[1..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |at| at + 1);
+                let len =
+                    rest[1..].find(|c: char| !c.is_ascii_digit() && c != '.').map_or(rest.len(), |at| at + 1);
                 let number: Value = match serde_json::from_str(&rest[..len]) {
                     Ok(number) => number,
                     Err(_) => return bad(format!("`{}` is no number", rest[..len].escape_debug())),
@@ -336,7 +339,9 @@ fn commands(rest: &mut &[Token], depth: usize) -> Result<Vec<Vec<Operand>>, BadT
             }
             Token::Open => {
                 let inner = self::commands(rest, depth + 1)?;
-                let Some((Token::Close(path), after)) = rest.split_first() else { return bad("`(` is not closed") };
+                let Some((Token::Close(path), after)) = rest.split_first() else {
+                    return bad("`(` is not closed");
+                };
                 *rest = after;
                 let pipeline = Pipeline { variables: Vec::new(), commands: inner };
                 command.push(Operand::Group(Box::new(pipeline), path.clone()));

@@ -20,15 +20,17 @@ pub(super) fn below<'a>(
             None if flags.len() > 1 => return Err(wrong("only one path without a controller is possible")),
             None => (None, flag.as_str()),
         };
-        let path =
-            relative(path).ok_or_else(|| wrong("the path may not lead above the container's cgroup"))?;
+        let path = relative(path)
+            .ok_or_else(|| wrong("bad sub cgroup path: it may not lead above the container's cgroup"))?;
         let Some(controllers) = controllers else {
             groups.iter_mut().for_each(|group| group.path.push(&path));
             break;
         };
         for name in controllers.split(',') {
             let index = groups.iter().position(|group| serves(group, name));
-            let index = index.ok_or_else(|| wrong("the container has no cgroup of that controller"))?;
+            let index = index.ok_or_else(|| {
+                wrong(&format!("unknown controller {name}: the container has no cgroup of it"))
+            })?;
             if std::mem::replace(&mut taken[index], true) {
                 // Two controllers of one hierarchy are one cgroup.
                 if !groups[index].path.ends_with(&path) {

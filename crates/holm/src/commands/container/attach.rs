@@ -83,7 +83,9 @@ fn start_all(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
         failed = true;
     }
     for home in &selected.homes {
-        let called = names.iter().find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
+        let called = names
+            .iter()
+            .find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
         match engine.start(&home.id, None) {
             Ok(_) => print(&format!("{}\n", called.unwrap_or(&home.id)))?,
             Err(error) if only_one => return Err(error),

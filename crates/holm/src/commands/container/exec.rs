@@ -31,7 +31,11 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches, global: Global) -> Resul
             eprintln!("holm: {line}");
         }
     };
-    if request.streams.tty && request.streams.interactive && !request.detach && !std::io::stdin().is_terminal() {
+    if request.streams.tty
+        && request.streams.interactive
+        && !request.detach
+        && !std::io::stdin().is_terminal()
+    {
         eprintln!("holm: the standard input is not a terminal: what it holds is typed to the program");
     }
     engine.exec(&texts(matches, "container").concat(), &request, size, &mut say)

@@ -13,7 +13,10 @@ use crate::cli::run::{on, refuse, texts};
 
 pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     if let Some(kind) = matches.get_one::<String>("type").filter(|kind| *kind != "container") {
-        return refuse(format!("--type `{}`: only containers can be looked at so", kind.escape_debug()), "leave it out");
+        return refuse(
+            format!("--type `{}`: only containers can be looked at so", kind.escape_debug()),
+            "leave it out",
+        );
     }
     on(matches, "size", "--size")?;
     let template = match matches.get_one::<String>("format").map(String::as_str) {
@@ -51,7 +54,10 @@ pub(super) fn port(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpl
     home.definition().map_err(boxed)?;
     let asked = texts(matches, "private").concat();
     if !asked.is_empty() {
-        return refuse(format!("no port of the host leads to port {} of the container", asked.escape_debug()), "");
+        return refuse(
+            format!("no port of the host leads to port {} of the container", asked.escape_debug()),
+            "",
+        );
     }
     Ok(0)
 }

@@ -35,7 +35,9 @@ fn each(
     }
     for home in &selected.homes {
         // As the caller called it, so that scripts find their own words.
-        let called = names.iter().find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
+        let called = names
+            .iter()
+            .find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
         match act(home) {
             Ok(line) => print(&format!("{}\n", line.as_ref().or(called).unwrap_or(&home.id)))?,
             Err(error) if only_one => return Err(error),
@@ -62,9 +64,12 @@ fn timeout(matches: &ArgMatches) -> Result<(Option<i64>, Option<Signal>), BoxedE
 
 pub(super) fn stop(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let (timeout, signal) = timeout(matches)?;
-    each(engine, matches, |status| status != Status::Created && status != Status::Exited, |home| {
-        engine.stop(&home.id, timeout, signal).map(|_| None)
-    })
+    each(
+        engine,
+        matches,
+        |status| status != Status::Created && status != Status::Exited,
+        |home| engine.stop(&home.id, timeout, signal).map(|_| None),
+    )
 }
 
 pub(super) fn restart(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
@@ -121,7 +126,9 @@ pub(super) fn rename(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedEx
     let text = texts(matches, "name").concat();
     let name = match ContainerName::parse(text.strip_prefix('/').unwrap_or(&text)) {
         Ok(name) => name,
-        Err(problem) => return refuse(format!("the name `{}`: {problem}", text.escape_debug()), "for example: web-1"),
+        Err(problem) => {
+            return refuse(format!("the name `{}`: {problem}", text.escape_debug()), "for example: web-1");
+        }
     };
     engine.rename(&texts(matches, "container").concat(), &name).map(|()| 0)
 }

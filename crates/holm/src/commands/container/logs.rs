@@ -21,7 +21,12 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
         None | Some("all" | "-1") => None,
         Some(text) => match text.parse::<u64>() {
             Ok(lines) => Some(lines),
-            Err(_) => return refuse(format!("--tail `{}`: that is no number", text.escape_debug()), "a number, or all"),
+            Err(_) => {
+                return refuse(
+                    format!("--tail `{}`: that is no number", text.escape_debug()),
+                    "a number, or all",
+                );
+            }
         },
     };
     let options = LogOptions {

@@ -30,7 +30,8 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
     let whole = on(matches, "no-trunc", "--no-trunc")?;
     let size = on(matches, "size", "--size")?;
     let list = engine.list(&filters);
-    let list = list.into_iter().filter(|one| all || one.state.status.is_alive()).take(most.unwrap_or(usize::MAX));
+    let list =
+        list.into_iter().filter(|one| all || one.state.status.is_alive()).take(most.unwrap_or(usize::MAX));
     if on(matches, "quiet", "--quiet")? {
         let ids = list.map(|one| if whole { one.home.id } else { one.home.short().to_owned() });
         print(&ids.map(|id| id + "\n").collect::<String>())?;

@@ -21,7 +21,8 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
     let os = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("\"Linux\"");
     let memory = read("/proc/meminfo");
     let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let memory = memory.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024;
+    let memory =
+        memory.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024;
     let v2 = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     let value = json!({
         "Containers": list.len(),
@@ -97,7 +98,12 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
         "Size": decimal(total), "Reclaimable": format!("{} ({percent}%)", decimal(idle)),
     });
     if on(matches, "verbose", "--verbose")? {
-        let columns = [("CONTAINER ID", Align::Left), ("NAME", Align::Left), ("STATE", Align::Left), ("SIZE", Align::Right)];
+        let columns = [
+            ("CONTAINER ID", Align::Left),
+            ("NAME", Align::Left),
+            ("STATE", Align::Left),
+            ("SIZE", Align::Right),
+        ];
         let rows: Vec<Vec<String>> = list
             .iter()
             .zip(&sizes)
@@ -120,10 +126,11 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
                 ("SIZE", Align::Right),
                 ("RECLAIMABLE", Align::Left),
             ];
-            let row = ["Type", "TotalCount", "Active", "Size", "Reclaimable"].map(|name| match &value[name] {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            });
+            let row =
+                ["Type", "TotalCount", "Active", "Size", "Reclaimable"].map(|name| match &value[name] {
+                    Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                });
             table(&columns, &[row.to_vec()])
         }
     };

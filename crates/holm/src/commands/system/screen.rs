@@ -134,7 +134,10 @@ fn page(rows: &[Value], order: Order, (height, width): (u16, u16)) -> String {
         Order::Memory => "memory",
         Order::Name => "name",
     };
-    let head = format!("holm: {} containers, by {sorted}    c m n: order by processor, memory, name    q: end", rows.len());
+    let head = format!(
+        "holm: {} containers, by {sorted}    c m n: order by processor, memory, name    q: end",
+        rows.len()
+    );
     text += &format!("{}\x1b[K\r\n", cut(&head));
     let heading: String = COLUMNS.iter().map(|(_, name, wide)| format!("{name:<wide$}")).collect();
     text += &format!("\x1b[7m{}\x1b[K\x1b[0m\r\n", cut(&heading));
@@ -158,19 +161,23 @@ mod tests {
 
     #[test]
     fn a_page_fits_its_terminal() {
-        let row = |name: &str, cpu: &str, memory: &str| {
-            json!({"Name": name, "CPUPerc": cpu, "MemPerc": memory, "MemUsage": "1MiB / 2MiB", "PIDs": "1"})
-        };
+        let row = |name: &str, cpu: &str, memory: &str| json!({"Name": name, "CPUPerc": cpu, "MemPerc": memory, "MemUsage": "1MiB / 2MiB", "PIDs": "1"});
         let mut rows = vec![row("a", "1.0%", "9.0%"), row("b", "20.0%", "1.0%"), row("c", "3.0%", "2.0%")];
         sort(&mut rows, Order::Processor);
-        let names = |rows: &[Value]| rows.iter().map(|row| row["Name"].as_str().unwrap().to_owned()).collect::<String>();
+        let names = |rows: &[Value]| {
+            rows.iter().map(|row| row["Name"].as_str().unwrap().to_owned()).collect::<String>()
+        };
         assert_eq!(names(&rows), "bca");
         sort(&mut rows, Order::Memory);
         assert_eq!(names(&rows), "acb");
         let text = page(&rows, Order::Memory, (4, 30));
         assert_eq!(text.matches("\r\n").count(), 3, "one row of a container fits");
         for line in text.split("\r\n") {
-            let plain = line.replace("\x1b[H", "").replace("\x1b[K", "").replace("\x1b[7m", "").replace("\x1b[0m", "");
+            let plain = line
+                .replace("\x1b[H", "")
+                .replace("\x1b[K", "")
+                .replace("\x1b[7m", "")
+                .replace("\x1b[0m", "");
             assert!(plain.replace("\x1b[J", "").chars().count() <= 30, "{plain:?}");
         }
     }

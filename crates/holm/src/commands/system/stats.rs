@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::cli::run::{on, refuse, texts};
 use crate::commands::container::output;
 
-const USUAL: &str = "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
+const USUAL: &str =
+    "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t{{.PIDs}}";
 pub(super) const HEADINGS: [(&str, &str); 9] = [
     ("ID", "CONTAINER ID"),
     ("Name", "NAME"),
@@ -79,7 +80,12 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
         None => Duration::from_secs(1),
         Some(text) => match text.parse::<f64>() {
             Ok(seconds) if (0.05..=3600.0).contains(&seconds) => Duration::from_secs_f64(seconds),
-            _ => return refuse(format!("--interval `{text}`: a number from 0.05 to 3600"), "for example: --interval 2"),
+            _ => {
+                return refuse(
+                    format!("--interval `{text}`: a number from 0.05 to 3600"),
+                    "for example: --interval 2",
+                );
+            }
         },
     };
     let format = matches.get_one::<String>("format").map(String::as_str);

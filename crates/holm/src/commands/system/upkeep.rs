@@ -14,7 +14,9 @@ pub(super) fn check(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedEx
     let findings = upkeep::check(places, on(matches, "only-look", "--only-look")?)?;
     match matches.get_one::<String>("format").map(String::as_str) {
         Some("json") => print(&format!("{:#}\n", serde_json::to_value(&findings).unwrap_or_default()))?,
-        Some(other) => return refuse(format!("--format `{}`: only json", other.escape_debug()), "leave it out"),
+        Some(other) => {
+            return refuse(format!("--format `{}`: only json", other.escape_debug()), "leave it out");
+        }
         None if findings.is_empty() => print("everything is as it should be\n")?,
         None => {
             let lines = findings.iter().map(|finding| {
@@ -53,7 +55,10 @@ fn conditions(matches: &ArgMatches) -> Result<Vec<Condition>, BoxedExplain> {
     let mut conditions = Vec::new();
     for text in texts(matches, "filter") {
         let bad = |problem: &str| {
-            refuse(format!("--filter `{}`: {problem}", text.escape_debug()), "until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]")
+            refuse(
+                format!("--filter `{}`: {problem}", text.escape_debug()),
+                "until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]",
+            )
         };
         let label = |wanted, rest: &str| {
             let (key, value) = match rest.split_once('=') {
@@ -82,11 +87,10 @@ fn fits(definition: &Definition, condition: &Condition) -> bool {
     match condition {
         Condition::Until(time) => definition.created_ns < *time,
         Condition::Label { wanted, key, value } => {
-            let has = definition
-                .request
-                .labels
-                .iter()
-                .any(|label| label.key == *key && value.as_ref().is_none_or(|value| label.value == *value));
+            let has =
+                definition.request.labels.iter().any(|label| {
+                    label.key == *key && value.as_ref().is_none_or(|value| label.value == *value)
+                });
             has == *wanted
         }
     }

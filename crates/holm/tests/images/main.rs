@@ -1,0 +1,7 @@
+//! `holm pull`, `push`, `login` and `run IMAGE` as people use them, with a registry of Debian's for each test.
+
+mod room;
+
+mod names;
+mod registry;
+mod run;
