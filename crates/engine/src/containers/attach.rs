@@ -33,6 +33,8 @@ pub struct AttachOptions {
     pub pass_signals: bool,
     /// The container's terminal and the keys that leave it.
     pub streams: Streams,
+    /// Rows and columns of the caller's terminal.
+    pub size: Option<(u16, u16)>,
 }
 
 impl AttachOptions {

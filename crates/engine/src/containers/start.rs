@@ -72,6 +72,9 @@ pub fn start_locked(
         passed.push(("--client", sys::inherited::pass(there).map_err(failed)?));
     }
     let mut command = own_program("--supervise", &home.id);
+    if let Some((rows, columns)) = attach.and_then(|options| options.size) {
+        command.args(["--rows", &rows.to_string(), "--columns", &columns.to_string()]);
+    }
     for (flag, number) in &passed {
         command.arg(flag).arg(number.to_string());
     }

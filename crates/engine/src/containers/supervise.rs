@@ -37,6 +37,8 @@ pub struct Duties {
     pub lock: Option<i32>,
     /// A client that is attached from the start.
     pub client: Option<i32>,
+    /// Rows and columns of the caller's terminal.
+    pub size: Option<(u16, u16)>,
 }
 
 /// Launches the container and becomes its monitor. Returns only when that failed; the status is this program's.
@@ -57,8 +59,8 @@ pub fn supervise(id: &str, duties: &Duties) -> u8 {
     let places = Places::of(&caller);
     let outcome = find::one(&places, id).and_then(|home| {
         let definition = home.definition().map_err(boxed)?;
-        let monitor_lock = home.monitor_lock().map_err(boxed)?.ok_or_else(|| busy(&definition))?;
-        let outcome = launch(&places, &caller, &home, &definition, monitor_lock, 0, client);
+        let monitor_lock = await_monitor_lock(&home)?.ok_or_else(|| busy(&definition))?;
+        let outcome = launch(&places, &caller, &home, &definition, monitor_lock, (0, duties.size), client);
         if let Err(error) = &outcome {
             failed_start(&places, &home, &definition, error, 0);
         }
@@ -74,6 +76,18 @@ pub fn supervise(id: &str, duties: &Duties) -> u8 {
             tell(&Told::Failed(Words::of(&*error)));
             125
         }
+    }
+}
+
+/// The monitor's lock. The monitor of the last run may still hand on what was written last.
+fn await_monitor_lock(home: &Home) -> Result<Option<OwnedFd>, BoxedExplain> {
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let lock = home.monitor_lock().map_err(boxed)?;
+        if lock.is_some() || std::time::Instant::now() >= until {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 
@@ -191,14 +205,14 @@ fn launch(
     home: &Home,
     definition: &Definition,
     monitor_lock: OwnedFd,
-    restarts: u32,
+    (restarts, size): (u32, Option<(u16, u16)>),
     client: Option<OwnedFd>,
 ) -> Result<(Setup, i32), BoxedExplain> {
     let failed = |cause| boxed(home.failed("start", cause));
     settle(places, home)?;
     make_directory(&home.run_directory)?;
     let request = definition.request.clone().check().map_err(boxed)?;
-    let mut prepared = prepare::for_container(&request, caller, None, &home.id)?;
+    let mut prepared = prepare::for_container(&request, caller, size, &home.id)?;
     let config = serde_json::to_vec(&*prepared.launch.spec).map_err(|error| {
         failed(SyscallError::new("write", "the configuration", std::io::Error::other(error)))
     })?;
@@ -529,7 +543,7 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
         if !wanted || home.was_stopped() {
             return 0;
         }
-        match launch(&places, &caller, &home, &definition, monitor_lock, restarts, None) {
+        match launch(&places, &caller, &home, &definition, monitor_lock, (restarts, None), None) {
             Ok((setup, _)) => {
                 drop(lock);
                 become_monitor(setup)

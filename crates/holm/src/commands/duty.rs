@@ -9,11 +9,13 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
     let text = |index: usize| args.get(index).and_then(|arg| arg.to_str()).unwrap_or_default();
     let flag = |name: &str| {
         let at = args.iter().position(|arg| arg == name)?;
-        args.get(at + 1)?.to_str()?.parse().ok()
+        args.get(at + 1)?.to_str()?.parse::<i32>().ok()
     };
     match word {
         "--supervise" => {
-            let duties = Duties { report: flag("--report"), lock: flag("--lock"), client: flag("--client") };
+            let cells = |name| flag(name).and_then(|number| u16::try_from(number).ok());
+            let size = cells("--rows").zip(cells("--columns"));
+            let duties = Duties { report: flag("--report"), lock: flag("--lock"), client: flag("--client"), size };
             supervise(text(0), &duties)
         }
         "--monitor" => match serde_json::from_str(text(0)) {

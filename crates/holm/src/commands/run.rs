@@ -134,6 +134,7 @@ fn attached(
     let created = create::create(places, request, extras)?;
     cidfile.write(&created.home.id)?;
     let options = AttachOptions {
+        size: terminal::size_of(std::io::stdin()).or_else(|| terminal::size_of(std::io::stdout())),
         input: request.streams.interactive,
         output: true,
         pass_signals: true,

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -43,6 +44,10 @@ impl Seat {
         let mut buffer = [0; 4096];
         while !self.seen.contains(text) {
             assert!(Instant::now() < until, "`{text}` does not come: {:?}", self.seen);
+            let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            if poll(&mut [PollFd::new(&self.terminal, PollFlags::IN)], Some(&timeout)).unwrap_or(0) == 0 {
+                continue;
+            }
             match self.terminal.read(&mut buffer) {
                 Ok(len) => self.seen.push_str(&String::from_utf8_lossy(&buffer[..len])),
                 Err(error) => panic!("`{text}` does not come, {error}: {:?}", self.seen),

@@ -8,6 +8,7 @@ use engine::flags::detach_keys::DetachKeys;
 use engine::flags::parse_bool;
 use engine::request::Streams;
 use engine::run::print;
+use engine::terminal;
 use report::BoxedExplain;
 
 use super::boxed;
@@ -26,7 +27,9 @@ fn options(home: &Home, matches: &ArgMatches, input: bool) -> Result<AttachOptio
         },
         _ => true,
     };
+    let size = terminal::size_of(std::io::stdin()).or_else(|| terminal::size_of(std::io::stdout()));
     Ok(AttachOptions {
+        size,
         input: input && definition.open_stdin,
         output: true,
         pass_signals,
