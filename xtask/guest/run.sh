@@ -3,6 +3,8 @@ stty -F /dev/ttyS1 raw 2>/dev/null
 echo /guest/modprobe >/proc/sys/kernel/modprobe
 exec </dev/null >/dev/ttyS1 2>&1
 limit=240
+# Most tests wait more than they compute, so more of them than processors run at once.
+export RUST_TEST_THREADS=4
 one() {
     name=$1 directory=$2
     shift 2

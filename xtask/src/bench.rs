@@ -42,20 +42,7 @@ pub(crate) fn command() -> Command {
                 .help("Only this scenario; --list shows them"),
         )
         .arg(Arg::new("list").long("list").action(ArgAction::SetTrue).help("List the scenarios"))
-        .arg(
-            Arg::new("peer")
-                .long("peer")
-                .value_name("NAME=PATH")
-                .action(ArgAction::Append)
-                .help("Another runtime with runc's command line"),
-        )
-        .arg(
-            Arg::new("without")
-                .long("without")
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("Leave this program out"),
-        )
+        .args(programs::flags())
         .arg(
             Arg::new("gap")
                 .long("gap-us")
@@ -161,6 +148,7 @@ fn launch(
             }
             argv.extend([rootfs.display().to_string(), "/bin/true".into()]);
         }
+        Kind::Engine => argv.extend(scenario.engine_arguments(rootfs)),
         Kind::Runtime => {
             let state = format!("/run/bench-{}", program.name);
             let bundle = directory.display().to_string();

@@ -95,6 +95,7 @@ mod tests {
             cgroups: Layout::parse(mountinfo, b"4:memory:/outer\n"),
             hard_limits: [u64::MAX; 16],
             oom_score_adj: -5,
+            network_ahead: false,
             on_demand: runtime::facts::OnDemand::default(),
         };
         expect![[r#"

@@ -13,6 +13,8 @@ use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::terminal::{Session, Wiring, attend};
 
+const SIGKILL: i32 = 9;
+
 /// The steps of the launch.
 ///
 /// # Errors
@@ -78,8 +80,11 @@ pub fn run_started(
         say(&report::one_line(error));
         let _ = running.signal(rustix::process::Signal::KILL);
     }
-    let (exit, left) = running.wait().map_err(boxed)?;
-    for cause in left {
+    let exit = running.exit().map_err(boxed)?;
+    if exit == Exit::Signal(SIGKILL) && running.oom_kills() > 0 {
+        say("the kernel killed the container's program: it needs more memory than its limit; raise --memory");
+    }
+    for cause in running.take_away() {
         say(&format!("not taken away: {cause}"));
     }
     drop(prepared.claim);
@@ -89,7 +94,6 @@ pub fn run_started(
 
 /// The exit status for `exit`. When we killed the container on behalf of a signal it is that signal's.
 fn status(exit: Exit, killed_for: Option<i32>) -> u8 {
-    const SIGKILL: i32 = 9;
     let exit = match (exit, killed_for) {
         (Exit::Signal(SIGKILL), Some(signal)) => Exit::Signal(signal),
         (exit, _) => exit,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use rustix::process::{geteuid, getuid};
 use sys::SyscallError;
 
@@ -22,7 +22,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// From the arguments of the command, which hold the global ones as well.
-    pub(crate) fn new(arguments: &ArgMatches) -> Result<Self, Failure> {
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let path = |name: &str| arguments.get_one::<PathBuf>(name);
         let format = match arguments.get_one::<String>("log-format").map(String::as_str) {
             Some("json") => Format::Json,

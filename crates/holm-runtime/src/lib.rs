@@ -23,6 +23,9 @@ use log::Log;
 /// Runs the command line `args`, without the program's name, and returns the exit status.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let name = cli::command_name(&args);
+    if let Some((name, arguments)) = cli::plain(&args, name.as_deref()) {
+        return run(name, &arguments);
+    }
     let subcommand = name.as_deref().and_then(cli::subcommand);
     let whole = match subcommand {
         Some(subcommand) => cli::frame().subcommand(subcommand),
@@ -38,6 +41,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     let Some((name, arguments)) = matches.subcommand() else {
         return cli::print(&cli::command().render_help().to_string());
     };
+    match cli::table(name) {
+        Some(table) => run(table.name, &cli::Arguments::of_matches(table, arguments)),
+        // `help` is the command-line parser's own.
+        None => ExitCode::SUCCESS,
+    }
+}
+
+fn run(name: &str, arguments: &cli::Arguments) -> ExitCode {
     let context = match Context::new(arguments) {
         Ok(context) => context,
         Err(failure) => return failure.report(&Log::none()),

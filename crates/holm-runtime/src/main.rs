@@ -8,6 +8,10 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: sys::arena::Arena = sys::arena::Arena::new();
 
+/// What the smallest command takes of it.
+const AT_LEAST_BYTES: usize = 32 << 10;
+
 fn main() -> ExitCode {
+    ALLOCATOR.provide(AT_LEAST_BYTES);
     holm_runtime::main(std::env::args_os().skip(1).collect())
 }

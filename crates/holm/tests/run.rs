@@ -219,6 +219,16 @@ fn limits_hold() {
 }
 
 #[test]
+fn a_program_that_its_memory_limit_has_killed_is_told_of() {
+    if !root("a_program_that_its_memory_limit_has_killed_is_told_of") {
+        return;
+    }
+    let output = run(&["--memory", "16m", "--memory-swap", "16m"], "exec tail -c 90m /dev/zero");
+    assert_eq!(output.status.code(), Some(137), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("more memory than its limit"), "{output:?}");
+}
+
+#[test]
 fn capabilities_and_the_filter_are_dockers() {
     if !root("capabilities_and_the_filter_are_dockers") || filtered("capabilities_and_the_filter_are_dockers")
     {

@@ -62,14 +62,6 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
     "#]],
     );
     refused(
-        "run --rootfs / -d true",
-        &expect![[r#"
-        error: unexpected argument `-d` found
-          hint:  a container runs in the foreground; put `&` behind the command
-        125
-    "#]],
-    );
-    refused(
         "run --rootfs / -p 80:80 true",
         &expect![[r#"
         error: unexpected argument `-p` found

@@ -296,7 +296,9 @@ ops! {
     /// Hides a path below a root directory: a directory under the mount `empty`, anything else under a copy of `null`. What does not
     /// exist needs no hiding. `empty` is detached until it hides the first directory; the others get copies of it, for a copy of a
     /// detached mount takes Linux 6.15.
-    Mask = 61 "mask" { root: Slot, path: Text, null: Slot, empty: Slot }
+    ///
+    /// `direct`: the path is one name of a filesystem whose names are the kernel's own, so that there is nothing to follow.
+    Mask = 61 "mask" { root: Slot, path: Text, null: Slot, empty: Slot, direct: bool }
     /// Reads the filesystem's type and refuses to go on (`EXDEV`) unless it is this one (statfs(2)).
     CheckFilesystem = 62 "fstatfs" { fd: Slot, magic: u64 }
     /// A parameter of a new filesystem that is a path: that of a descriptor, and a name below it.
@@ -325,6 +327,11 @@ ops! {
     Accept = 90 "accept4" { listener: Slot }
     /// Makes a directory the root and the working directory, without changing the mounts.
     ChangeRoot = 91 "chroot" { root: Slot }
+    /// Attaches a detached mount of a directory to a place below a root directory, which is made if it is missing. `direct`: the
+    /// path leads over no link, or over one at its end that is not followed; that is tried first.
+    Attach = 110 "move_mount" { from: Slot, root: Slot, path: Text, direct: bool, no_links: bool }
+    /// A detached copy of a mount that has these attributes from the start (Linux 6.15).
+    OpenTreeAttr = 111 "open_tree_attr" { dir: Slot, name: Text, flags: u64, set: u64, out: Slot }
     /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
     Stamp = 96 "clock_gettime" { at: u32 }
     /// Fails. For tests of what a failure leaves behind.

@@ -3,6 +3,7 @@
 //! [`play`] is the loop, `Player::perform` the meaning of each operation. Whatever is wrong with the program itself ends in an
 //! error number, never in a panic.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use sys::Errno;
@@ -28,7 +29,7 @@ pub fn play(image: Image, control: Fd) -> ! {
         control,
         slots: [Fd::NONE; SLOTS],
         tolerated: None,
-        empty_is_attached: false,
+        empty_is_attached: Cell::new(false),
     };
     for index in 0..program.slots {
         if let Some((slot, number)) = program.inherited(&player.image, index) {
@@ -66,7 +67,7 @@ struct Player {
     /// The error that the next operation may end in, and how many to leave out then.
     tolerated: Option<(Errno, u32)>,
     /// Whether the mount that hides directories hides one.
-    empty_is_attached: bool,
+    empty_is_attached: Cell<bool>,
 }
 
 impl Player {
@@ -144,6 +145,14 @@ impl Player {
                 let attr = MountAttr { set, clear, propagation, userns };
                 raw::mount_setattr(self.fd(mount)?, recursive, &attr)
             }
+            Op::OpenTreeAttr { dir, name, flags, set, out } => {
+                let attr = MountAttr { set, ..MountAttr::default() };
+                let tree = raw::open_tree_attr(self.fd(dir)?, self.text(name)?, flags, &attr)?;
+                self.set(out, tree)
+            }
+            Op::Attach { from, root, path, direct, no_links } => {
+                self.attach(from, root, path, direct, no_links)
+            }
             Op::MoveMount { from, to, name } => {
                 raw::move_mount(self.fd(from)?, self.fd(to)?, self.text(name)?)
             }
@@ -171,14 +180,29 @@ impl Player {
                 let fd = self.ensure(root, path, leaf, false)?;
                 self.set(out, fd)
             }
-            Op::Mask { root, path, null, empty } => match self.open_below(root, path, raw::O_PATH, false) {
-                Ok(place) => {
-                    let outcome = self.cover(place, null, empty);
-                    raw::close(place).and(outcome)
+            Op::Mask { root, path, null, empty, direct: true } => {
+                let (root, name) = (self.fd(root)?, self.text(path)?);
+                match raw::status(root, name) {
+                    Ok(status) => {
+                        self.cover(status.mode, null, empty, |mount| raw::move_mount(mount, root, name))
+                    }
+                    Err(Errno::NOENT) => Ok(()),
+                    Err(errno) => Err(errno),
                 }
-                Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
-                Err(errno) => Err(errno),
-            },
+            }
+            Op::Mask { root, path, null, empty, direct: false } => {
+                match self.open_below(root, path, raw::O_PATH, false) {
+                    Ok(place) => {
+                        let mode = raw::status(place, c"").map(|status| status.mode);
+                        let outcome = mode.and_then(|mode| {
+                            self.cover(mode, null, empty, |mount| raw::move_mount(mount, place, c""))
+                        });
+                        raw::close(place).and(outcome)
+                    }
+                    Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+                    Err(errno) => Err(errno),
+                }
+            }
             Op::Open { dir, name, flags, out } => {
                 let flags = flags | raw::O_NOFOLLOW | raw::O_CLOEXEC;
                 let fd = raw::openat(self.fd(dir)?, self.text(name)?, flags, 0)?;
@@ -388,18 +412,36 @@ impl Player {
         }
     }
 
-    fn cover(&mut self, place: Fd, null: Slot, empty: Slot) -> Result<(), Errno> {
-        let mode = raw::status(place, c"")?.mode;
+    /// Hides something of this mode; `attach` moves a mount there.
+    fn cover(
+        &self,
+        mode: u32,
+        null: Slot,
+        empty: Slot,
+        attach: impl FnOnce(Fd) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let is_directory = mode & raw::S_IFMT == raw::S_IFDIR;
         let source = self.fd(if is_directory { empty } else { null })?;
-        if is_directory && !self.empty_is_attached {
-            raw::move_mount(source, place, c"")?;
-            self.empty_is_attached = true;
+        if is_directory && !self.empty_is_attached.get() {
+            attach(source)?;
+            self.empty_is_attached.set(true);
             return Ok(());
         }
         let copy = raw::open_tree(source, c"", raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH)?;
-        let moved = raw::move_mount(copy, place, c"");
+        let moved = attach(copy);
         raw::close(copy).and(moved)
+    }
+
+    /// What lies at a name directly in a directory is what the look-up below the root would find there, unless that is a link: no mount
+    /// of a directory can be attached to one.
+    fn attach(&self, from: Slot, root: Slot, path: Text, direct: bool, no_links: bool) -> Result<(), Errno> {
+        let mount = self.fd(from)?;
+        if direct && raw::move_mount(mount, self.fd(root)?, self.text(path)?).is_ok() {
+            return Ok(());
+        }
+        let place = self.ensure(root, path, Leaf::Directory, no_links)?;
+        let moved = raw::move_mount(mount, place, c"");
+        raw::close(place).and(moved)
     }
 
     /// Opens the directory without following links of procfs, which lead to descriptors (CVE-2024-21626), and makes sure that
@@ -408,8 +450,13 @@ impl Player {
         let path = self.text(path)?;
         let flags = raw::O_PATH | raw::O_DIRECTORY;
         let root = raw::openat(Fd::CWD, c"/", flags | raw::O_CLOEXEC, 0)?;
-        let opened = below::open(root, path, flags, Links::InRoot, self.program.openat2);
-        raw::close(root)?;
+        let opened = match path.to_bytes() {
+            b"/" => Ok(root),
+            _ => {
+                let opened = below::open(root, path, flags, Links::InRoot, self.program.openat2);
+                raw::close(root).and(opened)
+            }
+        };
         let dir = opened?;
         let changed = raw::fchdir(dir);
         raw::close(dir).and(changed)?;

@@ -10,6 +10,7 @@
 mod addr;
 mod address;
 mod fail;
+mod flush;
 pub mod help;
 mod link;
 mod names;

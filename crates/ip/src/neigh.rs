@@ -7,6 +7,7 @@ use sys::Errno;
 
 use crate::address::{Prefix, address, family_of, link_address, prefix, show as show_ip, show_link_address};
 use crate::fail::{Fail, IMPOSSIBLE};
+use crate::flush::Rounds;
 use crate::help::{self, Topic};
 use crate::names::Table;
 use crate::out::{Ink, Out, Value};
@@ -210,7 +211,9 @@ fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail> {
     if filter.help {
         return Ok(help::print(Topic::Neighbour));
     }
-    for round in 0..ROUNDS {
+    let mut rounds =
+        Rounds { what: "neighbours", counted: "entries", gone: Errno::NOENT, status: IMPOSSIBLE, done: 0 };
+    while rounds.done < ROUNDS {
         let found = ask(session, &filter)?;
         let mut batch = Requests::new();
         for message in found.messages() {
@@ -219,33 +222,8 @@ fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail> {
                 batch.begin(route::DELNEIGH, 0, message.body);
             }
         }
-        let statistics = session.options.statistics > 0;
-        if batch.is_empty() {
-            if statistics {
-                match round {
-                    0 => session.out.text(format_args!("Nothing to flush.\n")),
-                    1 => session.out.text(format_args!("*** Flush is complete after 1 round ***\n")),
-                    _ => session.out.text(format_args!("*** Flush is complete after {round} rounds ***\n")),
-                }
-            }
+        if rounds.delete(session, batch)? == 0 {
             return Ok(0);
-        }
-        let count = batch.len();
-        let mut refused = None;
-        let sent = session.socket.transact_each(&mut batch, |outcome| {
-            if let Err(error) = outcome
-                && error.errno != Errno::NOENT
-                && refused.is_none()
-            {
-                refused = Some(error);
-            }
-        });
-        sent.map_err(|error| Fail::kernel("cannot flush neighbours", error))?;
-        if let Some(refused) = refused {
-            return Err(Fail::kernel("cannot flush neighbours", refused.into()).status(IMPOSSIBLE));
-        }
-        if statistics {
-            session.out.text(format_args!("\n*** Round {}, deleting {count} entries ***\n", round + 1));
         }
         // A deleted entry that is in use stays as a failed one.
         filter.states &= !FAILED;

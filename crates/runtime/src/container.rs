@@ -32,6 +32,8 @@ pub struct Container {
     /// None when only what is beside the record is left.
     file: Option<File>,
     record: Record,
+    /// How many bytes of the record were read. It is only ever added to.
+    len: u64,
 }
 
 /// Something could not be done to a container.
@@ -134,7 +136,7 @@ impl Container {
     pub fn open(root: &StateRoot, id: &ContainerId) -> Result<Self, StateError> {
         let root = root.again()?;
         let file = open_file(&root, &record_name(id.as_str()))?;
-        let mut container = Self { root, id: id.clone(), file, record: Record::default() };
+        let mut container = Self { root, id: id.clone(), file, record: Record::default(), len: 0 };
         container.read()?;
         if container.file.is_none() && container.record.intent.is_none() {
             let left = [config_name(id.as_str()), crate::state::start_name(id.as_str())];
@@ -147,8 +149,12 @@ impl Container {
         Ok(container)
     }
 
+    /// Reads the record once more, if anything was added to it.
     pub(crate) fn reread(&mut self) -> Result<(), StateError> {
-        self.read()
+        match self.file.as_ref().map(fstat) {
+            Some(Ok(status)) if self.record.intent.is_some() && status.st_size as u64 == self.len => Ok(()),
+            _ => self.read(),
+        }
     }
 
     fn read(&mut self) -> Result<(), StateError> {
@@ -160,6 +166,7 @@ impl Container {
             file.seek(SeekFrom::Start(0)).map_err(|error| self.root.failed("lseek", name, error))?;
             file.take(MOST).read_to_end(&mut text).map_err(|error| self.root.failed("read", name, error))?;
             self.record = Record::parse(&text);
+            self.len = text.len() as u64;
         }
         if self.record.intent.is_none()
             && let Some(kept) = self.kept()
@@ -269,6 +276,11 @@ impl Container {
         self.record.started.and_then(Process::open)
     }
 
+    /// Whether there ever was a first process.
+    pub(crate) fn has_started(&self) -> bool {
+        self.record.started.is_some()
+    }
+
     /// The number and a handle of its first process; none when that has ended.
     pub fn process(&self) -> Option<(i32, OwnedFd)> {
         self.record.started.and_then(|process| Some((process.pid, process.open()?)))
@@ -351,7 +363,7 @@ impl Container {
             return Err(busy);
         }
         self.confirm()?;
-        self.read()
+        self.reread()
     }
 
     pub(crate) fn lock_within(&self, patience: Duration) -> bool {

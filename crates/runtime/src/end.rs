@@ -122,7 +122,8 @@ impl Container {
     }
 
     fn end_processes(&self) -> Result<(), ContainerError> {
-        let mut dead = false;
+        // With a first process that has ended all of its pid namespace has.
+        let mut dead = self.has_started();
         if let Some(pidfd) = self.pidfd() {
             let _ = pidfd_send_signal(&pidfd, KernelSignal::KILL);
             let frozen = self.is_frozen();
@@ -133,12 +134,13 @@ impl Container {
             dead = has_ended(std::os::fd::AsFd::as_fd(&pidfd), DEATH_PATIENCE);
         }
         let cgroup = self.groups();
-        // A pid namespace of its own takes all its processes with it.
-        if !(dead && self.intent().is_some_and(|intent| intent.own_pids)) {
+        // A pid namespace of its own takes all its processes with it. One on the way into it may still be in the cgroup.
+        let left_alone = dead && self.intent().is_some_and(|intent| intent.own_pids);
+        if !(left_alone && cgroup.remove(Duration::ZERO).is_ok()) {
             cgroup.kill(PATIENCE).map_err(|cause| self.cgroup_error(cause))?;
-        }
-        if let Err(mut errors) = cgroup.remove(PATIENCE) {
-            return Err(self.cgroup_error(errors.swap_remove(0)));
+            if let Err(mut errors) = cgroup.remove(PATIENCE) {
+                return Err(self.cgroup_error(errors.swap_remove(0)));
+            }
         }
         for parent in self.intent().iter().flat_map(|intent| intent.parents.iter().rev()) {
             // Somebody else may be in there by now.

@@ -83,10 +83,24 @@ impl Target {
     /// # Errors
     /// When there is no such process.
     pub fn look(pid: i32) -> Result<Self, SyscallError> {
+        // 0 would be this process itself.
+        let told = |resource| sys::raw::rlimit_of(pid, resource).ok().filter(|_| pid > 0);
+        if let Some(limits) = all_of(told) {
+            return Ok(Self { pid, limits });
+        }
         let path = format!("/proc/{pid}/limits");
         let text = std::fs::read_to_string(&path).map_err(|error| SyscallError::new("read", path, error))?;
         Ok(Self { pid, limits: limits(&text) })
     }
+}
+
+/// All limits by number, if every one can be told.
+fn all_of(told: impl Fn(u32) -> Option<(u64, u64)>) -> Option<[(u64, u64); 16]> {
+    let mut limits = [(u64::MAX, u64::MAX); 16];
+    for (resource, limit) in limits.iter_mut().enumerate() {
+        *limit = told(resource as u32)?;
+    }
+    Some(limits)
 }
 
 /// The cgroups that a process is in, in every hierarchy that is mounted here.
@@ -161,7 +175,10 @@ mod tests {
 
     #[test]
     fn the_limits_of_this_process_are_those_that_the_kernel_tells() {
-        let target = Target::look(std::process::id() as i32).unwrap();
+        let own = std::process::id() as i32;
+        let text = std::fs::read_to_string("/proc/self/limits").unwrap();
+        assert_eq!(limits(&text), Target::look(own).unwrap().limits);
+        let target = Target::look(own).unwrap();
         for (resource, (soft, hard)) in target.limits.iter().enumerate() {
             let told = sys::raw::rlimit(resource as u32).unwrap();
             assert_eq!((*soft, *hard), told, "{}", NAMES[resource]);

@@ -28,6 +28,8 @@ pub struct HostFacts {
     pub hard_limits: [u64; 16],
     /// This process's `oom_score_adj`, where it lacks `CAP_SYS_RESOURCE`, which lower values need.
     pub oom_score_adj: i32,
+    /// Whether a network namespace is on its way already, for the container to join ([`crate::ahead::Network`]).
+    pub network_ahead: bool,
     /// What few launches ask.
     pub on_demand: OnDemand,
 }
@@ -51,6 +53,8 @@ pub struct Calls {
     pub time_namespace_at_exec: bool,
     /// setns(2) takes a process and joins several namespaces of it at once, Linux 5.8.
     pub setns_pidfd: bool,
+    /// open_tree_attr(2), Linux 6.15.
+    pub open_tree_attr: bool,
 }
 
 impl Calls {
@@ -64,6 +68,7 @@ impl Calls {
         overlay_by_fd: true,
         time_namespace_at_exec: true,
         setns_pidfd: true,
+        open_tree_attr: true,
     };
 
     /// What a kernel of this version has, as far as the version tells.
@@ -77,6 +82,7 @@ impl Calls {
             overlay_by_fd: kernel >= (6, 13),
             time_namespace_at_exec: kernel >= (6, 3),
             setns_pidfd: kernel >= (5, 8),
+            open_tree_attr: kernel >= (6, 15),
         }
     }
 
@@ -89,6 +95,9 @@ impl Calls {
             openat2: has(raw::openat2(Fd::NONE, c"x", &OpenHow::default()).err()),
             close_range: raw::mark_range_close_on_exec(u32::MAX, u32::MAX).is_ok(),
             mount_setattr: has(raw::mount_setattr(Fd::NONE, false, &nothing).err()),
+            // With nothing to be set it is open_tree(2), which does not take this descriptor.
+            open_tree_attr: promised.open_tree_attr
+                && raw::open_tree_attr(Fd::NONE, c"x", 0, &nothing).err() == Some(Errno::BADF),
             ..promised
         }
     }
@@ -131,6 +140,7 @@ impl HostFacts {
             cgroups: Layout::default(),
             hard_limits,
             oom_score_adj: if capabilities.effective & SYS_RESOURCE == 0 { oom_score_adj() } else { 0 },
+            network_ahead: false,
             on_demand: OnDemand::default(),
         })
     }

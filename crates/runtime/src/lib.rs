@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ahead;
 pub mod enter;
 pub mod environment;
 pub mod facts;
@@ -22,7 +23,9 @@ mod end;
 mod record;
 mod start;
 
-pub use act::{Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch};
+pub use act::{
+    Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch, launch_with,
+};
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;

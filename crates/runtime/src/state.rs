@@ -42,6 +42,8 @@ pub struct Claim {
     id: ContainerId,
     file: File,
     durable: bool,
+    /// The record's first line.
+    intent: Vec<u8>,
 }
 
 /// The record of a container cannot be kept.
@@ -148,54 +150,25 @@ impl StateRoot {
     }
 
     /// Writes down that the container is about to exist. Of several processes that do so at once for one id, one succeeds.
-    pub(crate) fn claim(
-        &self,
-        launch: &Launch,
-        groups: &[&GroupPlan],
-        tail: &Tail,
-    ) -> Result<Claim, StateError> {
+    pub(crate) fn claim(&self, launch: &Launch, groups: &[&GroupPlan]) -> Result<Claim, StateError> {
         let intent = line(&Intent::new(launch, groups));
         let name = record_name(launch.id.as_str());
         let mut file = File::from(self.unnamed(&name)?);
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|errno| self.failed("flock", &name, errno))?;
         file.write_all(&intent).map_err(|error| self.failed("write", &name, error))?;
-        match self.give_name(&file, &name) {
+        match give_name(&self.dir, &file, &name) {
             Ok(()) => {}
             Err(rustix::io::Errno::EXIST) => return Err(StateError::Exists { id: launch.id.to_string() }),
             Err(errno) => return Err(self.failed("linkat", &name, errno)),
         }
         let dir = self.dir.try_clone().map_err(|error| self.failed("fcntl F_DUPFD", &name, error))?;
         let durable = matches!(launch.life, Life::Kept { .. });
-        let claim = Claim { dir, id: launch.id.clone(), file, durable };
-        if let Life::Kept { config, .. } = &launch.life
-            && let Err(error) = self.keep_config(launch.id.as_str(), &[&intent, &line(tail), config])
-        {
-            let _ = claim.release();
-            return Err(error);
-        }
-        Ok(claim)
-    }
-
-    /// What a kept container needs later and `state` does not.
-    fn keep_config(&self, id: &str, parts: &[&[u8]]) -> Result<(), StateError> {
-        let name = config_name(id);
-        // One that a record lost its owner to.
-        let _ = unlinkat(&self.dir, &name, AtFlags::empty());
-        let mut file = File::from(self.unnamed(&name)?);
-        file.write_all(&parts.concat()).map_err(|error| self.failed("write", &name, error))?;
-        self.give_name(&file, &name).map_err(|errno| self.failed("linkat", &name, errno))
+        Ok(Claim { dir, id: launch.id.clone(), file, durable, intent })
     }
 
     fn unnamed(&self, name: &str) -> Result<OwnedFd, StateError> {
-        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-        openat(&self.dir, ".", flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|errno| self.failed("openat O_TMPFILE", name, errno))
-    }
-
-    fn give_name(&self, file: &File, name: &str) -> Result<(), rustix::io::Errno> {
-        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-        linkat(CWD, &unnamed, &self.dir, name, AtFlags::SYMLINK_FOLLOW)
+        unnamed(&self.dir).map_err(|errno| self.failed("openat O_TMPFILE", name, errno))
     }
 
     /// The ids of all containers, in their order.
@@ -293,6 +266,23 @@ pub(crate) fn start_name(id: &str) -> String {
     format!("{}@{sum:016x}@start", &id[..SOCKET_NAME - 23])
 }
 
+fn unnamed(dir: &OwnedFd) -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+    openat(dir, ".", flags, Mode::RUSR | Mode::WUSR)
+}
+
+/// Gives a file without a name one that nothing has yet.
+fn give_name(dir: &OwnedFd, file: &File, name: &str) -> Result<(), rustix::io::Errno> {
+    // By its descriptor alone that takes CAP_DAC_READ_SEARCH, or Linux 6.10.
+    match linkat(file, "", dir, name, AtFlags::EMPTY_PATH) {
+        Err(rustix::io::Errno::NOENT) => {
+            let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+            linkat(CWD, &unnamed, dir, name, AtFlags::SYMLINK_FOLLOW)
+        }
+        outcome => outcome,
+    }
+}
+
 fn remove(dir: &OwnedFd, name: &str) -> Result<(), rustix::io::Errno> {
     match unlinkat(dir, name, AtFlags::empty()) {
         Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
@@ -322,6 +312,19 @@ impl Claim {
 
     fn add(&mut self, event: &Event) -> Result<(), StateError> {
         self.file.write_all(&line(event)).map_err(|error| self.failed("write", error))
+    }
+
+    /// Adds what a kept container needs later and `state` does not.
+    pub(crate) fn keep_config(&self, launch: &Launch, tail: &Tail) -> Result<(), StateError> {
+        let Life::Kept { config, .. } = &launch.life else { return Ok(()) };
+        let name = config_name(self.id.as_str());
+        let content = [&self.intent, &line(tail), config.as_slice()].concat();
+        // One that a record lost its owner to.
+        let _ = unlinkat(&self.dir, &name, AtFlags::empty());
+        let mut file =
+            File::from(unnamed(&self.dir).map_err(|errno| self.failed("openat O_TMPFILE", errno))?);
+        file.write_all(&content).map_err(|error| self.failed("write", error))?;
+        give_name(&self.dir, &file, &name).map_err(|errno| self.failed("linkat", errno))
     }
 
     /// Adds the container's first process.

@@ -2,13 +2,14 @@
 //!
 //! Every test runs in a process and a mount namespace of its own, so that what it counts is nobody else's.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
@@ -19,30 +20,10 @@ use runtime::{ContainerId, Enter, Entered, Exit, HostFacts, Launch, Plan, Root, 
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
 use spec::{IdMapping, Namespace, NamespaceType, Seccomp, Spec};
 
-/// Set in the process that does the work.
-const INSIDE: &str = "HOLM_TEST_ENTER_INSIDE";
-
 /// Runs `body` in a process and a mount namespace of its own.
 fn alone(test: &str, body: fn(&Bundle)) {
-    if !rustix::process::geteuid().is_root() {
-        return eprintln!("SKIPPED {test}: it needs root");
-    }
-    if !Path::new("/bin/busybox").exists() {
-        return eprintln!("SKIPPED {test}: it needs /bin/busybox, linked statically");
-    }
-    if std::env::var_os(INSIDE).is_some() {
-        return body(&Bundle::new(test));
-    }
-    let this = std::env::current_exe().expect("own path");
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(this)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .status();
-    match status {
-        Ok(status) => assert!(status.success(), "{test}: {status}"),
-        Err(error) => eprintln!("SKIPPED {test}: it needs unshare(1): {error}"),
+    if common::alone("HOLM_TEST_ENTER_INSIDE", test) {
+        body(&Bundle::new(test));
     }
 }
 

@@ -22,6 +22,7 @@ fn facts(kernel: (u32, u32)) -> HostFacts {
         cgroups: Layout::default(),
         hard_limits: [u64::MAX; 16],
         oom_score_adj: 0,
+        network_ahead: false,
         on_demand: OnDemand::default(),
     }
 }

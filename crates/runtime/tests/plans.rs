@@ -37,6 +37,7 @@ fn facts((mountinfo, own): (&[u8], &[u8])) -> HostFacts {
         cgroups,
         hard_limits: [u64::MAX; 16],
         oom_score_adj: 0,
+        network_ahead: false,
         on_demand: OnDemand::default(),
     }
 }
@@ -148,6 +149,15 @@ fn check(launch: &Launch, facts: &HostFacts, expected: ExpectFile) {
 fn refused(launch: &Launch, facts: &HostFacts) -> String {
     let outcome: Result<Plan, PlanError> = runtime::plan(launch, facts);
     report::render(&outcome.expect_err("a plan"))
+}
+
+#[test]
+fn a_network_namespace_made_ahead_is_joined_before_anything_shows_it() {
+    let ahead = HostFacts { network_ahead: true, ..on_v2() };
+    check(&launch(default_spec()), &ahead, expect_file!["plans/network-ahead.txt"]);
+    // It would belong to the wrong user namespace.
+    let planned = |facts| runtime::plan(&idmapped_overlay(), facts).unwrap();
+    assert_eq!(planned(&ahead), planned(&on_v2()));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 //! Every test runs in a process and a mount namespace of its own, so that what it counts is nobody else's. It launches one
 //! container as often as its plan has steps and lets another step fail each time; [`Host`] is compared before and after.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
@@ -14,30 +15,10 @@ use runtime::state::StateRoot;
 use runtime::{ContainerId, HostFacts, Launch, Root, Stdio, Upper};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-/// Set in the process that does the work.
-const INSIDE: &str = "HOLM_TEST_UNDO_INSIDE";
-
 /// Runs `body` in a process and a mount namespace of its own.
 fn alone(test: &str, body: fn(&Bundle)) {
-    if !rustix::process::geteuid().is_root() {
-        return eprintln!("SKIPPED {test}: it needs root");
-    }
-    if !Path::new("/bin/busybox").exists() {
-        return eprintln!("SKIPPED {test}: it needs /bin/busybox, linked statically");
-    }
-    if std::env::var_os(INSIDE).is_some() {
-        return body(&Bundle::new(test));
-    }
-    let this = std::env::current_exe().expect("own path");
-    let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "--"])
-        .arg(this)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .status();
-    match status {
-        Ok(status) => assert!(status.success(), "{test}: {status}"),
-        Err(error) => eprintln!("SKIPPED {test}: it needs unshare(1): {error}"),
+    if common::alone("HOLM_TEST_UNDO_INSIDE", test) {
+        body(&Bundle::new(test));
     }
 }
 

@@ -46,6 +46,17 @@ impl Arena {
         Self { used: AtomicUsize::new(0), region: Region(UnsafeCell::new([0; SIZE])) }
     }
 
+    /// Has the kernel provide the first `bytes` of the region at once, which costs less than one page after the other
+    /// (`MADV_POPULATE_WRITE`, Linux 5.14; older kernels do nothing).
+    pub fn provide(&self, bytes: usize) {
+        const MADV_POPULATE_WRITE: usize = 23;
+        let bytes = bytes.min(SIZE);
+        // SAFETY: the range is part of the region; its content does not change.
+        let _ = unsafe {
+            crate::raw::syscall!(crate::raw::nr::MADVISE, self.start(), bytes, MADV_POPULATE_WRITE)
+        };
+    }
+
     fn start(&self) -> usize {
         self.region.0.get() as usize
     }

@@ -37,6 +37,8 @@ pub mod code {
     pub const AND: u8 = 0x57;
     /// `BPF_JMP | BPF_JNE | BPF_K`
     pub const JUMP_IF_NOT_EQUAL: u8 = 0x55;
+    /// `BPF_JMP | BPF_JEQ | BPF_K`
+    pub const JUMP_IF_EQUAL: u8 = 0x15;
     /// `BPF_JMP | BPF_JSET | BPF_K`
     pub const JUMP_IF_ANY_BIT: u8 = 0x45;
     /// `BPF_JMP | BPF_JA`
@@ -78,6 +80,11 @@ impl Instruction {
     /// Skips `distance` instructions if `register != value`.
     pub const fn jump_if_not_equal(register: u8, value: i32, distance: i16) -> Self {
         Self::new(code::JUMP_IF_NOT_EQUAL, register, 0, distance, value)
+    }
+
+    /// Skips `distance` instructions if `register == value`.
+    pub const fn jump_if_equal(register: u8, value: i32, distance: i16) -> Self {
+        Self::new(code::JUMP_IF_EQUAL, register, 0, distance, value)
     }
 
     /// Skips `distance` instructions if `register & mask` is not 0.

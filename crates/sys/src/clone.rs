@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod between;
+mod network;
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -17,6 +18,7 @@ use crate::raw::{self, Fd, nr, syscall};
 use crate::{Errno, SyscallError};
 
 pub use between::spawn_joined;
+pub use network::NewNetwork;
 
 /// `CLONE_NEWTIME`, Linux 5.6. Not for [`spawn`]: its bit is part of the exit signal in older calls.
 pub const CLONE_NEWTIME: u64 = 0x80;
@@ -105,16 +107,20 @@ impl Spawned {
 impl Drop for Spawned {
     /// Waits until the child no longer uses the memory it was lent, which is when it has executed or ended.
     fn drop(&mut self) {
-        const FUTEX_WAIT: usize = 0;
-        loop {
-            let tid = self.trampoline.tid.load(Ordering::Acquire);
-            if tid == 0 {
-                return;
-            }
-            // SAFETY: the kernel reads the integer, which lives as long as `self`; it is cleared and woken by the kernel
-            // (CLONE_CHILD_CLEARTID) when the child lets go of this memory.
-            let _ = unsafe { syscall!(nr::FUTEX, self.trampoline.tid.as_ptr(), FUTEX_WAIT, tid, 0usize) };
+        wait_until_zero(&self.trampoline.tid);
+    }
+}
+
+/// Waits until the kernel clears this, as it does when a task lets go of the memory that it was lent (`CLONE_CHILD_CLEARTID`).
+fn wait_until_zero(tid: &AtomicU32) {
+    const FUTEX_WAIT: usize = 0;
+    loop {
+        let now = tid.load(Ordering::Acquire);
+        if now == 0 {
+            return;
         }
+        // SAFETY: the kernel reads the integer, which is borrowed, and wakes whoever waits when it clears it.
+        let _ = unsafe { syscall!(nr::FUTEX, tid.as_ptr(), FUTEX_WAIT, now, 0usize) };
     }
 }
 

@@ -74,20 +74,7 @@ pub(super) fn command() -> Command {
                 .default_value("500")
                 .help("Containers in the list that is timed at the end; 0 leaves it out"),
         )
-        .arg(
-            Arg::new("peer")
-                .long("peer")
-                .value_name("NAME=PATH")
-                .action(ArgAction::Append)
-                .help("Another runtime with runc's command line"),
-        )
-        .arg(
-            Arg::new("without")
-                .long("without")
-                .value_name("NAME")
-                .action(ArgAction::Append)
-                .help("Leave this program out"),
-        )
+        .args(super::programs::flags())
         .arg(
             Arg::new("write")
                 .long("write")
@@ -110,6 +97,8 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let scratch = workspace::root().join("target/bench");
     fs::create_dir_all(&scratch)?;
     let mut programs = programs::all(&scratch, arguments)?;
+    // It has no such commands.
+    programs.retain(|program| program.kind != Kind::Engine);
     let rootfs = bundle::rootfs(&scratch)?;
     let floor = build(&scratch, &rootfs)?;
     for program in programs.iter_mut().filter(|program| program.kind == Kind::Floor) {

@@ -1,7 +1,7 @@
 //! Who takes part: the floor, our runtime, and the peers that are installed or named.
 
-use crate::workspace::{cargo, must, packages, root, which};
-use clap::ArgMatches;
+use crate::workspace::{cargo, must, root, which};
+use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Floor,
     /// runc's command line.
     Runtime,
+    /// `holm run`, without a bundle.
+    Engine,
 }
 
 /// One column of the table.
@@ -28,20 +30,47 @@ pub(super) struct Program {
 /// The name under which our runtime appears.
 pub(super) const OURS: &str = "holm-runtime";
 pub(super) const FLOOR: &str = "floor";
+/// The name under which the engine appears.
+pub(super) const ENGINE: &str = "holm run";
+const ENGINE_PACKAGE: &str = "holm";
 
 /// Runtimes looked for in `PATH`.
 const PEERS: &[&str] = &["crun", "runc", "youki"];
+
+/// The flags that say who takes part.
+pub(super) fn flags() -> [Arg; 2] {
+    [
+        Arg::new("peer")
+            .long("peer")
+            .value_name("NAME=PATH")
+            .action(ArgAction::Append)
+            .help("Another runtime with runc's command line"),
+        Arg::new("without")
+            .long("without")
+            .value_name("NAME")
+            .action(ArgAction::Append)
+            .help("Leave this program out"),
+    ]
+}
 
 /// Builds what is ours and finds the rest.
 pub(super) fn all(scratch: &Path, arguments: &ArgMatches) -> Result<Vec<Program>, Box<dyn Error>> {
     let left_out: Vec<&String> = arguments.get_many("without").into_iter().flatten().collect();
     let mut programs = vec![floor(scratch)?];
-    if packages()?.iter().any(|package| package["name"] == OURS) {
-        let path = ours()?;
-        programs.push(Program { name: OURS.into(), version: version(&path), path, kind: Kind::Runtime });
-    } else {
-        eprintln!("note: this workspace has no {OURS} yet; it is left out");
+    let has = |name: &str| !left_out.iter().any(|left_out| *left_out == name);
+    let wanted: Vec<&str> = [(OURS, OURS), (ENGINE, ENGINE_PACKAGE)]
+        .into_iter()
+        .filter(|(name, _)| has(name))
+        .map(|it| it.1)
+        .collect();
+    for path in ours(&wanted)? {
+        let (name, kind) = match path.file_name().is_some_and(|name| name == ENGINE_PACKAGE) {
+            true => (ENGINE, Kind::Engine),
+            false => (OURS, Kind::Runtime),
+        };
+        programs.push(Program { name: name.into(), version: version(&path), path, kind });
     }
+    programs.sort_by_key(|program| (program.kind == Kind::Engine, program.kind == Kind::Runtime));
     for name in PEERS {
         if let Some(path) = which(name) {
             programs.push(Program {
@@ -119,19 +148,24 @@ pub(super) fn compile(source: &Path, output: &Path, flags: &[&str]) -> Result<bo
     Ok(musl)
 }
 
-/// Builds our runtime as it ships and says where it lies.
-fn ours() -> Result<PathBuf, Box<dyn Error>> {
+/// Builds these packages as they ship and says where their programs lie.
+fn ours(packages: &[&str]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut build = cargo();
-    build.args(["build", "--release", "--package", OURS, "--message-format=json-render-diagnostics"]);
+    build.args(["build", "--release", "--message-format=json-render-diagnostics"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
     build.args(fastest_target());
     let output = build.stderr(std::process::Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(format!("cargo build --release --package {OURS}: {}", output.status).into());
+        return Err(format!("cargo build --release: {}", output.status).into());
     }
     let lines = output.stdout.split(|byte| *byte == b'\n');
-    let mut messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let program = messages.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.ok_or_else(|| format!("cargo built no program for {OURS}").into())
+    let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let programs: Vec<PathBuf> =
+        messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
+    if programs.len() == packages.len() { Ok(programs) } else { Err("cargo built no program".into()) }
 }
 
 /// A static musl program starts 0.3 ms sooner than a static glibc one, which looks at the processor at length first. Built for musl

@@ -1,6 +1,7 @@
 //! What is measured.
 
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Which cgroup hierarchies the programs see at /sys/fs/cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,22 @@ impl Scenario {
         if self.user {
             arguments.push("--user");
         }
+        if self.network {
+            // Every runtime sets a new network's loopback interface up.
+            arguments.push("--lo");
+        }
+        arguments.into_iter().map(String::from).collect()
+    }
+
+    /// The same for `holm run`, which makes a layer in memory, files such as /etc/hosts, /run and /tmp as well.
+    pub(super) fn engine_arguments(&self, rootfs: &Path) -> Vec<String> {
+        let mut arguments = vec!["run", "--userns", if self.user { "auto" } else { "host" }];
+        arguments.extend(["--net", if self.network { "none" } else { "host" }]);
+        if !self.seccomp {
+            arguments.extend(["--security-opt", "seccomp=unconfined"]);
+        }
+        let rootfs = rootfs.display().to_string();
+        arguments.extend(["--rootfs", &rootfs, "--", "/bin/true"]);
         arguments.into_iter().map(String::from).collect()
     }
 

@@ -117,25 +117,29 @@ impl<'a> Sheet<'a> {
         text
     }
 
-    /// When, where and with what the numbers were made.
     fn provenance(&self) -> String {
-        let uname = rustix::system::uname();
-        let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu
-            .lines()
-            .find_map(|line| line.strip_prefix("model name"))
-            .unwrap_or("")
-            .trim_start_matches([' ', '\t', ':']);
-        let count = std::thread::available_parallelism().map_or(1, usize::from);
         let versions: Vec<String> =
             self.programs.iter().map(|program| format!("{} ({})", program.name, program.version)).collect();
-        format!(
-            "{}, Linux {}, {count} processors ({model}); {}.\n",
-            today(),
-            uname.release().to_string_lossy(),
-            versions.join(", ")
-        )
+        provenance(&versions)
     }
+}
+
+/// When, where and with what the numbers were made.
+pub(super) fn provenance(versions: &[String]) -> String {
+    let uname = rustix::system::uname();
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or("")
+        .trim_start_matches([' ', '\t', ':']);
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "{}, Linux {}, {count} processors ({model}); {}.\n",
+        today(),
+        uname.release().to_string_lossy(),
+        versions.join(", ")
+    )
 }
 
 fn shown(task: Task, cell: &Result<Series, String>) -> String {
@@ -154,7 +158,11 @@ fn today() -> String {
 
 /// Puts the tables between the marks of this name in docs/benchmarks.md, and in README.md where it has them.
 pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
-    let section = format!("{}\n{}", sheet.markdown(), sheet.provenance());
+    write_section(&format!("{}\n{}", sheet.markdown(), sheet.provenance()), mark)
+}
+
+/// Puts a text there.
+pub(super) fn write_section(section: &str, mark: &str) -> io::Result<()> {
     let page = workspace::root().join("docs/benchmarks.md");
     if !page.exists() {
         fs::create_dir_all(workspace::root().join("docs"))?;
@@ -165,10 +173,10 @@ pub(super) fn write(sheet: &Sheet, mark: &str) -> io::Result<()> {
             ),
         )?;
     }
-    update(&page, &section, mark)?;
+    update(&page, section, mark)?;
     let readme = workspace::root().join("README.md");
     let has_marks = fs::read_to_string(&readme)?.contains(&format!("<!-- {mark} -->"));
-    if has_marks { update(&readme, &section, mark) } else { Ok(()) }
+    if has_marks { update(&readme, section, mark) } else { Ok(()) }
 }
 
 fn update(file: &Path, section: &str, mark: &str) -> io::Result<()> {

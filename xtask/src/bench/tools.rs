@@ -5,9 +5,10 @@
 
 use super::programs::{fastest_target, timer};
 use super::stats::Series;
+use super::table::{provenance, write_section};
 use crate::workspace::{cargo, must, root, which};
 use crate::{Outcome, workspace};
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -50,13 +51,21 @@ const TASKS: [Task; 5] = [
 ];
 
 pub(super) fn command() -> Command {
-    Command::new("tools").about("Measure `holm ip` beside iproute2; needs root").arg(
-        Arg::new("runs")
-            .long("runs")
-            .value_parser(value_parser!(u32))
-            .default_value("100")
-            .help("Runs of each"),
-    )
+    Command::new("tools")
+        .about("Measure `holm ip` beside iproute2; needs root")
+        .arg(
+            Arg::new("runs")
+                .long("runs")
+                .value_parser(value_parser!(u32))
+                .default_value("100")
+                .help("Runs of each"),
+        )
+        .arg(
+            Arg::new("write")
+                .long("write")
+                .action(ArgAction::SetTrue)
+                .help("Update the table in README.md and docs/benchmarks.md"),
+        )
 }
 
 pub(super) fn run(arguments: &ArgMatches) -> Outcome {
@@ -67,6 +76,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let iproute = which("ip").ok_or("iproute2's `ip` is not installed")?;
     let runs = *arguments.get_one::<u32>("runs").expect("it has a default");
     enter_room()?;
+    let mut rows = String::new();
     for task in &TASKS {
         for line in task.before {
             must(process::Command::new(&iproute).args(line.split(' ')))?;
@@ -95,6 +105,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
                 }
             }
         }
+        rows.push_str(&row(task, &series));
         println!("\n{}, ms ({runs} runs)", task.title);
         for ((name, ..), own) in programs.iter().zip(&series) {
             let ratio = own.median() / series[0].median();
@@ -106,7 +117,31 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
             }
         }
     }
+    if arguments.get_flag("write") {
+        let version = process::Command::new(&iproute).arg("-V").output()?;
+        let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+        let versions =
+            [format!("holm {}", env!("CARGO_PKG_VERSION")), version, "floor (C, static)".to_owned()];
+        let head = "| median (p10), ms | floor | holm ip | iproute2 | holm / floor | iproute2 / holm |\n|---|---|---|---|---|---|\n";
+        write_section(&format!("{head}{rows}\n{}", provenance(&versions)), "bench:tools")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A line of the table; `series` are iproute2's, ours, and the floor's where there is one.
+fn row(task: &Task, series: &[Series]) -> String {
+    let (theirs, ours, floor) = (&series[0], &series[1], series.get(2));
+    let cell = |series: &Series| format!("{:.2} ({:.2})", series.median(), series.p10());
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    format!(
+        "| {} | {} | {} | {} | {} | {:.2} |\n",
+        task.title,
+        or_dash(floor.map(cell)),
+        cell(ours),
+        cell(theirs),
+        or_dash(floor.map(|floor| format!("{:.2}", ours.median() / floor.median()))),
+        theirs.median() / ours.median(),
+    )
 }
 
 /// A network, and a `/run`, that end with this process.

@@ -32,7 +32,7 @@ const PLAIN: Lane = Lane {
     first: First::Script,
     parameters: "",
     packages: &[],
-    deadline: Duration::from_secs(900),
+    deadline: Duration::from_secs(1200),
 };
 
 /// What needs systemd, and what behaves differently below it.

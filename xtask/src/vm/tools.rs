@@ -12,7 +12,7 @@ use std::process::Command;
 /// because busybox's prefers its own applets to the programs in its path.
 const TOOLS: &[&str] = &[
     "bash", "ip", "ipcmk", "ipcs", "iptables", "jq", "nft", "nsenter", "pgrep", "ping", "route", "setpriv",
-    "unshare",
+    "sh", "unshare",
 ];
 
 /// Copies the tools into the root at `tree`.

@@ -50,17 +50,17 @@ fn on_v2_there_is_one_directory_and_controllers_are_handed_down_to_it() {
         &usual(),
         Which::All,
         expect![[r#"
-        mkdir   /sys/fs/cgroup/holm/web
-        enable  /sys/fs/cgroup/cgroup.subtree_control  +cpu +memory +pids +io
-        enable  /sys/fs/cgroup/holm/cgroup.subtree_control  +cpu +memory +pids +io
-        write   /sys/fs/cgroup/holm/web/cpu.weight 59
-        write   /sys/fs/cgroup/holm/web/cpu.max 150000 100000
-        write   /sys/fs/cgroup/holm/web/memory.swap.max 33554432
-        write   /sys/fs/cgroup/holm/web/memory.max 67108864
-        write   /sys/fs/cgroup/holm/web/pids.max 100
-        attach  /sys/fs/cgroup/holm/web  device program of 17 instructions
-        join    /sys/fs/cgroup/holm/web  (clone into)
-    "#]],
+            mkdir   /sys/fs/cgroup/holm/web
+            enable  /sys/fs/cgroup/cgroup.subtree_control  +cpu +memory +pids +io
+            enable  /sys/fs/cgroup/holm/cgroup.subtree_control  +cpu +memory +pids +io
+            write   /sys/fs/cgroup/holm/web/cpu.weight 59
+            write   /sys/fs/cgroup/holm/web/cpu.max 150000 100000
+            write   /sys/fs/cgroup/holm/web/memory.swap.max 33554432
+            write   /sys/fs/cgroup/holm/web/memory.max 67108864
+            write   /sys/fs/cgroup/holm/web/pids.max 100
+            attach  /sys/fs/cgroup/holm/web  device program of 14 instructions
+            join    /sys/fs/cgroup/holm/web  (clone into)
+        "#]],
     );
 }
 

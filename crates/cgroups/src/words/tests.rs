@@ -127,7 +127,7 @@ fn devices_are_rules_in_order_with_what_they_except_from_in_front() {
             write   /sys/fs/cgroup/devices/g/devices.allow c 1:3 rw
             write   /sys/fs/cgroup/devices/g/devices.allow c 5:* rwm
             v2
-            attach  /sys/fs/cgroup/g  device program of 19 instructions
+            attach  /sys/fs/cgroup/g  device program of 18 instructions
         "#]],
     );
     check(

@@ -8,7 +8,7 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat, readlinkat, s
 use sys::SyscallError;
 
 use super::error::ContainerFailure;
-use super::home::{Home, Places, make_directory, short};
+use super::home::{DEFINITION, Home, Places, make_directory, short};
 use crate::host::boxed;
 
 /// Keeps others from changing names as long as the descriptor is open; held for a few calls only.
@@ -66,7 +66,10 @@ fn claim_locked(places: &Places, name: &str, home: &Home) -> Result<(), BoxedExp
         if owner == home.id {
             return Ok(());
         }
-        if Home::new(places, &owner, durable).directory.exists() {
+        let other = Home::new(places, &owner, durable);
+        // One without a definition is being made by whoever has its lock, or was when that process was killed.
+        let is_there = other.directory.join(DEFINITION).exists();
+        if is_there || (other.directory.exists() && other.try_lock().is_none()) {
             let owner = short(&owner).to_owned();
             return Err(boxed(ContainerFailure::NameTaken { name: name.to_owned(), owner }));
         }

@@ -3,11 +3,13 @@
 //! [`frame`] has the global flags, [`subcommand`] is one command, which is all that a run of the program needs; [`command`] is the
 //! whole.
 
+mod arguments;
 mod entering;
 pub mod flags;
 mod launching;
 pub mod limits;
 mod living;
+mod tables;
 mod watching;
 
 use std::ffi::OsString;
@@ -16,6 +18,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
+pub(crate) use self::arguments::Arguments;
+use self::arguments::Table;
 use crate::log::Log;
 
 /// The commands, in the order of the help.
@@ -43,6 +47,18 @@ pub fn command_name(args: &[OsString]) -> Option<String> {
         }
     }
     None
+}
+
+/// The table of a command's arguments.
+pub(crate) fn table(name: &str) -> Option<&'static Table> {
+    let name = if name == "ls" { "list" } else { name };
+    tables::TABLES.iter().find(|table| table.name == name)
+}
+
+/// The command and its arguments, if the command line is a plain one.
+pub(crate) fn plain(args: &[OsString], name: Option<&str>) -> Option<(&'static str, Arguments)> {
+    let table = table(name?)?;
+    Some((table.name, arguments::parse(args, tables::FRAME, table)?))
 }
 
 /// One command.

@@ -3,10 +3,11 @@
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use crate::cli::Arguments;
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
-use clap::ArgMatches;
 use report::{Explain, Hint, Kind};
+use runtime::ahead::Network;
 use runtime::unit::Unit;
 use runtime::{ContainerId, Launch, Life, Root, Stdio};
 use sys::SyscallError;
@@ -55,8 +56,12 @@ pub(super) fn refuse(what: impl Into<String>) -> Refused {
 /// What units of systemd are called after where the configuration does not say: `holm-ID.scope`.
 const UNIT_PREFIX: &str = "holm";
 
-/// What the command line asks to launch.
-pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Launch, Failure> {
+/// What the command line asks to launch, and what is being made for it already.
+pub(super) fn launch(
+    context: &Context,
+    arguments: &Arguments,
+    mode: Mode,
+) -> Result<(Launch, Option<Network>), Failure> {
     let id = super::id(arguments)?;
     let bundle = arguments.get_one::<PathBuf>("bundle").cloned().unwrap_or_else(|| PathBuf::from("."));
     let unreadable = |call, path: &Path, error: std::io::Error| Unreadable {
@@ -66,6 +71,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
     let path = bundle.join("config.json");
     let config = std::fs::read(&path).map_err(|error| unreadable("open", &path, error))?;
     let mut spec = spec::load(&config)?;
+    let network = Network::begin(&spec);
     let preserve_fds = preserved(arguments, &mut spec)?;
     spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
     let root_path = bundle.join(&spec.root.path);
@@ -76,7 +82,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         }
     }
     let spec = spec::validate(spec)?;
-    let console_socket = arguments.contains_id("console-socket");
+    let console_socket = arguments.is_given("console-socket");
     match (spec.process.terminal, mode.is_attended(), console_socket) {
         (true, false, false) => {
             return Err(refuse(
@@ -97,7 +103,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         true => Some(Unit::find(&spec, UNIT_PREFIX, id.as_str())?),
         false => None,
     };
-    Ok(Launch {
+    let launch = Launch {
         root: root(bundle.join(&spec.root.path), arguments.get_flag("no-pivot"))?,
         cgroup: match &unit {
             Some(unit) => unit.place()?,
@@ -120,7 +126,8 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         keep_keyring: arguments.get_flag("no-new-keyring"),
         preserve_fds,
         life: Life::Kept { config, wait: mode == Mode::Create },
-    })
+    };
+    Ok((launch, network))
 }
 
 /// The root, and with `--no-pivot` what the host has of procfs and sysfs.
@@ -167,7 +174,7 @@ fn kernels_own(line: &[u8]) -> Option<PathBuf> {
 
 /// How many descriptors from 3 on are passed: those of socket activation (sd_listen_fds(3)), which the program is told of, and
 /// behind them those that were asked for.
-fn preserved(arguments: &ArgMatches, spec: &mut spec::Spec) -> Result<u32, Failure> {
+fn preserved(arguments: &Arguments, spec: &mut spec::Spec) -> Result<u32, Failure> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     let mut count = 0;
     if let Some(passed) = number("LISTEN_FDS").filter(|_| number("LISTEN_PID") == Some(std::process::id())) {

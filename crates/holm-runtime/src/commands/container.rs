@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::cli::Arguments;
 use cgroups::{Cgroup, Recorded, Version};
-use clap::ArgMatches;
 use report::{Explain, Kind};
 use runtime::{Container, ContainerId};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -38,7 +38,7 @@ impl Live {
     ///
     /// # Errors
     /// When it has ended.
-    pub(super) fn find(context: &Context, arguments: &ArgMatches) -> Result<Self, Failure> {
+    pub(super) fn find(context: &Context, arguments: &Arguments) -> Result<Self, Failure> {
         let container = super::container(context, arguments)?;
         let gone = || NotRunning { id: container.id().to_string() };
         let (pid, pidfd) = container.process().ok_or_else(gone)?;

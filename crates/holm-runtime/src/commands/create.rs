@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 
 use super::launching::{self, Mode};
 use crate::context::Context;
 use crate::failure::Outcome;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     launching::launch(context, arguments, Mode::Create)?;
     Ok(ExitCode::SUCCESS)
 }

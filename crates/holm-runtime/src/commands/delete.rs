@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use runtime::{Container, ContainerError};
 
 use crate::context::Context;
 use crate::failure::Outcome;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let force = arguments.get_flag("force");
     let container = match super::container(context, arguments) {
         // What is not there need not be taken away.

@@ -9,9 +9,9 @@ use std::os::fd::BorrowedFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::cli::Arguments;
 use cgroups::events::{Event, Events, Watch};
 use cgroups::{Cgroup, Error};
-use clap::ArgMatches;
 use report::{Explain, Kind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -30,7 +30,7 @@ impl Explain for BadInterval {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let text = arguments.get_one::<String>("interval").map_or("", String::as_str);
     let interval = duration(text).ok_or_else(|| BadInterval(text.to_owned()))?;
     let container = Live::find(context, arguments)?;

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Hint, Kind};
 use runtime::enter::Options;
 use runtime::{Enter, HostFacts, Stdio, Target};
@@ -67,11 +67,11 @@ impl Explain for FileFailed {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     enter(context, arguments).map_err(|failure| failure.with_status(255))
 }
 
-fn enter(context: &Context, arguments: &ArgMatches) -> Outcome {
+fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     let flag = |name: &str| arguments.get_flag(name);
     let file = |name: &str| arguments.get_one::<PathBuf>(name);
     let preserve_fds = u32::from(arguments.get_one::<u16>("preserve-fds").copied().unwrap_or(0));

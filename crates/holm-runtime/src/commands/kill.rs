@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use spec::Signal;
 
 use crate::context::Context;
 use crate::failure::Outcome;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let text = arguments.get_one::<String>("signal").map_or("", String::as_str);
     // 0 is no signal: the kernel only looks whether the process is there.
     let signal = if text == "0" { None } else { Some(text.parse::<Signal>()?) };

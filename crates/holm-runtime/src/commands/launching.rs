@@ -1,10 +1,11 @@
 //! What `create` and `run` have in common: the launch, and passing on what the caller asked for.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use runtime::state::StateRoot;
 use runtime::{HostFacts, Running};
 use sys::SyscallError;
@@ -31,13 +32,15 @@ impl Mode {
 }
 
 /// Launches what the command line asks for, and passes on process number, handle and terminal.
-pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> Result<Running, Failure> {
-    let launch = bundle::launch(context, arguments, mode)?;
+pub(super) fn launch(context: &Context, arguments: &Arguments, mode: Mode) -> Result<Running, Failure> {
+    let (launch, network) = bundle::launch(context, arguments, mode)?;
+    // The program ends when it has done its work: to take these apart would only cost time.
+    let launch = ManuallyDrop::new(launch);
     // Whoever is not there to take them ends the launch before it has begun.
     let console = connect(arguments, "console-socket")?;
     let handle = connect(arguments, "pidfd-socket")?;
-    let facts = HostFacts::read()?;
-    let plan = runtime::plan(&launch, &facts)?;
+    let facts = HostFacts { network_ahead: network.is_some(), ..HostFacts::read()? };
+    let plan = ManuallyDrop::new(runtime::plan(&launch, &facts)?);
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
         plan.facts().iter().for_each(|fact| context.log.debug(fact));
@@ -46,7 +49,7 @@ pub(super) fn launch(context: &Context, arguments: &ArgMatches, mode: Mode) -> R
         context.log.warn(note);
     }
     let state = StateRoot::open(&context.root)?;
-    let running = runtime::launch(&launch, &plan, &state)?;
+    let running = runtime::launch_with(&launch, &plan, &state, network)?;
     let started = Started { pid: running.pid(), pidfd: running.pidfd()?, terminal: running.terminal() };
     match pass_on(arguments, &started, console, handle) {
         Ok(()) => Ok(running),
@@ -70,7 +73,7 @@ pub(super) struct Started<'a> {
 pub(super) type Socket = Option<(PathBuf, UnixStream)>;
 
 /// Connects to the socket that a flag names, before anything is started.
-pub(super) fn connect(arguments: &ArgMatches, flag: &str) -> Result<Socket, SyscallError> {
+pub(super) fn connect(arguments: &Arguments, flag: &str) -> Result<Socket, SyscallError> {
     let Some(path) = arguments.get_one::<PathBuf>(flag) else { return Ok(None) };
     let socket = UnixStream::connect(path);
     let socket = socket.map_err(|error| SyscallError::new("connect", path.display().to_string(), error))?;
@@ -79,7 +82,7 @@ pub(super) fn connect(arguments: &ArgMatches, flag: &str) -> Result<Socket, Sysc
 
 /// Sends terminal and handle, and writes the process id.
 pub(super) fn pass_on(
-    arguments: &ArgMatches,
+    arguments: &Arguments,
     started: &Started<'_>,
     console: Socket,
     handle: Socket,

@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use runtime::Container;
 use runtime::state::StateRoot;
@@ -15,9 +14,9 @@ use crate::context::Context;
 use crate::failure::Outcome;
 use crate::time::rfc3339;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     // A directory that is not there holds no containers; one that was asked for by name is a mistake.
-    let asked = arguments.value_source("root") == Some(ValueSource::CommandLine);
+    let asked = arguments.is_given("root");
     let root = match context.root.exists() {
         true => Some(StateRoot::open(&context.root)?),
         false if asked => {

@@ -21,7 +21,7 @@ mod update;
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 
 use runtime::state::{StateError, StateRoot};
 use runtime::{Container, ContainerId};
@@ -30,7 +30,7 @@ use crate::context::Context;
 use crate::failure::{Failure, Outcome};
 
 /// Runs the command of this name, which is one of [`crate::cli::NAMES`].
-pub(crate) fn run(name: &str, context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(crate) fn run(name: &str, context: &Context, arguments: &Arguments) -> Outcome {
     match name {
         "create" => create::run(context, arguments),
         "start" => start::run(context, arguments),
@@ -53,12 +53,12 @@ pub(crate) fn run(name: &str, context: &Context, arguments: &ArgMatches) -> Outc
 }
 
 /// The id that a command line names.
-pub(crate) fn id(arguments: &ArgMatches) -> Result<ContainerId, Failure> {
+pub(crate) fn id(arguments: &Arguments) -> Result<ContainerId, Failure> {
     Ok(ContainerId::parse(arguments.get_one::<String>("id").map_or("", String::as_str))?)
 }
 
 /// The container that a command line names.
-pub(crate) fn container(context: &Context, arguments: &ArgMatches) -> Result<Container, Failure> {
+pub(crate) fn container(context: &Context, arguments: &Arguments) -> Result<Container, Failure> {
     let id = id(arguments)?;
     // A directory that is not there holds no containers, and is not made for the question.
     if !context.root.exists() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use spec::Status;
 
@@ -29,7 +29,7 @@ impl Explain for WrongState {
     }
 }
 
-pub(super) fn pause(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn pause(context: &Context, arguments: &Arguments) -> Outcome {
     let container = container(context, arguments)?;
     match container.status() {
         Status::Running | Status::Created => container.cgroup()?.freeze(PATIENCE)?,
@@ -38,7 +38,7 @@ pub(super) fn pause(context: &Context, arguments: &ArgMatches) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn resume(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn resume(context: &Context, arguments: &Arguments) -> Outcome {
     let container = container(context, arguments)?;
     match container.status() {
         Status::Paused => container.cgroup()?.thaw(PATIENCE)?,

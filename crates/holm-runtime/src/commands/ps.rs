@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Hint, Kind};
 use sys::SyscallError;
 
@@ -46,7 +46,7 @@ impl Explain for PsFailed {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let container = container(context, arguments)?;
     let pids = container.cgroup()?.processes()?;
     if arguments.get_one::<String>("format").is_some_and(|format| format == "json") {

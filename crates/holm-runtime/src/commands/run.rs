@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use runtime::Container;
 use runtime::state::StateRoot;
@@ -12,7 +12,7 @@ use super::relay;
 use crate::context::Context;
 use crate::failure::Outcome;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     if arguments.get_flag("detach") {
         launching::launch(context, arguments, Mode::Detach)?;
         return Ok(ExitCode::SUCCESS);

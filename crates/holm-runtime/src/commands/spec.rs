@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use sys::SyscallError;
 
 use crate::failure::{Failure, Outcome};
 
-pub(super) fn run(arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> Outcome {
     let bundle = arguments.get_one::<PathBuf>("bundle").cloned().unwrap_or_default();
     let path = bundle.join("config.json");
     let rootless = arguments.get_flag("rootless");

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 
 use crate::context::Context;
 use crate::failure::Outcome;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     super::container(context, arguments)?.start()?;
     Ok(ExitCode::SUCCESS)
 }

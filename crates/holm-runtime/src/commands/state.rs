@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use runtime::Container;
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::failure::Outcome;
 use crate::time::rfc3339;
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let container = super::container(context, arguments)?;
     let mut text = String::from("{\n");
     let members = members(&container);

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::cli::Arguments;
 use cgroups::Layout;
-use clap::ArgMatches;
 use report::{Explain, Kind};
 use serde_json::{Map, Value};
 use spec::Resources;
@@ -50,7 +50,7 @@ impl Explain for Unreadable {
     }
 }
 
-pub(super) fn run(context: &Context, arguments: &ArgMatches) -> Outcome {
+pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let resources = match arguments.get_one::<PathBuf>("resources") {
         Some(path) => read(path)?,
         None => from_flags(|name| arguments.get_one::<String>(name).map(String::as_str))?,

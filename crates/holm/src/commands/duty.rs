@@ -15,7 +15,8 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
         "--supervise" => {
             let cells = |name| flag(name).and_then(|number| u16::try_from(number).ok());
             let size = cells("--rows").zip(cells("--columns"));
-            let duties = Duties { report: flag("--report"), lock: flag("--lock"), client: flag("--client"), size };
+            let duties =
+                Duties { report: flag("--report"), lock: flag("--lock"), client: flag("--client"), size };
             supervise(text(0), &duties)
         }
         "--monitor" => match serde_json::from_str(text(0)) {

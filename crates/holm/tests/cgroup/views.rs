@@ -19,27 +19,30 @@ fn mounts(kind: &str) -> Vec<String> {
 /// From the first command to the last; prints in which groups the process is.
 const SESSION: &str = r#"
     set -e
+    trap 'kill -KILL $busy 2>/dev/null || true' EXIT
     "$HOLM" cgroup create $G
-    "$HOLM" cgroup exec $G -- sh -c 'while :; do :; done' &
-    until grep -q "/$G\$" /proc/$!/cgroup; do sleep 0.05; done
-    used() { cut -d ' ' -f 14 /proc/$1/stat; }
-    until [ "$(used $!)" -gt 2 ]; do sleep 0.05; done
-    "$HOLM" cgroup list $G | grep -q $G || echo 'not listed'
-    "$HOLM" cgroup stat $G >/dev/null
+    "$HOLM" cgroup create $G/one
+    "$HOLM" cgroup create $G/two
+    "$HOLM" cgroup exec $G/one -- sh -c 'while :; do :; done' >/dev/null 2>&1 &
+    busy=$!
+    until grep -q "/$G/one\$" /proc/$busy/cgroup; do sleep 0.05; done
+    used() { cut -d ' ' -f 14 /proc/$busy/stat; }
+    until [ "$(used)" -gt 2 ]; do sleep 0.05; done
+    "$HOLM" cgroup list $G | grep -q one || echo 'not listed'
+    "$HOLM" cgroup stat $G/one >/dev/null
     "$HOLM" cgroup freeze $G
-    before=$(used $!)
+    before=$(used)
     sleep 0.3
-    [ "$(used $!)" = "$before" ] || echo 'not frozen'
+    [ "$(used)" = "$before" ] || echo 'not frozen'
     "$HOLM" cgroup thaw $G
-    until [ "$(used $!)" -gt "$before" ]; do sleep 0.05; done
-    grep "/$G\$" /proc/$!/cgroup
-    "$HOLM" cgroup create $G/below
-    "$HOLM" cgroup move $G/below $!
-    grep -q "/$G/below\$" /proc/$!/cgroup || echo 'not moved'
+    until [ "$(used)" -gt "$before" ]; do sleep 0.05; done
+    grep "/$G/one\$" /proc/$busy/cgroup
+    "$HOLM" cgroup move $G/two $busy
+    grep -q "/$G/two\$" /proc/$busy/cgroup || echo 'not moved'
     # Its parent waits for it meanwhile: a dead child is in its group until then.
-    "$HOLM" cgroup kill $G/below &
+    "$HOLM" cgroup kill $G/two &
     killer=$!
-    wait %1 || true
+    wait $busy || true
     wait $killer
     "$HOLM" cgroup delete -r $G
     "$HOLM" cgroup stat $G 2>&1 | grep -q 'there is no cgroup' || echo 'not deleted'

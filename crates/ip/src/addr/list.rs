@@ -7,6 +7,7 @@ use sys::Errno;
 use super::show::{Address, FLAGS, Filter, PERMANENT, SECONDARY, show};
 use crate::address::prefix;
 use crate::fail::{Fail, IMPOSSIBLE};
+use crate::flush::Rounds;
 use crate::help::{self, Topic};
 use crate::link;
 use crate::link::show::{Filter as LinkFilter, Shown};
@@ -274,8 +275,10 @@ pub(super) fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail
     }
     let filter = &wanted.addresses;
     let primary_only = filter.flags & SECONDARY == 0 && filter.flag_mask & SECONDARY != 0;
-    let mut round = 0;
-    while session.options.loops == 0 || round < session.options.loops {
+    // The kernel may remove secondary addresses together with their primary one.
+    let gone = Errno::from_raw(99);
+    let mut rounds = Rounds { what: "addresses", counted: "addresses", gone, status: IMPOSSIBLE, done: 0 };
+    while session.options.loops == 0 || rounds.done < session.options.loops {
         let found = ask_addresses(session, filter)?;
         let mut batch = Requests::new();
         for message in found.messages() {
@@ -290,40 +293,11 @@ pub(super) fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail
                 batch.begin(route::DELADDR, 0, message.body);
             }
         }
-        if batch.is_empty() {
-            if session.options.statistics > 0 {
-                match round {
-                    0 => session.out.text(format_args!("Nothing to flush.\n")),
-                    1 => session.out.text(format_args!("*** Flush is complete after 1 round ***\n")),
-                    _ => session.out.text(format_args!("*** Flush is complete after {round} rounds ***\n")),
-                }
-            }
-            return Ok(0);
-        }
-        round += 1;
-        let count = batch.len();
-        // The kernel may remove secondary addresses together with their primary one.
-        let mut refused = None;
-        let sent = session.socket.transact_each(&mut batch, |outcome| {
-            if let Err(error) = outcome
-                && error.errno != Errno::from_raw(99)
-                && refused.is_none()
-            {
-                refused = Some(error);
-            }
-        });
-        sent.map_err(|error| Fail::kernel("cannot flush addresses", error))?;
-        if let Some(refused) = refused {
-            return Err(Fail::kernel("cannot flush addresses", refused.into()).status(IMPOSSIBLE));
-        }
-        if session.options.statistics > 0 {
-            session.out.text(format_args!("\n*** Round {round}, deleting {count} addresses ***\n"));
-        }
-        if primary_only {
+        if rounds.delete(session, batch)? == 0 || primary_only {
             return Ok(0);
         }
     }
-    Err(Fail::impossible(format!("there are still addresses after {round} rounds")))
+    Err(Fail::impossible(format!("there are still addresses after {} rounds", rounds.done)))
 }
 
 fn show_with_link(session: &mut Session, address: &Address<'_>) {

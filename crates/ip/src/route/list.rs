@@ -11,6 +11,7 @@ use super::numbers::{BROADCAST, CLONED, FIB_MATCH, LOCAL, LOOKUP_TABLE, TABLE_MA
 use super::show::{Known, Route, show};
 use crate::address::{Prefix, bits_of, family, family_of, prefix};
 use crate::fail::{Fail, REFUSED};
+use crate::flush::Rounds;
 use crate::help::{self, Topic};
 use crate::names::Table;
 use crate::session::Session;
@@ -191,7 +192,8 @@ pub(super) fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail
         }
     }
     let begun = Instant::now();
-    let mut round = 0;
+    let mut rounds =
+        Rounds { what: "routes", counted: "entries", gone: Errno::SRCH, status: REFUSED, done: 0 };
     loop {
         let found = ask(session, &filter).map_err(|error| Fail::kernel("cannot list routes", error))?;
         let mut batch = Requests::new();
@@ -210,37 +212,12 @@ pub(super) fn flush(session: &mut Session, words: &Words<'_>) -> Result<u8, Fail
                 batch.begin(route::DELROUTE, 0, message.body);
             }
         }
-        if batch.is_empty() {
-            if session.options.statistics > 0 {
-                match round {
-                    0 => session.out.text(format_args!("Nothing to flush.\n")),
-                    1 => session.out.text(format_args!("*** Flush is complete after 1 round ***\n")),
-                    _ => session.out.text(format_args!("*** Flush is complete after {round} rounds ***\n")),
-                }
-            }
+        let count = rounds.delete(session, batch)?;
+        if count == 0 {
             return Ok(0);
-        }
-        round += 1;
-        let count = batch.len();
-        // One that has gone by itself meanwhile is as good as deleted.
-        let mut refused = None;
-        let sent = session.socket.transact_each(&mut batch, |outcome| {
-            if let Err(error) = outcome
-                && error.errno != Errno::SRCH
-                && refused.is_none()
-            {
-                refused = Some(error);
-            }
-        });
-        sent.map_err(|error| Fail::kernel("cannot flush routes", error))?;
-        if let Some(refused) = refused {
-            return Err(Fail::kernel("cannot flush routes", refused.into()));
         }
         if begun.elapsed() > Duration::from_secs(30) {
             return Err(Fail::impossible(format!("there are still {count} routes after 30 seconds")));
-        }
-        if session.options.statistics > 0 {
-            session.out.text(format_args!("\n*** Round {round}, deleting {count} entries ***\n"));
         }
     }
 }

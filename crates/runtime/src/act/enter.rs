@@ -109,6 +109,7 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
         terminal: None,
         born: None,
         hooked: false,
+        network: None,
         profile: None,
     };
     for (step, act) in plan.acts() {

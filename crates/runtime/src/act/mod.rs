@@ -25,6 +25,7 @@ use cgroups::Cgroup;
 use init::message::{self, Message};
 use sys::{SyscallError, channel};
 
+use crate::ahead::{self, Network};
 use crate::environment::inherited;
 use crate::inputs::{Launch, Life};
 use crate::plan::{Act, HookPoint, Plan, Produced};
@@ -95,7 +96,21 @@ pub(crate) fn undo(mut made: Vec<Made>) -> Vec<Cause> {
 /// # Errors
 /// [`LaunchError`], which names the step that failed. What was made until then is undone; what could not be is in the error.
 pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running, LaunchError> {
+    launch_with(launch, plan, state, None)
+}
+
+/// As [`launch`], with what was made ahead. A plan for which something was made ahead that is not given here has it made now.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_with(
+    launch: &Launch,
+    plan: &Plan,
+    state: &StateRoot,
+    network: Option<Network>,
+) -> Result<Running, LaunchError> {
     let mut performing = Performing {
+        network,
         launch,
         plan,
         state: Some(state),
@@ -171,6 +186,8 @@ struct Performing<'a> {
     /// The process that the stage went on in.
     born: Option<enter::Born>,
     profile: Option<Profile>,
+    /// What was made ahead.
+    network: Option<Network>,
     /// Whether a hook was run.
     hooked: bool,
 }
@@ -202,8 +219,7 @@ impl Performing<'_> {
             Act::Record => {
                 let groups = self.plan.cgroups();
                 if let Some(state) = self.state {
-                    let tail = Tail::of(self.plan);
-                    let claim = state.claim(self.launch, &groups, &tail).map_err(Cause::Record)?;
+                    let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
                     self.made.push(Made::Record(claim));
                 }
             }
@@ -260,6 +276,15 @@ impl Performing<'_> {
                     _ => None,
                 });
                 cgroup.map_or(Ok(()), |cgroup| cgroup.confine(program)).map_err(Cause::Cgroup)?;
+            }
+            Act::TakeNetwork => {
+                let network = self.network.take().map_or_else(ahead::make, Network::finish)?;
+                self.fds.push(network);
+            }
+            Act::KeepConfig => {
+                if let Some(Made::Record(claim)) = self.made.first() {
+                    claim.keep_config(self.launch, &Tail::of(self.plan)).map_err(Cause::Record)?;
+                }
             }
             Act::MakeDev(tree) => self.fds.push(beside::device_tree(tree)?),
             Act::ViewCgroup(view) => self.fds.push(beside::cgroup_view(view)?),

@@ -98,10 +98,25 @@ impl Running {
     ///
     /// # Errors
     /// When the process cannot be waited for.
-    pub fn wait(mut self) -> Result<(Exit, Vec<Cause>), SyscallError> {
+    pub fn wait(self) -> Result<(Exit, Vec<Cause>), SyscallError> {
         let exit = self.exit()?;
+        Ok((exit, self.take_away()))
+    }
+
+    /// Takes away all that was made for a container whose first process has ended and was waited for ([`Running::exit`]). Returns what
+    /// could not be taken away.
+    pub fn take_away(mut self) -> Vec<Cause> {
         self.made.retain(|made| !matches!(made, Made::Stage(_)));
-        Ok((exit, undo(self.made)))
+        undo(self.made)
+    }
+
+    /// How many of its processes the kernel has killed because its memory limit was used up; 0 where nobody counts.
+    pub fn oom_kills(&self) -> u64 {
+        let count = |made: &Made| match made {
+            Made::Cgroup { cgroup, .. } => cgroup.oom_kills().ok().flatten(),
+            _ => None,
+        };
+        self.made.iter().filter_map(count).max().unwrap_or(0)
     }
 
     /// Waits until its first process has ended, and leaves everything else to others: a container that is kept is taken away by its

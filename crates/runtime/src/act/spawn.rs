@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use init::program::{Features, Program};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sys::clone::{self, Spawn, Spawned};
 use sys::{SyscallError, channel, memfd};
 
@@ -16,7 +16,8 @@ use crate::plan::Plan;
 static STAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/holm_stage"));
 
 /// mmap(2) takes whole pages; 64 KiB is the largest a supported processor has.
-const PAGE: usize = 65536;
+const PAGE: usize = if cfg!(target_arch = "x86_64") { 4096 } else { 65536 };
+static NOTHING: [u8; PAGE] = [0; PAGE];
 
 /// On which processors a stage may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +78,9 @@ impl Stage {
         let (ours, theirs) = channel::pair()?;
         let numbers: Vec<i32> = inherited.iter().map(AsRawFd::as_raw_fd).collect();
         let program = program.to_bytes(&numbers, features);
-        let offset = STAGE.len().next_multiple_of(page_size());
-        let padding = vec![0; offset - STAGE.len()];
-        let file = memfd::sealed(c"holm-init", true, &[STAGE, &padding, &program])?;
+        let offset = STAGE.len().next_multiple_of(PAGE);
+        let padding = NOTHING.get(..offset - STAGE.len()).unwrap_or(&NOTHING);
+        let file = memfd::sealed(c"holm-init", true, &[STAGE, padding, &program])?;
         let argument = format!("{},{},{offset},{}", theirs.as_raw_fd(), file.as_raw_fd(), program.len());
         let argument = CString::new(argument).unwrap_or_default();
         let mut keep = Vec::with_capacity(inherited.len() + 2);
@@ -144,11 +145,6 @@ impl Stage {
     }
 }
 
-fn page_size() -> usize {
-    let size = rustix::param::page_size();
-    if size.is_power_of_two() && size <= PAGE { size } else { PAGE }
-}
-
 /// Starts a process in an existing pid or time namespace: this process's children are born there until it says otherwise
 /// (pid_namespaces(7), time_namespaces(7)).
 fn born_in<T>(
@@ -176,7 +172,7 @@ fn push_away(pid: i32, processors: Processors) {
         return;
     }
     let mut others = CpuSet::new();
-    let here = sched_getcpu();
+    let here = sys::raw::processor();
     for cpu in 0..CpuSet::MAX_CPU {
         if cpu != here && all.is_set(cpu) {
             others.set(cpu);

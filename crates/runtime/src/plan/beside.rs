@@ -44,15 +44,17 @@ pub(crate) struct Filesystem {
 pub(crate) struct Beside {
     ticket: Ticket,
     join: Option<JoinFiles>,
+    network: Option<Slot>,
     dev: Option<Dev>,
     /// A view of the cgroup for each mount of the specification that wants one, by its index.
     views: Vec<(usize, Slot)>,
 }
 
-/// /dev, and which mounts of the specification are in it already.
+/// /dev, which mounts of the specification are in it already, and for which there is a directory.
 struct Dev {
     slot: Slot,
     made: Vec<usize>,
+    directories: Vec<String>,
 }
 
 /// Adds the engine's steps.
@@ -68,19 +70,25 @@ pub(crate) fn make(
             let what =
                 format!("make {} with the default devices", plan.launch.spec.mounts[made[0]].destination);
             let why = "a tmpfs, detached, while the stage has other work";
-            Some((plan.produce(what, why, Act::MakeDev(tree)), made))
+            let directories = tree.directories.clone();
+            Some((plan.produce(what, why, Act::MakeDev(tree)), made, directories))
         }
     };
     let views = cgroup::views(plan, group, namespaces)?;
     let confined = cgroup::confine(plan, group);
-    if join.is_none() && dev.is_none() && views.is_empty() && !confined {
+    let network = namespaces.network_ahead.then(|| {
+        let what = "take the network namespace that was made ahead";
+        plan.produce(what, "by a thread, since the configuration was read", Act::TakeNetwork)
+    });
+    if join.is_none() && dev.is_none() && views.is_empty() && !confined && network.is_none() {
         return Ok(None);
     }
     let joining = join.map_or(0..0, |(first, count)| first.0..first.0 + count);
     let count = joining.len();
     let mut all: Vec<Produced> = joining.map(Produced).collect();
-    all.extend(dev.iter().map(|(produced, _)| *produced));
+    all.extend(dev.iter().map(|(produced, ..)| *produced));
     all.extend(views.iter().map(|(_, produced)| *produced));
+    all.extend(network);
     let (ticket, first) = plan.hand_over(all);
     let mut next = first.0 + count as u16;
     let mut slot = || {
@@ -90,8 +98,9 @@ pub(crate) fn make(
     Ok(Some(Beside {
         ticket,
         join: (count > 0).then_some(JoinFiles { first, count: count as u16 }),
-        dev: dev.map(|(_, made)| Dev { slot: slot(), made }),
+        dev: dev.map(|(_, made, directories)| Dev { slot: slot(), made, directories }),
         views: views.into_iter().map(|(index, _)| (index, slot())).collect(),
+        network: network.map(|_| slot()),
     }))
 }
 
@@ -115,6 +124,19 @@ impl Beside {
         self.dev.as_ref().is_some_and(|dev| dev.made.contains(&index))
     }
 
+    /// Joins the network namespace, if it is among it; once, before anything shows which one the stage is in.
+    pub(crate) fn enter_network(&self, plan: &mut Builder<'_>) {
+        let Some(network) = self.network else { return };
+        if plan.has_network {
+            return;
+        }
+        plan.has_network = true;
+        plan.stage("join the network namespace", "that was made ahead, with its loopback interface up");
+        plan.need(self.ticket);
+        plan.push(Op::Join { ns: network, kinds: sys::clone::CLONE_NEWNET });
+        plan.ops.close(network);
+    }
+
     /// The view of the cgroup for this mount of the specification.
     pub(crate) fn view(&self, index: usize) -> Option<Slot> {
         self.views.iter().find(|(of, _)| *of == index).map(|(_, slot)| *slot)
@@ -125,13 +147,11 @@ impl Beside {
         let Some(dev) = &self.dev else { return };
         plan.stage("attach /dev", "what the engine has made");
         plan.need(self.ticket);
-        let place = plan.ops.slot();
-        let (path, empty) = (plan.ops.text("/dev"), plan.ops.text(""));
-        plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out: place });
-        plan.push(Op::MoveMount { from: dev.slot, to: place, name: empty });
-        plan.ops.close(place);
+        let (path, direct) = mounts::below_root(plan, "/dev");
+        plan.push(Op::Attach { from: dev.slot, root: tree.root, path, direct, no_links: false });
         tree.dev = Some(dev.slot);
         tree.dev_is_filled = true;
+        tree.dev_has.clone_from(&dev.directories);
         let devpts = dev
             .made
             .iter()

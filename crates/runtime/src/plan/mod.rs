@@ -90,6 +90,10 @@ pub(crate) enum Act {
     CreateCgroup(cgroups::Plan),
     /// Puts the rules about devices on the v2 cgroup.
     ConfineDevices(DeviceProgram),
+    /// Takes the network namespace that was made ahead. Yields it.
+    TakeNetwork,
+    /// Adds what a kept container needs later to its record.
+    KeepConfig,
     /// Makes /dev. Yields it.
     MakeDev(DeviceTree),
     /// Makes what the container sees of its cgroup. Yields it.
@@ -330,6 +334,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     let sources = mounts::prepare_sources(plan, &mut namespaces)?;
     let beside = beside::make(plan, &cgroup, &namespaces)?;
     let beside = beside.as_ref();
+    wait::keep_config(plan);
 
     namespaces::enter(plan, &namespaces, &joined)?;
     namespaces::names(plan);
@@ -372,6 +377,8 @@ pub(crate) struct Builder<'a> {
     told: Vec<String>,
     /// What a stage that nothing else holds back waits for.
     recorded: Option<Ticket>,
+    /// Whether the stage has joined the network namespace that was made ahead.
+    has_network: bool,
 }
 
 /// Something that the engine passes to the stage while that runs already.
@@ -401,6 +408,7 @@ impl<'a> Builder<'a> {
             notes: Vec::new(),
             told: Vec::new(),
             recorded: None,
+            has_network: false,
         }
     }
 

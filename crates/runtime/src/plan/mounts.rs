@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use init::ops::{Op, Slot};
+use init::ops::{Op, Slot, Text};
 use spec::Mount;
 use spec::mount_options::{self, Bind, Change, IdMap, MountOptions, superblock};
 use sys::{Errno, raw};
@@ -17,6 +17,8 @@ pub(crate) struct Tree {
     pub(crate) scratch: Scratch,
     /// A procfs of the container's own.
     pub(crate) proc: Option<Slot>,
+    /// A fresh sysfs at /sys, in which nothing but cgroups is mounted.
+    sysfs: Option<Slot>,
     /// A fresh tmpfs at /dev.
     pub(crate) dev: Option<Slot>,
     /// A fresh devpts.
@@ -25,6 +27,8 @@ pub(crate) struct Tree {
     pub(crate) dev_is_bound: bool,
     /// Whether the default devices are in /dev already.
     pub(crate) dev_is_filled: bool,
+    /// Empty directories that are in /dev already.
+    pub(crate) dev_has: Vec<String>,
     /// Whether something was mounted over or bound into /dev or above it since it was made.
     dev_is_covered: bool,
     /// Mounts that are made read-only when everything in them is made.
@@ -155,10 +159,12 @@ pub(crate) fn mount_all(
         root,
         scratch,
         proc: None,
+        sysfs: None,
         dev: None,
         devpts: None,
         dev_is_bound: false,
         dev_is_filled: false,
+        dev_has: Vec::new(),
         dev_is_covered: false,
         readonly_at_last: Vec::new(),
     };
@@ -169,6 +175,13 @@ pub(crate) fn mount_all(
     for (index, mount) in launch.spec.mounts.iter().enumerate().filter(|(_, mount)| !is_cgroup(mount)) {
         if beside.is_some_and(|beside| beside.has_made(index)) {
             continue;
+        }
+        // A procfs is of a pid namespace; a sysfs, and what a bind mount brings in, may show the network.
+        if let (Some(beside), false) = (beside, mount.fstype == "proc") {
+            let options = options(mount)?;
+            if options.is_bind() || beside::name_in_dev(mount).is_none() {
+                beside.enter_network(plan);
+            }
         }
         if let Some(beside) = pending {
             let options = options(mount)?;
@@ -189,6 +202,9 @@ pub(crate) fn mount_all(
         }
         one(plan, &mut tree, index, mount, sources, namespaces)?;
     }
+    if let Some(beside) = beside {
+        beside.enter_network(plan);
+    }
     if let Some(beside) = pending {
         beside.attach_dev(plan, &mut tree);
     }
@@ -208,6 +224,10 @@ fn one(
     namespaces: &Namespaces,
 ) -> Result<(), PlanError> {
     let options = options(mount)?;
+    let destination = normal(&mount.destination);
+    if destination.starts_with("/sys") || destination == Path::new("/") {
+        tree.sysfs = None;
+    }
     if options.remount {
         remount(plan, tree, mount, &options)?;
     } else if options.is_bind() {
@@ -445,12 +465,8 @@ fn fresh(
     if matches!(fstype, "proc" | "sysfs") {
         // What is written to /proc, and what is masked there, is meant for procfs: a link or another mount in its
         // place would redirect it (CVE-2019-16884, CVE-2019-19921).
-        let place = plan.ops.slot();
-        let path = plan.ops.text(&mount.destination);
-        plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: true, out: place });
-        let empty = plan.ops.text("");
-        plan.push(Op::MoveMount { from: out, to: place, name: empty });
-        plan.ops.close(place);
+        let (path, direct) = below_root(plan, &mount.destination);
+        plan.push(Op::Attach { from: out, root: tree.root, path, direct, no_links: true });
     } else {
         attach(plan, tree, out, &mount.destination);
     }
@@ -471,6 +487,7 @@ fn fresh(
     }
     match (fstype, destination.to_str()) {
         ("proc", Some("/proc")) => tree.proc = Some(out),
+        ("sysfs", Some("/sys")) => tree.sysfs = Some(out),
         ("tmpfs", Some("/dev")) => tree.dev = Some(out),
         ("devpts", _) => tree.devpts = Some(out),
         _ if tree.readonly_at_last.iter().any(|(slot, _)| *slot == out) => {}
@@ -550,18 +567,35 @@ fn parameters(plan: &mut Builder<'_>, fstype: &str, data: &[(String, Option<Stri
 pub(crate) fn attach(plan: &mut Builder<'_>, tree: &Tree, mount: Slot, destination: &str) {
     if let Some((dev, name)) = directly_in_fresh_dev(tree, destination) {
         // Nothing is in there but what was made here, so there is nothing to follow.
+        let is_there = tree.dev_has.contains(&name);
         let name = plan.ops.text(name);
-        plan.push(Op::Tolerate { errno: Errno::EXIST.raw() as u32, skip: 0 });
-        plan.push(Op::MakeDirectory { dir: dev, name, mode: 0o755 });
+        if !is_there {
+            plan.push(Op::Tolerate { errno: Errno::EXIST.raw() as u32, skip: 0 });
+            plan.push(Op::MakeDirectory { dir: dev, name, mode: 0o755 });
+        }
         plan.push(Op::MoveMount { from: mount, to: dev, name });
         return;
     }
-    let place = plan.ops.slot();
-    let path = plan.ops.text(destination);
-    plan.push(Op::EnsureDirectory { root: tree.root, path, no_links: false, out: place });
-    let empty = plan.ops.text("");
-    plan.push(Op::MoveMount { from: mount, to: place, name: empty });
-    plan.ops.close(place);
+    // Names in sysfs are the kernel's own: what they lead over are no links.
+    let in_sysfs = normal(destination);
+    let in_sysfs = in_sysfs.strip_prefix("/sys").ok().and_then(Path::to_str).filter(|rest| !rest.is_empty());
+    let (root, (path, direct)) = match (tree.sysfs, in_sysfs) {
+        (Some(sysfs), Some(rest)) if !rest.split('/').any(|part| part == "..") => {
+            (sysfs, (plan.ops.text(rest), true))
+        }
+        _ => (tree.root, below_root(plan, destination)),
+    };
+    plan.push(Op::Attach { from: mount, root, path, direct, no_links: false });
+}
+
+/// A destination as a path below the root, and whether it is one name: then there is nothing on the way to it that could be a link.
+pub(crate) fn below_root(plan: &mut Builder<'_>, destination: &str) -> (Text, bool) {
+    let path = normal(destination);
+    let name = path.strip_prefix("/").ok().and_then(Path::to_str).unwrap_or_default();
+    match name.is_empty() || name.contains('/') || name == ".." {
+        true => (plan.ops.text(destination), false),
+        false => (plan.ops.text(name), true),
+    }
 }
 
 /// The fresh /dev and the name in it, if that is where the destination is.

@@ -42,6 +42,8 @@ pub(crate) struct Namespaces {
     at_birth: u64,
     /// Made by the stage itself: later than its birth, so that both sides work meanwhile.
     network: bool,
+    /// Whether that was made ahead, and is joined.
+    pub(crate) network_ahead: bool,
     time: bool,
     pub(crate) cgroup: bool,
     joined: Vec<(NamespaceType, String)>,
@@ -160,6 +162,10 @@ pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
     Ok(Namespaces {
         at_birth,
         network: new(NamespaceType::Network),
+        network_ahead: plan.facts.network_ahead
+            && new(NamespaceType::Network)
+            && !foreign_ids
+            && plan.launch.spec.linux.net_devices.is_empty(),
         time: new(NamespaceType::Time),
         cgroup: new(NamespaceType::Cgroup),
         joined,
@@ -272,7 +278,7 @@ pub(crate) fn enter(
         plan.push(Op::Join { ns: *slot, kinds: kind.clone_flag() });
         plan.ops.close(*slot);
     }
-    if namespaces.network {
+    if namespaces.network && !namespaces.network_ahead {
         plan.stage("make a network namespace", "by the stage, while the engine makes the cgroup");
         plan.push(Op::Unshare { kinds: clone::CLONE_NEWNET });
         plan.push(Op::LoopbackUp {});

@@ -126,8 +126,10 @@ pub(crate) fn paths(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<(), PlanE
         let empty = tree.scratch.empty.unwrap_or(Slot::NONE);
         for path in distinct(&linux.masked_paths) {
             let (root, below) = below_proc(tree, &path);
+            // Names directly in procfs are the kernel's own.
+            let direct = tree.proc == Some(root) && is_plain_name(below);
             let path = plan.ops.text(below);
-            plan.push(Op::Mask { root, path, null, empty });
+            plan.push(Op::Mask { root, path, null, empty, direct });
         }
         plan.ops.close(null);
         plan.ops.close(empty);
@@ -177,14 +179,20 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     let copy = plan.ops.slot();
     let in_proc = Path::new(path).strip_prefix("/proc").ok().and_then(Path::to_str);
     // Names directly in procfs are the kernel's: they are no links, and there is nothing to follow.
-    let kernels_own = in_proc.filter(|name| !name.is_empty() && !name.contains('/') && *name != "..");
+    let kernels_own = in_proc.filter(|name| is_plain_name(name));
     if let (Some(proc), Some(name), true) = (tree.proc, kernels_own, plan.facts.calls.mount_setattr) {
         let name = plan.ops.text(name);
         // Where it does not exist there is nothing to protect.
-        plan.push(Op::Tolerate { errno: Errno::NOENT.raw() as u32, skip: 3 });
         let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
-        plan.push(Op::OpenTree { dir: proc, name, flags, out: copy });
-        set_readonly(plan, copy);
+        let absent = Errno::NOENT.raw() as u32;
+        if plan.facts.calls.open_tree_attr {
+            plan.push(Op::Tolerate { errno: absent, skip: 2 });
+            plan.push(Op::OpenTreeAttr { dir: proc, name, flags, set: raw::MOUNT_ATTR_RDONLY, out: copy });
+        } else {
+            plan.push(Op::Tolerate { errno: absent, skip: 3 });
+            plan.push(Op::OpenTree { dir: proc, name, flags, out: copy });
+            set_readonly(plan, copy);
+        }
         plan.push(Op::MoveMount { from: copy, to: proc, name });
         plan.ops.close(copy);
         return;
@@ -207,6 +215,10 @@ fn readonly(plan: &mut Builder<'_>, tree: &Tree, path: &str) {
     }
     plan.ops.close(place);
     plan.ops.close(copy);
+}
+
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != "." && name != ".."
 }
 
 fn set_readonly(plan: &mut Builder<'_>, mount: Slot) {

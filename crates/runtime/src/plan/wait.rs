@@ -29,6 +29,13 @@ pub(crate) fn for_the_record(plan: &mut Builder<'_>, has_cgroup: bool) {
     }
 }
 
+/// What starting and entering the container take. Nobody can do either yet, so it is written while the stage works.
+pub(crate) fn keep_config(plan: &mut Builder<'_>) {
+    if matches!(plan.launch.life, crate::inputs::Life::Kept { .. }) {
+        plan.engine("keep the configuration", "`start` and `exec` need it", Act::KeepConfig);
+    }
+}
+
 /// Hooks of the creation: everything is mounted, the root is not entered.
 pub(crate) fn creation_hooks(plan: &mut Builder<'_>) {
     if let Some(ticket) = plan.recorded.take() {

@@ -110,6 +110,15 @@ pub fn open_tree(dir: Fd, name: &CStr, flags: u64) -> Result<Fd, Errno> {
     unsafe { syscall!(nr::OPEN_TREE, dir.arg(), text(name), flags | OPEN_TREE_CLOEXEC) }.map(as_fd)
 }
 
+/// open_tree_attr(2), Linux 6.15: open_tree(2), and mount_setattr(2) on what it yields, in one.
+pub fn open_tree_attr(dir: Fd, name: &CStr, flags: u64, attr: &MountAttr) -> Result<Fd, Errno> {
+    const OPEN_TREE_CLOEXEC: u64 = super::O_CLOEXEC;
+    let (flags, size) = (flags | OPEN_TREE_CLOEXEC, size_of::<MountAttr>());
+    // SAFETY: the kernel reads a terminated string and a `struct mount_attr`.
+    unsafe { syscall!(nr::OPEN_TREE_ATTR, dir.arg(), text(name), flags, attr as *const MountAttr, size) }
+        .map(as_fd)
+}
+
 /// move_mount(2), Linux 5.2: attaches the mount that `from` is at `name` below `to`, following no link at its end;
 /// an empty name means `to` itself.
 pub fn move_mount(from: Fd, to: Fd, name: &CStr) -> Result<(), Errno> {

@@ -153,9 +153,14 @@ pub fn set_rlimit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
 
 /// Soft and hard limit of this process (prlimit(2)).
 pub fn rlimit(resource: u32) -> Result<(u64, u64), Errno> {
+    rlimit_of(0, resource)
+}
+
+/// Soft and hard limit of a process, of this one for 0 (prlimit(2)); `EPERM` without `CAP_SYS_RESOURCE` for one of another user.
+pub fn rlimit_of(pid: i32, resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = [0u64; 2];
     // SAFETY: the kernel writes a `struct rlimit64` and reads none.
-    unsafe { syscall!(nr::PRLIMIT64, 0usize, resource, 0usize, limit.as_mut_ptr())? };
+    unsafe { syscall!(nr::PRLIMIT64, pid, resource, 0usize, limit.as_mut_ptr())? };
     Ok((limit[0], limit[1]))
 }
 
@@ -212,6 +217,16 @@ pub fn sched_setattr(attr: &SchedAttr) -> Result<(), Errno> {
 pub fn sched_setaffinity(mask: &[u8]) -> Result<(), Errno> {
     // SAFETY: the kernel reads the slice.
     unsafe { syscall!(nr::SCHED_SETAFFINITY, 0usize, mask.len(), mask.as_ptr()) }.map(drop)
+}
+
+/// The processor that this thread runs on right now (getcpu(2)); 0 where the kernel does not tell.
+pub fn processor() -> usize {
+    let mut number = 0u32;
+    // SAFETY: the kernel writes an integer.
+    match unsafe { syscall!(nr::GETCPU, &raw mut number, 0usize, 0usize) } {
+        Ok(_) => number as usize,
+        Err(_) => 0,
+    }
 }
 
 /// ioprio_set(2) of this thread; class and level as `IOPRIO_PRIO_VALUE` joins them.
@@ -367,6 +382,14 @@ pub fn exit(code: i32) -> ! {
     loop {
         // SAFETY: an integer; the call does not return.
         let _ = unsafe { syscall!(nr::EXIT_GROUP, code) };
+    }
+}
+
+/// exit(2): ends the calling thread alone.
+pub fn exit_thread() -> ! {
+    loop {
+        // SAFETY: an integer; the call does not return.
+        let _ = unsafe { syscall!(nr::EXIT, 0usize) };
     }
 }
 

@@ -109,6 +109,19 @@ pub fn accept(socket: Fd) -> Result<Fd, Errno> {
     }
 }
 
+/// A handle of the calling thread's network namespace, without a look into /proc (`SIOCGSKNS`, Linux 4.9).
+pub fn own_network() -> Result<Fd, Errno> {
+    const AF_UNIX: usize = 1;
+    const SOCK_DGRAM_CLOEXEC: usize = 2 | 0o2000000;
+    const SIOCGSKNS: usize = 0x894c;
+    // SAFETY: integers.
+    let socket = unsafe { syscall!(nr::SOCKET, AF_UNIX, SOCK_DGRAM_CLOEXEC, 0usize) }.map(as_fd)?;
+    // SAFETY: integers.
+    let namespace = unsafe { syscall!(nr::IOCTL, socket.arg(), SIOCGSKNS) }.map(as_fd);
+    let _ = super::close(socket);
+    namespace
+}
+
 /// Sets the loopback interface of this network namespace up (netdevice(7)).
 pub fn loopback_up() -> Result<(), Errno> {
     const AF_UNIX: usize = 1;

@@ -51,6 +51,7 @@ fn run(program: &[Instruction], access: Access) -> bool {
             code::SHIFT_RIGHT => registers[to] = Some(value(to) >> immediate),
             code::AND => registers[to] = Some(value(to) & immediate),
             code::JUMP_IF_NOT_EQUAL => jump = value(to) != immediate,
+            code::JUMP_IF_EQUAL => jump = value(to) == immediate,
             code::JUMP_IF_ANY_BIT => jump = value(to) & immediate != 0,
             code::JUMP => jump = true,
             code::EXIT => return value(0) != 0,
@@ -163,7 +164,9 @@ fn a_program_has_no_instruction_that_is_never_reached() {
             match code[at].code {
                 code::EXIT => {}
                 code::JUMP => open.push(target),
-                code::JUMP_IF_NOT_EQUAL | code::JUMP_IF_ANY_BIT => open.extend([at + 1, target]),
+                code::JUMP_IF_EQUAL | code::JUMP_IF_NOT_EQUAL | code::JUMP_IF_ANY_BIT => {
+                    open.extend([at + 1, target]);
+                }
                 _ => open.push(at + 1),
             }
         }
@@ -215,7 +218,7 @@ fn the_default_rules_of_a_container_are_short() {
         devices.allow c 136:* rwm
     "#]]
     .assert_eq(&told(&rules));
-    assert_eq!(DeviceProgram::compile(&rules).instructions().len(), 29);
+    assert_eq!(DeviceProgram::compile(&rules).instructions().len(), 20);
     rules.push(rule(false, DeviceKind::Char, Some(136), Some(0), "w"));
     expect!["devices: cgroup v1 cannot take `c 136:0 w` out of the wider rule `c 136:* rwm` before it"]
         .assert_eq(&told(&rules));

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::ArgMatches;
+use crate::cli::Arguments;
 use report::{Explain, Kind};
 use spec::{Process, Spec};
 
@@ -34,7 +34,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn parse(arguments: &ArgMatches) -> Result<Self, BadRequest> {
+    pub(super) fn parse(arguments: &Arguments) -> Result<Self, BadRequest> {
         let text = |name: &str| arguments.get_one::<String>(name).filter(|text| !text.is_empty()).cloned();
         let list = |name: &str| -> Vec<String> {
             arguments.get_many::<String>(name).into_iter().flatten().cloned().collect()
@@ -46,7 +46,7 @@ impl Request {
                 "the argument {word:?} is not UTF-8, which a process of the specification is"
             ))),
         });
-        let given = arguments.value_source("no-new-privs") == Some(clap::parser::ValueSource::CommandLine);
+        let given = arguments.is_given("no-new-privs");
         Ok(Self {
             args: args.collect::<Result<_, _>>()?,
             cwd: text("cwd"),
@@ -142,8 +142,10 @@ mod tests {
     use super::*;
 
     fn request(line: &str) -> Result<Request, BadRequest> {
-        let command = crate::cli::subcommand("exec").unwrap().no_binary_name(true);
-        Request::parse(&command.try_get_matches_from(line.split_whitespace()).unwrap())
+        let words = ["exec"].into_iter().chain(line.split_whitespace());
+        let matches = crate::cli::command().no_binary_name(true).try_get_matches_from(words).unwrap();
+        let (name, arguments) = matches.subcommand().unwrap();
+        Request::parse(&Arguments::of_matches(crate::cli::table(name).unwrap(), arguments))
     }
 
     fn process(line: &str) -> Process {
