@@ -22,6 +22,7 @@ pub mod users;
 pub mod containers;
 pub mod engine;
 
+pub mod connection;
 pub mod doctor;
 pub mod run;
 

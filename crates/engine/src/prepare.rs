@@ -10,6 +10,7 @@ use report::{BoxedExplain, Explain, Hint, Kind};
 use runtime::{ContainerId, Entry, HostFacts, Launch, Root, Stdio, Upper};
 use spec::{LoadError, Spec};
 
+use crate::connection::{self, Wanted};
 use crate::flags::mount::Mount as Asked;
 use crate::flags::name::ContainerName;
 use crate::host::{self, Caller, boxed};
@@ -33,6 +34,8 @@ pub struct Prepared {
     pub details: Vec<String>,
     /// The claim on the container's ids; dropping it gives them back.
     pub claim: Option<Claim>,
+    /// What it asks of the network; none where holm makes none.
+    pub network: Option<Wanted>,
     /// Files that change hands before the container starts.
     pub gifts: Vec<Gift>,
 }
@@ -72,6 +75,7 @@ pub fn for_container(
     size: Option<(u16, u16)>,
     id: &str,
 ) -> Result<Prepared, BoxedExplain> {
+    let request = &request.on(connection::resolve(request, caller)?);
     let facts = HostFacts::read().map_err(boxed)?;
     let found = host::look(request, caller, &facts, id)?;
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
@@ -105,6 +109,8 @@ pub fn for_container(
     }
     let cgroup = place(id, &facts)?;
     let gifts = gifts(request, &configured.spec);
+    let hostname = rules::namespaces::visible_hostname(request, &found.facts);
+    let network = Wanted::of(request, &found.facts, id, &hostname);
     Ok(Prepared {
         launch: Launch {
             id: ContainerId::parse(id).map_err(boxed)?,
@@ -128,6 +134,7 @@ pub fn for_container(
         remarks: configured.remarks,
         details,
         claim: found.claim,
+        network,
         gifts,
     })
 }
@@ -314,6 +321,7 @@ pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<
         remarks: Vec::new(),
         details: Vec::new(),
         claim: None,
+        network: None,
         gifts: Vec::new(),
     })
 }

@@ -19,7 +19,7 @@ use crate::flags::label::Label;
 use crate::flags::mount::Mount;
 use crate::flags::name::{ContainerName, Hostname};
 use crate::flags::namespace::{Ipc, Source};
-use crate::flags::network::Network;
+use crate::flags::network::{Network, Places};
 use crate::flags::number::{BlkioWeight, CpuShares, CpuWeight, OomScoreAdj, PidsLimit};
 use crate::flags::security_opt::{SecurityOpt, SecurityOpt::*};
 use crate::flags::size::{Bytes, Limit};
@@ -123,6 +123,8 @@ pub struct RunFlags {
     pub uts: Source,
     pub cgroupns: Source,
     pub network: Network,
+    /// `--publish`, `--ip`, `--dns` and the like.
+    pub places: Places,
     pub userns: UserNamespace,
     pub time_offsets: Vec<TimeOffset>,
     pub labels: Vec<Label>,
@@ -159,6 +161,14 @@ impl Explain for Conflict {
     }
 }
 
+impl RunRequest {
+    /// The same with another network.
+    #[must_use]
+    pub fn on(&self, network: Network) -> Self {
+        Self(RunFlags { network, ..self.0.clone() })
+    }
+}
+
 impl RunFlags {
     /// Refuses what cannot be combined.
     ///
@@ -173,6 +183,7 @@ impl RunFlags {
         }
         self.check_root()?;
         self.check_namespaces()?;
+        self.check_network()?;
         self.check_limits()?;
         self.check_mounts()?;
         Ok(RunRequest(self))
@@ -216,6 +227,50 @@ impl RunFlags {
                     "leave out one of them",
                 );
             }
+        }
+        Ok(())
+    }
+
+    fn check_network(&self) -> Result<(), Conflict> {
+        let flags = &self.places;
+        let about_place = [
+            (!flags.publish.is_empty(), "--publish"),
+            (flags.publish_all, "--publish-all"),
+            (flags.ip.is_some(), "--ip"),
+            (flags.ip6.is_some(), "--ip6"),
+            (flags.mac_address.is_some(), "--mac-address"),
+            (!flags.aliases.is_empty(), "--network-alias"),
+        ];
+        let given = about_place.iter().find(|(given, _)| *given).map(|(_, flag)| *flag);
+        match (&self.network, given) {
+            (Network::Unsaid, _) | (_, None) => {}
+            (Network::On(list), Some(flag)) => {
+                let one_only = flags.ip.is_some() || flags.ip6.is_some() || flags.mac_address.is_some();
+                if list.len() > 1 && one_only {
+                    return conflict(
+                        format!("`{flag}` does not say which of {} networks it is about", list.len()),
+                        "write it behind the network: --network NAME:ip=ADDRESS,mac=ADDRESS",
+                    );
+                }
+            }
+            (other, Some(flag)) => {
+                return conflict(
+                    format!(
+                        "`{flag}` needs a network of holm's making, and `--network {}` is none",
+                        other.word()
+                    ),
+                    "leave out one of them",
+                );
+            }
+        }
+        let gateway = |host: &crate::flags::network::AddHost| {
+            host.address == crate::flags::network::HostAddress::Gateway
+        };
+        if self.network == Network::None && flags.add_host.iter().any(gateway) {
+            return conflict(
+                "`--add-host` with host-gateway needs a network, and `--network none` is none",
+                "leave out one of them",
+            );
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use runtime::{Exit, Plan};
 use sys::SyscallError;
 use sys::signal::Signals;
 
+use crate::connection::{self, Connection};
 use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::terminal::{Session, Wiring, attend};
@@ -20,7 +21,10 @@ const SIGKILL: i32 = 9;
 /// # Errors
 /// What this host cannot do.
 pub fn plan(prepared: &Prepared) -> Result<Plan, BoxedExplain> {
-    runtime::plan(&prepared.launch, &prepared.facts).map_err(boxed)
+    match prepared.network {
+        Some(_) => runtime::plan_connected(&prepared.launch, &prepared.facts).map_err(boxed),
+        None => runtime::plan(&prepared.launch, &prepared.facts).map_err(boxed),
+    }
 }
 
 /// Launches the container, attends to it and returns the status this program exits with: the container's own,
@@ -37,17 +41,23 @@ pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Re
 /// # Errors
 /// As [`run`].
 pub fn run_started(
-    prepared: Prepared,
+    mut prepared: Prepared,
     caller: &Caller,
     say: &mut dyn FnMut(&str),
     started: &mut dyn FnMut(),
 ) -> Result<u8, BoxedExplain> {
-    let plan = plan(&prepared)?;
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
     for id in state.sweep(4) {
+        connection::sweep(caller, id.as_str());
         say(&format!("took away what was left of container {id}"));
     }
+    // The addresses are in the container's files, and these in the plan.
+    let mut network = match &prepared.network {
+        Some(wanted) => Some(Connection::reserve(wanted, caller, &mut prepared.launch)?),
+        None => None,
+    };
+    let plan = plan(&prepared)?;
     for note in plan.notes() {
         say(note);
     }
@@ -56,9 +66,21 @@ pub fn run_started(
     }
     let signals = Signals::catch(Session::caught()).map_err(boxed)?;
     let wiring = Wiring::prepare(&prepared.streams).map_err(boxed)?;
-    let launched = runtime::launch(&prepared.launch, &plan, &state);
+    let launched = match &mut network {
+        None => runtime::launch(&prepared.launch, &plan, &state),
+        Some(network) => {
+            let mut connect = |namespace| network.connect(namespace, say);
+            runtime::launch_connected(&prepared.launch, &plan, &state, &mut connect)
+        }
+    };
     let channels = wiring.restore();
-    let running = launched.map_err(boxed)?;
+    let running = match launched {
+        Ok(running) => running,
+        Err(error) => {
+            disconnect(network, say);
+            return Err(boxed(error));
+        }
+    };
     started();
 
     let console = match running.terminal() {
@@ -87,9 +109,17 @@ pub fn run_started(
     for cause in running.take_away() {
         say(&format!("not taken away: {cause}"));
     }
+    disconnect(network, say);
     drop(prepared.claim);
     let killed_for = attended.map_err(boxed)?.killed_for;
     Ok(status(exit, killed_for.map(|signal| signal.number() as i32)))
+}
+
+/// Takes a container's network away, and says what could not be.
+fn disconnect(network: Option<Connection>, say: &mut dyn FnMut(&str)) {
+    for error in network.map_or_else(Vec::new, Connection::detach) {
+        say(&format!("not taken away: {}; `holm network prune` takes it away", report::one_line(&*error)));
+    }
 }
 
 /// The exit status for `exit`. When we killed the container on behalf of a signal it is that signal's.

@@ -63,6 +63,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
     };
     let outcome = match name {
         "run" => commands::run::run(&matches, global),
+        "network" => commands::network::run(&matches),
         "ns" => commands::ns::run(&matches),
         "cgroup" | "cg" => commands::cgroup::run(&matches),
         "pull" => commands::registry::pull::run(&matches),

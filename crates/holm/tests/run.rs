@@ -196,11 +196,11 @@ fn a_read_only_root_and_tmpfs_are_what_they_say() {
 }
 
 #[test]
-fn the_network_is_loopback_only_unless_asked_for() {
-    if !root("the_network_is_loopback_only_unless_asked_for") {
+fn the_network_is_loopback_only_if_asked_for() {
+    if !root("the_network_is_loopback_only_if_asked_for") {
         return;
     }
-    assert_eq!(prints(&[], "cd /sys/class/net && echo *"), "lo\n");
+    assert_eq!(prints(&["--network", "none"], "cd /sys/class/net && echo *"), "lo\n");
     let host = std::fs::read_link("/proc/self/ns/net").unwrap();
     assert_eq!(prints(&["--network", "host"], "readlink /proc/self/ns/net").trim(), host.to_str().unwrap());
 }

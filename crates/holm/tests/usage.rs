@@ -25,7 +25,7 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
         "fly",
         &expect![[r#"
             error: there is no command `fly`
-              hint:  the commands are run, create, start, stop, restart, kill, pause, unpause, wait, rm, ps, inspect, logs, attach, exec, rename, top, port, stats, events, update, info, prune, system, pull, push, login, logout, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
+              hint:  the commands are run, create, start, stop, restart, kill, pause, unpause, wait, rm, ps, inspect, logs, attach, exec, rename, top, port, stats, events, update, info, prune, system, pull, push, login, logout, network, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
             125
         "#]],
     );
@@ -62,10 +62,10 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
     "#]],
     );
     refused(
-        "run --rootfs / -p 80:80 true",
+        "run --rootfs / -p 80:web true",
         &expect![[r#"
-        error: unexpected argument `-p` found
-          hint:  containers have no network of their own making; --network host or ns:PATH gives them one
+        error: --publish `80:web`: `web` is no port; they go from 1 to 65535
+          hint:  expected [IP:][HOST[-LAST]:]CONTAINER[-LAST][/tcp|udp|sctp], for example: --publish 127.0.0.1:8080:80
         125
     "#]],
     );

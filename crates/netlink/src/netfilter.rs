@@ -12,7 +12,7 @@
 //! changes.add_table(Family::Ipv4, "mine");
 //! let hook = Some(Place { hook: Hook::Input, priority: 0, kind: "filter", drops: false });
 //! changes.add_chain(Family::Ipv4, "mine", &Chain { name: "input", place: hook });
-//! changes.add_rule(Family::Ipv4, "mine", "input", &[Expr::Counter, Expr::Verdict(Verdict::Accept)]);
+//! changes.add_rule(Family::Ipv4, "mine", "input", &[Expr::Counter, Expr::Verdict(Verdict::Accept)], "all of them");
 //! changes.commit(&mut Socket::open(Protocol::Netfilter)?)?;
 //! # Ok(()) }
 //! ```
@@ -482,6 +482,11 @@ impl Transaction {
         self.requests.len() == 1
     }
 
+    /// How many requests there are, with the one that begins the transaction: the index of the next one.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
     fn begin(&mut self, kind: u16, flags: u16, family: Family) -> &mut Requests {
         self.requests.begin(kind, flags, &header(family.number(), 0))
     }
@@ -509,11 +514,17 @@ impl Transaction {
         request.text(7, place.kind);
     }
 
-    /// Adds a rule behind those that are in the chain.
-    pub fn add_rule(&mut self, family: Family, table: &str, chain: &str, rule: &[Expr<'_>]) {
+    /// Adds a rule behind those that are in the chain, with a comment for those who list it unless that is empty.
+    pub fn add_rule(&mut self, family: Family, table: &str, chain: &str, rule: &[Expr<'_>], comment: &str) {
         let request = self.begin(message::NEWRULE, flags::CREATE | flags::APPEND, family);
         request.text(1, table).text(2, chain);
         request.nest(4, |list| rule.iter().for_each(|expr| expr.write(list)));
+        if let Ok(len) = u8::try_from(comment.len() + 1)
+            && len > 1
+        {
+            // As nft keeps it: kind 0, the length with the NUL, the text.
+            request.attribute(7, &[&[0, len], comment.as_bytes(), &[0]].concat());
+        }
     }
 
     /// Makes a set or map.
@@ -548,6 +559,10 @@ impl Transaction {
             });
         }
         be32(request, 10, id);
+        if set.key == [Type::LinkIndex] {
+            // For nft to show: kind 0, four bytes, 1 for the byte order of this machine.
+            request.attribute(13, &[&[0, 4][..], &1u32.to_ne_bytes()].concat());
+        }
     }
 
     /// Adds elements. `new`: the kernel refuses one that is there.

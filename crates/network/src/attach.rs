@@ -20,7 +20,7 @@ use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
 use crate::knobs;
-use crate::ledger::Ledger;
+use crate::ledger::{Claim, Ledger};
 use crate::model::{Driver, Network, NetworkName};
 use crate::ports::PortMapping;
 use crate::record::{Endpoint, Event, Namespace, Record};
@@ -47,6 +47,14 @@ impl Attachment {
         &self.endpoints
     }
 
+    /// What keeps it, for the process that goes on with the container: as long as these are open, no sweep takes the network away, and
+    /// nobody else gets its ports.
+    pub fn into_held(self) -> Vec<OwnedFd> {
+        let mut held = self.kept._held;
+        held.push(self.kept.claim.into_lock());
+        held
+    }
+
     /// Its published ports.
     pub fn ports(&self) -> &[PortMapping] {
         &self.ports
@@ -65,12 +73,7 @@ impl Attachment {
             Ok(record) => record,
             Err(error) => return vec![error],
         };
-        let left = take_away(&mut kept.host, &kept.ledger, &record);
-        let mut left: Vec<_> = left.into_iter().collect();
-        if left.is_empty() {
-            left.extend(kept.ledger.release(&kept.claim).err());
-        }
-        left
+        end(&mut kept.host, &kept.ledger, &kept.claim, &record)
     }
 }
 
@@ -114,7 +117,7 @@ impl Attachment {
     ) -> Result<(), Error> {
         let kept = &mut self.kept;
         let all: Vec<&Network> = joined.iter().collect();
-        kept.host.ready(networks, &all, say)?;
+        let links = kept.host.ready(networks, &all, say)?;
         let inode = rustix::fs::fstat(&self.namespace)
             .map_err(|errno| {
                 Error::call("look at the network namespace", SyscallError::new("fstat", "", errno))
@@ -126,19 +129,31 @@ impl Attachment {
             fd: self.namespace.as_raw_fd(),
             inode,
         }))?;
-        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, 0)?;
+        let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
+        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
     }
 }
 
-/// Lays the cables to a namespace, and gives the links there their addresses and routes. `first`: how many links it has had before.
+/// What cables are laid of.
+struct Cables<'a> {
+    /// How many links the container has had before.
+    first: u32,
+    /// Whether it has published ports.
+    turns: bool,
+    /// The numbers of the networks' links on the host.
+    links: &'a [u32],
+}
+
+/// Lays the cables to a namespace, and gives the links there their addresses and routes.
 fn lay(
     host: &mut Host,
     namespace: BorrowedFd<'_>,
     networks: &[Network],
     endpoints: &[Endpoint],
-    first: u32,
+    cables: &Cables<'_>,
 ) -> Result<(), Error> {
+    let Cables { first, turns, links: parents } = *cables;
     let six = endpoints.iter().any(|place| place.ipv6.is_some());
     let mut inside = within(namespace, || {
         // Links that come later have these settings: nobody's advertisements are taken, and without an address there is no IPv6.
@@ -153,11 +168,16 @@ fn lay(
             .map_err(|cause| Error::kernel("talk to the kernel in the container", cause))
     })?;
     let mut batch = Requests::new();
-    for (number, (network, place)) in networks.iter().zip(endpoints).enumerate() {
+    for (number, ((network, place), parent)) in networks.iter().zip(endpoints).zip(parents).enumerate() {
         let index = FIRST_INDEX + first + number as u32;
         match place.driver {
-            Driver::Bridge => cable(host, &mut batch, namespace, place, index)?,
-            Driver::Macvlan => macvlan(host, &mut batch, namespace, network, place, index)?,
+            Driver::Bridge => {
+                cable(&mut batch, namespace, place, index, *parent);
+                if turns {
+                    let_turn(&mut batch, &place.host_link);
+                }
+            }
+            Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), index, *parent),
         }
     }
     let doing = |place: &Endpoint| {
@@ -194,15 +214,8 @@ fn lay(
 }
 
 /// Adds the container's end of a cable, up; the host's end comes with it.
-fn cable(
-    host: &mut Host,
-    batch: &mut Requests,
-    namespace: BorrowedFd<'_>,
-    place: &Endpoint,
-    index: u32,
-) -> Result<(), Error> {
+fn cable(batch: &mut Requests, namespace: BorrowedFd<'_>, place: &Endpoint, index: u32, bridge: u32) {
     const PEER: u16 = 1;
-    let bridge = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
     let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     let own = LinkHeader { index: index.cast_signed(), ..up };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
@@ -221,43 +234,40 @@ fn cable(
             });
         });
     });
-    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up)
-        .u32(ifla::MASTER, bridge.index);
-    Ok(())
+    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up).u32(ifla::MASTER, bridge);
 }
 
-fn gone(place: &Endpoint) -> Error {
-    Error::refused(
-        format!("network {}", place.network),
-        format!("the link {} is gone", place.network_interface),
-        "somebody removed it just now; try again",
-        Kind::StateConflict,
-    )
+/// Lets a bridge send back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
+fn let_turn(batch: &mut Requests, host_link: &str) {
+    const MODE: u16 = 4;
+    links::begin(batch, route::NEWLINK, 0, Which::Named(host_link), LinkHeader::default());
+    batch.nest(ifla::LINKINFO, |link| {
+        link.attribute(info::SLAVE_KIND, b"bridge");
+        link.nest(info::SLAVE_DATA, |data| _ = data.u8(MODE, 1));
+    });
 }
 
+/// Adds a link on the segment of the parent, up.
 fn macvlan(
-    host: &mut Host,
     batch: &mut Requests,
     namespace: BorrowedFd<'_>,
-    network: &Network,
-    place: &Endpoint,
+    (network, place): (&Network, &Endpoint),
     index: u32,
-) -> Result<(), Error> {
+    parent: u32,
+) {
     const MODE: u16 = 1;
-    let parent = host.link(&place.network_interface)?.ok_or_else(|| gone(place))?;
     let mode = network.options.get("mode").map_or("bridge", String::as_str);
     let mode = MACVLAN_MODES.iter().position(|name| *name == mode).unwrap_or(2);
     let own =
         LinkHeader { index: index.cast_signed(), flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
     batch.text(ifla::IFNAME, &place.interface).attribute(ifla::ADDRESS, &place.mac.0);
-    batch.u32(ifla::MTU, place.mtu.min(parent.mtu)).u32(ifla::LINK, parent.index);
+    batch.u32(ifla::MTU, place.mtu).u32(ifla::LINK, parent);
     batch.u32(ifla::NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
     batch.nest(ifla::LINKINFO, |link| {
         link.attribute(info::KIND, b"macvlan");
         link.nest(info::DATA, |data| _ = data.u32(MODE, 1 << mode));
     });
-    Ok(())
 }
 
 /// Publishes ports: one transaction, or none.
@@ -273,16 +283,19 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
     changes.commit(host.nft()?).map_err(|cause| Error::kernel("publish the ports", cause))
 }
 
-/// Takes away what a record names: ports first, so that nobody is sent to an address that is free. The lock is held, as rules that are written
-/// anew meanwhile would have the ports again.
-pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Vec<Error> {
-    let mut left = Vec::new();
-    let routes = allocate::routes(&record.ports, &record.endpoints);
-    match (routes.is_empty(), ledger.lock()) {
-        (true, _) => {}
-        (false, Err(error)) => left.push(error),
-        (false, Ok(_lock)) => left.extend(unpublish(host, &routes).err()),
+/// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
+pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Record) -> Vec<Error> {
+    let mut left = take_away(host, record);
+    if left.is_empty() {
+        let routes = allocate::routes(&record.ports, &record.endpoints);
+        left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
     }
+    left
+}
+
+/// Takes away a container's links on the host.
+fn take_away(host: &mut Host, record: &Record) -> Vec<Error> {
+    let mut left = Vec::new();
     for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         left.extend(host.remove_link(&place.host_link).err());
     }
@@ -290,6 +303,9 @@ pub(crate) fn take_away(host: &mut Host, ledger: &Ledger, record: &Record) -> Ve
 }
 
 fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
+    if routes.is_empty() {
+        return Ok(());
+    }
     let failed = |cause| Error::kernel("take published ports back", cause);
     let mut changes = Transaction::new();
     for family in [Family::Ipv4, Family::Ipv6] {
@@ -357,7 +373,7 @@ impl Networks {
         let first = (0..16).find(used).ok_or_else(|| {
             Error::invalid(format!("container {container}"), "it has sixteen networks", "take it out of one")
         })?;
-        host.ready(self, &[&network], say)?;
+        let links = host.ready(self, &[&network], say)?;
         let mut locked = ledger.lock()?;
         let place =
             allocate::places(&mut locked.table, &record.header.token, &joined, first as usize)?.remove(0);
@@ -372,7 +388,8 @@ impl Networks {
         locked.commit()?;
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, first + 16) {
+        let cables = Cables { first: first + 16, turns: false, links: &links };
+        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
@@ -440,6 +457,18 @@ impl Networks {
         }
         ledger.append(&record.header.id, &Event::Left(place.network.clone()))?;
         locked.commit()
+    }
+
+    /// The file of a running container's network namespace.
+    ///
+    /// # Errors
+    /// When there is no such container on networks of holm's making.
+    pub fn namespace_path(&self, container: &str) -> Result<std::path::PathBuf, Error> {
+        let record = self.running(&Ledger::open(&self.places)?, container)?;
+        namespace_of(&record)?;
+        Ok(record
+            .namespace
+            .map_or_else(Default::default, |own| format!("/proc/{}/fd/{}", own.pid, own.fd).into()))
     }
 
     /// The record of a container that runs, by its name or the beginning of its id.

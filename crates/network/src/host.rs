@@ -136,29 +136,41 @@ impl Host {
         Ok(true)
     }
 
-    /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. `say` gets what somebody should know.
+    /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. Returns the number of each network's link. `say` gets
+    /// what somebody should know.
     pub(crate) fn ready(
         &mut self,
         networks: &Networks,
         wanted: &[&Network],
         say: &mut dyn FnMut(&str),
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<u32>, Error> {
+        let mut found = Vec::with_capacity(wanted.len());
+        for network in wanted {
+            found.push(self.ready_link(network)?.map(|link| link.index));
+        }
         let bridges: Vec<_> =
             wanted.iter().copied().filter(|network| network.driver == Driver::Bridge).collect();
-        if bridges.is_empty() {
-            return Ok(());
-        }
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
-        let mut missing = false;
-        for network in &bridges {
-            missing |= self.ready_link(network)?.is_none();
-        }
-        if !missing && self.rules_are_whole(ipv6)? {
-            return Ok(());
+        let there: Option<Vec<u32>> = found.iter().copied().collect();
+        if let Some(there) = there
+            && (bridges.is_empty() || self.rules_are_whole(ipv6)?)
+        {
+            return Ok(there);
         }
         let ledger = Ledger::open(&networks.places)?;
-        let _lock = ledger.lock()?;
-        self.make(networks, &ledger, &bridges, say)
+        let lock = ledger.lock()?;
+        self.make(networks, &ledger, &bridges, say)?;
+        drop(lock);
+        let mut index = |network: &&Network| match self.ready_link(network)? {
+            Some(link) => Ok(link.index),
+            None => Err(Error::refused(
+                format!("network {}", network.name),
+                format!("the link {} is gone", network.interface),
+                "somebody removed it just now; try again",
+                Kind::StateConflict,
+            )),
+        };
+        wanted.iter().map(&mut index).collect()
     }
 
     /// As [`Host::ready`], with the lock held.
@@ -250,6 +262,8 @@ impl Host {
         let six = network.subnet(false).is_some();
         // Before it is up: no address is made for a link that has none of that family, and nobody's advertisements are taken.
         knobs::set_ipv6(name, "accept_ra", "0")?;
+        // While its link-local address is asked for, the host asks nobody who a neighbour is on behalf of others.
+        knobs::set_ipv6(name, "accept_dad", "0")?;
         knobs::set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
         let mut batch = Requests::new();
         settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
@@ -377,6 +391,28 @@ impl Host {
             outcome => outcome.map_err(|cause| Error::kernel(format!("remove the link {name}"), cause)),
         }
     }
+}
+
+/// Whether this kernel takes holm's rules, in the network namespace of this thread. They are offered together with a change that cannot be made, so
+/// that nothing is changed.
+///
+/// # Errors
+/// What the kernel says of the first rule that it does not take.
+pub fn able() -> Result<(), Error> {
+    let mut nft = Socket::open(Protocol::Netfilter)
+        .map_err(|cause| Error::kernel("talk to the kernel about rules", cause))?;
+    for family in [Family::Ipv4, Family::Ipv6] {
+        let mut changes = Transaction::new();
+        rules::whole(&mut changes, family, &World::default());
+        let last = changes.len();
+        changes.delete_table(family, "holm-that-is-not-there");
+        match changes.commit(&mut nft) {
+            Err(netlink::Error::Refused(refused)) if refused.index >= last => {}
+            Err(cause) => return Err(Error::kernel("offer the rules of nftables to the kernel", cause)),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
 }
 
 /// One of [`RULES`]: packets of the gate go past the second, marked ones take it.

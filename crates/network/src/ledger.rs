@@ -47,6 +47,13 @@ pub(crate) struct Claim {
     file: File,
 }
 
+impl Claim {
+    /// The lock by itself.
+    pub(crate) fn into_lock(self) -> OwnedFd {
+        self.file.into()
+    }
+}
+
 impl Ledger {
     /// Opens the directories, and makes them if they are missing.
     ///
@@ -165,9 +172,15 @@ impl Ledger {
         file.write_all(&line(event)).map_err(|error| Error::file(&self.record_path(id), "write", error))
     }
 
-    /// Takes the leases of a record back, and then its name.
-    pub(crate) fn release(&self, claim: &Claim) -> Result<(), Error> {
+    /// Takes the leases of a record back, and then its name. `first` is done with the lock held: rules that are written anew before or after agree
+    /// with the records.
+    pub(crate) fn release(
+        &self,
+        claim: &Claim,
+        first: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut locked = self.lock()?;
+        first()?;
         locked.table.free_all(&claim.header.token);
         locked.commit()?;
         match unlinkat(&self.containers, record_name(&claim.header.id), AtFlags::empty()) {
@@ -220,7 +233,7 @@ impl Ledger {
 
 impl Locked {
     /// Writes what was changed.
-    pub(crate) fn commit(self) -> Result<(), Error> {
+    pub(crate) fn commit(&mut self) -> Result<(), Error> {
         for (offset, bytes) in self.table.writes() {
             self.file
                 .write_all_at(bytes, offset)

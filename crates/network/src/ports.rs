@@ -52,7 +52,7 @@ impl fmt::Display for Protocol {
 }
 
 /// Ports that follow each other, the last one included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PortRange {
     /// The first.
     pub first: u16,
@@ -131,7 +131,7 @@ fn protocol(text: &str) -> Result<(&str, Protocol), BadPorts> {
 }
 
 /// `-p [IP:][HOST[-LAST]:]CONTAINER[-LAST][/PROTOCOL]`
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Publish {
     /// The host's address; all of them where there is none.
     pub host_ip: Option<IpAddr>,
@@ -191,7 +191,7 @@ impl FromStr for Publish {
 }
 
 /// `--expose PORT[-LAST][/PROTOCOL]`: what `-P` publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Expose {
     /// The container's ports.
     pub ports: PortRange,

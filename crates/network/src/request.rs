@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{BadMac, Driver, MacAddress, NetworkName};
 use crate::ports::{Expose, Publish};
 use crate::prefix::Prefix;
@@ -61,7 +63,8 @@ impl NetworkRequest {
 }
 
 /// A container's place in a network: `NAME[:ip=…,ip6=…,mac=…,alias=…,interface_name=…]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct EndpointRequest {
     /// The network's name, or the beginning of its id.
     pub network: String,
@@ -198,7 +201,7 @@ pub fn interface(text: &str) -> Result<String, BadEndpoint> {
 }
 
 /// What a container asks of the network.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ContainerNet {
     /// The container's id, which its record is called by.
     pub id: String,

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use report::Kind;
 
 use crate::allocate::{self, Joined};
+use crate::attach;
 use crate::error::Error;
 use crate::hold::{NotHeld, hold};
 use crate::host::Host;
@@ -58,9 +59,11 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(kept) = self.kept.take() {
+        if let Some(mut kept) = self.kept.take()
+            && let Ok(record) = kept.claim.read()
+        {
             // There is nobody to tell. What is left is found by the next sweep.
-            let _ = kept.ledger.release(&kept.claim);
+            let _ = attach::end(&mut kept.host, &kept.ledger, &kept.claim, &record);
         }
     }
 }
@@ -133,6 +136,10 @@ impl Networks {
     ) -> Result<(Chosen, Claim, Vec<OwnedFd>), Error> {
         let token = token();
         let mut locked = ledger.lock()?;
+        for (_, joined) in joined {
+            // It may have been removed since it was read; with the lock held it is not.
+            self.get(joined.network.name.as_str())?;
+        }
         let endpoints = allocate::places(&mut locked.table, &token, joined, 0)?;
         let wanted = ports::wanted(&want.publish, want.publish_all, &want.expose);
         let mut held = Vec::new();
@@ -205,8 +212,10 @@ impl Networks {
         let keeper = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
         let header = Header { id: want.id.clone(), name: want.name.clone(), token, keeper };
         let claim = ledger.claim(header, &events)?;
-        if let Err(error) = locked.commit() {
-            let _ = ledger.release(&claim);
+        let committed = locked.commit();
+        drop(locked);
+        if let Err(error) = committed {
+            let _ = ledger.release(&claim, || Ok(()));
             return Err(error);
         }
         Ok((Chosen { endpoints, ports }, claim, held))

@@ -266,8 +266,8 @@ fn chains(family: Family, gate: (u32, u32)) -> Vec<Rules> {
         ("postrouting", nat(Hook::Postrouting, 100), postrouting),
         ("forward", filter(Hook::Forward, 0), forward),
         ("input", filter(Hook::Input, 0), input),
-        // One below that of connection tracking, which takes note of what has passed everything.
-        ("gate", filter(Hook::Input, i32::MAX - 1), gate_chain),
+        // Just before connection tracking, which takes note of what has passed everything: at the last place for IPv4, one before for IPv6.
+        ("gate", filter(Hook::Input, i32::MAX - 2), gate_chain),
     ]
 }
 
@@ -309,7 +309,12 @@ pub(crate) fn whole(changes: &mut Transaction, family: Family, world: &World) {
     }
     for (name, _, rules) in &chains {
         for rule in rules {
-            changes.add_rule(family, TABLE, name, rule);
+            // nft does not show that a map is looked into when nothing is made of what it says.
+            let comment = match rule.last() {
+                Some(Expr::Verdict(Verdict::Goto("through"))) => "of published ports",
+                _ => "",
+            };
+            changes.add_rule(family, TABLE, name, rule, comment);
         }
     }
     for bridge in &world.bridges {

@@ -54,6 +54,11 @@ impl Networks {
         Ok(Self { dir: directory(&places.config)?, places: places.clone() })
     }
 
+    /// Where they are kept.
+    pub const fn places(&self) -> &Places {
+        &self.places
+    }
+
     /// Every network, by name.
     ///
     /// # Errors
@@ -108,12 +113,11 @@ impl Networks {
     /// # Errors
     /// As [`Networks::create`].
     pub fn default_network(&self, socket: &mut Socket) -> Result<Network, Error> {
-        let name: NetworkName =
-            DEFAULT_NETWORK.parse().map_err(|_| Error::invalid(DEFAULT_NETWORK, "it is no name", ""))?;
-        if let Some(network) = self.read(&name)? {
+        let request = default_request()?;
+        let name = &request.name;
+        if let Some(network) = self.read(name)? {
             return Ok(network);
         }
-        let request = NetworkRequest { dns: false, ..NetworkRequest::bridge(name.clone()) };
         match self.create(&request, socket) {
             // Somebody else was faster.
             Err(Error::Refused { kind: Kind::AlreadyExists, .. }) => self.get(name.as_str()),
@@ -202,6 +206,13 @@ fn file_name(name: &NetworkName) -> String {
     format!("{name}{SUFFIX}")
 }
 
+/// What makes the default network. Its containers do not find each other by name, as with docker and podman: they have nothing to do with each
+/// other.
+pub(crate) fn default_request() -> Result<NetworkRequest, Error> {
+    let name = DEFAULT_NETWORK.parse().map_err(|_| Error::invalid(DEFAULT_NETWORK, "it is no name", ""))?;
+    Ok(NetworkRequest { dns: false, ..NetworkRequest::bridge(name) })
+}
+
 /// Opens a directory of holm's own, for its owner only, and makes it if it is missing.
 pub(crate) fn directory(path: &Path) -> Result<OwnedFd, Error> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -226,7 +237,7 @@ pub(crate) fn directory(path: &Path) -> Result<OwnedFd, Error> {
     Ok(dir)
 }
 
-fn chance() -> Chance {
+pub(crate) fn chance() -> Chance {
     let mut id = [0; 32];
     let mut filled = 0;
     while filled < id.len() {

@@ -9,7 +9,7 @@ use netlink::netfilter::{Family, elements};
 use report::Kind;
 
 use crate::allocate;
-use crate::attach::take_away;
+use crate::attach::end;
 use crate::error::Error;
 use crate::facts::HostNetwork;
 use crate::host::Host;
@@ -39,10 +39,9 @@ impl Networks {
     pub fn sweep_one(&self, id: &str) -> Result<bool, Error> {
         let ledger = Ledger::open(&self.places)?;
         let Some((claim, record)) = ledger.adopt(id)? else { return Ok(false) };
-        let mut left = take_away(&mut Host::open()?, &ledger, &record);
-        match left.pop() {
+        match end(&mut Host::open()?, &ledger, &claim, &record).pop() {
             Some(error) => Err(error),
-            None => ledger.release(&claim).map(|()| true),
+            None => Ok(true),
         }
     }
 
@@ -50,9 +49,7 @@ impl Networks {
         let mut swept = Vec::new();
         for id in ledger.ids()? {
             let Some((claim, record)) = ledger.adopt(&id)? else { continue };
-            let left = take_away(host, ledger, &record);
-            if left.is_empty() {
-                ledger.release(&claim)?;
+            if end(host, ledger, &claim, &record).is_empty() {
                 swept.push(id);
             }
         }
@@ -161,8 +158,7 @@ impl Networks {
         for member in inside {
             self.disconnect(&member.id, network.name.as_str())?;
         }
-        self.take_down(&mut host, &ledger, &network, say)?;
-        self.forget(&network.name)?;
+        self.take_down(&mut host, &ledger, &network, true, say)?;
         Ok(network.name)
     }
 
@@ -179,21 +175,22 @@ impl Networks {
             if !self.members(&network.name)?.is_empty() {
                 continue;
             }
-            self.take_down(&mut host, &ledger, &network, say)?;
-            if network.name.as_str() != DEFAULT_NETWORK {
-                self.forget(&network.name)?;
+            let forget = network.name.as_str() != DEFAULT_NETWORK;
+            self.take_down(&mut host, &ledger, &network, forget, say)?;
+            if forget {
                 removed.push(network.name);
             }
         }
         Ok(removed)
     }
 
-    /// Takes a network's bridge away, and everything that is for all networks with the last one.
+    /// Takes a network's bridge away, and everything that is for all networks with the last one; `forget`: and its file.
     fn take_down(
         &self,
         host: &mut Host,
         ledger: &Ledger,
         network: &Network,
+        forget: bool,
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
         let mut locked = ledger.lock()?;
@@ -223,6 +220,7 @@ impl Networks {
             false => host.make(self, ledger, &there, say)?,
         }
         locked.table.forget_network(&network.id);
-        locked.commit()
+        locked.commit()?;
+        if forget { self.forget(&network.name) } else { Ok(()) }
     }
 }

@@ -24,10 +24,11 @@ mod record;
 mod start;
 
 pub use act::{
-    Cause, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch, launch_with,
+    Cause, Connect, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch,
+    launch_connected, launch_with,
 };
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
-pub use plan::{Plan, PlanError, plan};
+pub use plan::{Plan, PlanError, plan, plan_connected};

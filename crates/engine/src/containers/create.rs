@@ -12,7 +12,8 @@ use super::{events, names};
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::name::ContainerName;
-use crate::host::{self, boxed};
+use crate::flags::network::Network;
+use crate::host::{self, Caller, boxed};
 use crate::request::{Changes, RunFlags, RunRequest};
 
 /// What is asked for beside the request.
@@ -153,6 +154,10 @@ fn settled(request: &RunRequest) -> Result<RunFlags, BoxedExplain> {
     }
     flags.mounts = flags.mounts.into_iter().map(settled_mount).collect::<Result<_, _>>()?;
     flags.env = flags.env.into_iter().filter_map(resolved).collect();
+    if flags.network == Network::Unsaid {
+        // What is usual for this caller, by the caller's environment too.
+        flags.network = crate::connection::resolve(request, &Caller::read())?;
+    }
     Ok(flags)
 }
 

@@ -25,6 +25,7 @@ use super::home::{Home, LOG, Lock, Places, RUN, RunRecord, make_directory};
 use super::start::own_program;
 use super::told::{Told, Words};
 use super::{events, find, remove};
+use crate::connection::{self, Connection};
 use crate::host::{Caller, boxed};
 use crate::prepare;
 
@@ -134,10 +135,13 @@ pub fn settle(places: &Places, home: &Home) -> Result<(), BoxedExplain> {
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let id = ContainerId::parse(&home.id).map_err(boxed)?;
     match Container::open(&records, &id) {
-        Ok(container) => container.delete(true).map(drop).map_err(boxed),
-        Err(runtime::state::StateError::NotFound { .. }) => Ok(()),
-        Err(error) => Err(boxed(error)),
+        Ok(container) => container.delete(true).map(drop).map_err(boxed)?,
+        Err(runtime::state::StateError::NotFound { .. }) => {}
+        Err(error) => return Err(boxed(error)),
     }
+    // Its place in its networks: addresses, ports, names.
+    connection::sweep(&Caller::read(), &home.id);
+    Ok(())
 }
 
 /// The streams of a container without a terminal: ours, and what it gets in their place.
@@ -218,6 +222,11 @@ fn launch(
     })?;
     prepared.launch.life = Life::Kept { config, wait: false };
     prepared.launch.die_with_parent = false;
+    // The addresses are in the container's files, and these in the plan.
+    let mut network = match &prepared.network {
+        Some(wanted) => Some(Connection::reserve(wanted, caller, &mut prepared.launch)?),
+        None => None,
+    };
     let plan = crate::run::plan(&prepared)?;
     let stderr = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).ok().map(File::from);
     let say = |line: &str| {
@@ -248,20 +257,34 @@ fn launch(
 
     let nothing = null().map_err(failed)?;
     let mut ours = Ours::default();
+    let mut launch = || match &mut network {
+        None => runtime::launch(&prepared.launch, &plan, &records),
+        Some(network) => {
+            let mut tell = |line: &str| say(line);
+            let mut connect = |namespace| network.connect(namespace, &mut tell);
+            runtime::launch_connected(&prepared.launch, &plan, &records, &mut connect)
+        }
+    };
     let launched = match pipes {
         None => {
             set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
-            runtime::launch(&prepared.launch, &plan, &records)
+            launch()
         }
         Some(pipes) => {
             ours = pipes.ours;
             set_streams([&pipes.theirs[0], &pipes.theirs[1], &pipes.theirs[2]]).map_err(failed)?;
-            let launched = runtime::launch(&prepared.launch, &plan, &records);
+            let launched = launch();
             set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
             launched
         }
     };
-    let running = launched.map_err(boxed)?;
+    let running = match launched {
+        Ok(running) => running,
+        Err(error) => {
+            network.map_or_else(Vec::new, Connection::detach);
+            return Err(boxed(error));
+        }
+    };
     let pid = running.pid();
     let copy = |fd: std::os::fd::BorrowedFd<'_>| {
         rustix::io::fcntl_dupfd_cloexec(fd, 3)
@@ -277,6 +300,9 @@ fn launch(
         let mut held = vec![pass(monitor_lock)?];
         if let Some(claim) = prepared.claim.take() {
             held.push(pass(claim.into_lock())?);
+        }
+        for fd in network.take().map_or_else(Vec::new, Connection::into_held) {
+            held.push(pass(fd)?);
         }
         Ok(Setup {
             id: home.id.clone(),

@@ -168,6 +168,14 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<namespace::Ipc>();
     visitor.visit::<namespace::Source>();
     visitor.visit::<network::Network>();
+    visitor.visit::<network::AddHost>();
+    visitor.visit::<network::Alias>();
+    visitor.visit::<network::DnsOption>();
+    visitor.visit::<network::SearchDomain>();
+    visitor.visit::<::network::Expose>();
+    visitor.visit::<::network::MacAddress>();
+    visitor.visit::<::network::Publish>();
+    visitor.visit::<std::net::IpAddr>();
     visitor.visit::<number::OomScoreAdj>();
     visitor.visit::<number::PidsLimit>();
     visitor.visit::<security_opt::SecurityOpt>();

@@ -16,10 +16,10 @@ use runtime::{File, Root, Upper};
 
 mod capabilities;
 mod devices;
-mod files;
+pub(crate) mod files;
 mod limits;
 mod mounts;
-mod namespaces;
+pub(crate) mod namespaces;
 mod process;
 mod security;
 

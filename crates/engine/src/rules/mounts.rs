@@ -8,7 +8,6 @@ use spec::{Mount, Propagation};
 use super::{Facts, Ids, Refused, Source as Found, refused};
 use crate::flags::mount::Mount as Asked;
 use crate::flags::namespace::Source;
-use crate::flags::network::Network;
 use crate::flags::volume::{Bind, Idmap};
 use crate::request::RunRequest;
 
@@ -49,7 +48,7 @@ fn usual(request: &RunRequest, facts: &Facts) -> Vec<Mount> {
     list.push(mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]));
     list.push(devpts(facts));
     let access = if request.privileged { "rw" } else { "ro" };
-    list.push(match in_userns && request.network != Network::None {
+    list.push(match in_userns && !request.network.is_own() {
         true => bound("/sys", &["rbind", "nosuid", "noexec", "nodev", access, "rslave"]),
         false => mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
     });

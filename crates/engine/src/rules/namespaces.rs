@@ -27,9 +27,11 @@ pub(super) fn namespaces(request: &RunRequest, facts: &Facts) -> (Vec<Namespace>
     add(
         NamespaceType::Network,
         &match &request.network {
-            Network::None => Source::Private,
+            Network::Unsaid | Network::None | Network::On(_) => Source::Private,
             Network::Host => Source::Host,
             Network::Join(path) => Source::Join(path.clone()),
+            // Found, and made a path, before.
+            Network::Container(_) => Source::Host,
         },
     );
     add(NamespaceType::Ipc, &request.ipc.source);
@@ -65,7 +67,7 @@ pub(super) fn hostname(request: &RunRequest, facts: &Facts) -> String {
 }
 
 /// The name that programs in the container see.
-pub(super) fn visible_hostname(request: &RunRequest, facts: &Facts) -> String {
+pub(crate) fn visible_hostname(request: &RunRequest, facts: &Facts) -> String {
     match (&request.hostname, &request.uts) {
         (Some(name), _) => name.as_str().to_owned(),
         (None, Source::Host) => facts.hostname.clone(),

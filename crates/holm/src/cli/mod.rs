@@ -13,14 +13,15 @@ pub mod container;
 pub mod flags;
 mod ip;
 pub(crate) mod keeping;
+pub mod network;
 pub mod ns;
 pub mod registry;
 pub mod run;
 pub mod system;
 
 /// The subcommands beside those of a container's life, which come behind the first.
-const OTHERS: [&str; 10] =
-    ["pull", "push", "login", "logout", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+const OTHERS: [&str; 11] =
+    ["pull", "push", "login", "logout", "network", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
@@ -36,6 +37,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "run" => run::command(),
         name if container::NAMES.contains(&name) => return container::command(name),
         name if system::NAMES.contains(&name) => return system::command(name),
+        "network" => network::command(),
         "ip" => ip::command(),
         "ns" => ns::command(),
         "cgroup" | "cg" => cgroup::command(),
@@ -108,9 +110,6 @@ pub fn report_usage(error: &clap::Error, subcommand: &str) -> ExitCode {
 fn later(flag: &str) -> Option<&'static str> {
     let flag = flag.split(['=', ' ']).next().unwrap_or_default();
     match flag {
-        "-p" | "--publish" | "-P" | "--publish-all" | "--expose" | "--dns" | "--add-host" | "--ip" => {
-            Some("containers have no network of their own making; --network host or ns:PATH gives them one")
-        }
         "--gpus" => Some("give the devices with --device"),
         _ => None,
     }

@@ -10,6 +10,7 @@ use clap::{Arg, ArgMatches, Command};
 use engine::containers::create::Extras;
 use engine::flags::env::{EnvEntry, parse_env_file};
 use engine::flags::mount::Mount;
+use engine::flags::network::{Network, Places};
 use engine::flags::tmpfs::Tmpfs;
 use engine::flags::volume::Volume;
 use engine::flags::{Problem, Value, parse_all, parse_bool, parse_flag};
@@ -168,9 +169,28 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
             one("shm-size", "SIZE", "The size of /dev/shm [default: 64m]"),
             many("device", "HOST[:DST][:rwm]", "Let the container use a device"),
         ])
+        .next_help_heading("Network")
+        .args([
+            many(
+                "network",
+                "NETWORK",
+                "A network by name, with NAME:ip=…,mac=…,alias=…; none, host, ns:PATH or container:NAME [default for root: bridge]",
+            )
+            .visible_alias("net"),
+            many("publish", "[[IP:]HOST:]PORT", "Publish a port or range of the container on the host").short('p'),
+            switch("publish-all", "Publish every exposed port on a free port of the host").short('P'),
+            many("expose", "PORT[/PROTOCOL]", "Name a port that --publish-all publishes"),
+            many("network-alias", "NAME", "Let other containers find this one by another name"),
+            one("ip", "ADDRESS", "The address of IPv4"),
+            one("ip6", "ADDRESS", "The address of IPv6"),
+            one("mac-address", "ADDRESS", "The hardware address"),
+            many("dns", "ADDRESS", "Ask this name server"),
+            many("dns-search", "DOMAIN", "Look for names in this domain; `.` for none"),
+            many("dns-option", "OPTION", "Set an option of resolv.conf").alias("dns-opt"),
+            many("add-host", "NAME:ADDRESS", "Add a line to /etc/hosts; host-gateway is the host's address"),
+        ])
         .next_help_heading("Namespaces")
         .args([
-            one("network", "MODE", "none (default: only loopback), host or ns:PATH").visible_alias("net"),
             one(
                 "userns",
                 "MODE",
@@ -371,11 +391,38 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
         ipc: optional(matches, "ipc", "--ipc")?.unwrap_or_default(),
         uts: optional(matches, "uts", "--uts")?.unwrap_or_default(),
         cgroupns: optional(matches, "cgroupns", "--cgroupns")?.unwrap_or_default(),
-        network: optional(matches, "network", "--network")?.unwrap_or_default(),
+        network: network(matches)?,
+        places: places(matches)?,
         userns: optional(matches, "userns", "--userns")?.unwrap_or_default(),
         time_offsets: several(matches, "time-offset", "--time-offset")?,
         labels: several(matches, "label", "--label")?,
         annotations: several(matches, "annotation", "--annotation")?,
+    })
+}
+
+fn network(matches: &ArgMatches) -> Result<Network, BoxedExplain> {
+    let values = several(matches, "network", "--network")?;
+    Network::together(values).or_else(|(one, two)| {
+        refuse(
+            format!("`--network {one}` and `--network {two}` contradict each other"),
+            "several networks of holm's making can be given; none, host, ns: and container: stand alone",
+        )
+    })
+}
+
+fn places(matches: &ArgMatches) -> Result<Places, BoxedExplain> {
+    Ok(Places {
+        publish: several(matches, "publish", "--publish")?,
+        publish_all: on(matches, "publish-all", "--publish-all")?,
+        expose: several(matches, "expose", "--expose")?,
+        ip: optional(matches, "ip", "--ip")?,
+        ip6: optional(matches, "ip6", "--ip6")?,
+        mac_address: optional(matches, "mac-address", "--mac-address")?,
+        aliases: several(matches, "network-alias", "--network-alias")?,
+        dns: several(matches, "dns", "--dns")?,
+        dns_search: several(matches, "dns-search", "--dns-search")?,
+        dns_option: several(matches, "dns-option", "--dns-option")?,
+        add_host: several(matches, "add-host", "--add-host")?,
     })
 }
 

@@ -28,6 +28,7 @@ from!(
     cgroups::Refused,
     cgroups::private::MountFailed,
     namespaces::Error,
+    network::Error,
     super::accounts::UnknownName,
     sys::SyscallError,
 );

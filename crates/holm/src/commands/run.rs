@@ -58,7 +58,11 @@ fn go(
     if show_plan(matches)? {
         let prepared = prepare::from_request(request, caller, size)?;
         tell(&prepared, global, &mut say);
-        launch::print(&launch::plan(&prepared)?.to_string())?;
+        let mut text = launch::plan(&prepared)?.to_string();
+        if let Some(wanted) = &prepared.network {
+            text.push_str(&engine::connection::Connection::preview(wanted, caller)?);
+        }
+        launch::print(&text)?;
         return Ok(0);
     }
     let places = Places::of(caller);

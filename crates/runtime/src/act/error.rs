@@ -82,6 +82,9 @@ pub enum Cause {
         /// What the kernel said.
         error: netlink::Error,
     },
+    /// The caller's own part: connecting the container.
+    #[error("{}", report::one_line(&**_0))]
+    Connect(report::BoxedExplain),
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
@@ -255,6 +258,7 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
+            Self::Connect(cause) => cause.kind(),
             Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
@@ -267,6 +271,7 @@ impl Explain for Cause {
             Self::Cgroup(cause) => cause.hint(),
             Self::Unit(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
+            Self::Connect(cause) => report::first_hint(&**cause),
             Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(

@@ -96,7 +96,7 @@ pub(crate) fn undo(mut made: Vec<Made>) -> Vec<Cause> {
 /// # Errors
 /// [`LaunchError`], which names the step that failed. What was made until then is undone; what could not be is in the error.
 pub fn launch(launch: &Launch, plan: &Plan, state: &StateRoot) -> Result<Running, LaunchError> {
-    launch_with(launch, plan, state, None)
+    perform(launch, plan, state, None, None)
 }
 
 /// As [`launch`], with what was made ahead. A plan for which something was made ahead that is not given here has it made now.
@@ -108,6 +108,33 @@ pub fn launch_with(
     plan: &Plan,
     state: &StateRoot,
     network: Option<Network>,
+) -> Result<Running, LaunchError> {
+    perform(launch, plan, state, network, None)
+}
+
+/// Performs a plan of [`crate::plan_connected`]: `connect` gets the container's network namespace while the stage goes on, and before the
+/// program is started.
+///
+/// # Errors
+/// As [`launch()`], and what `connect` says.
+pub fn launch_connected(
+    launch: &Launch,
+    plan: &Plan,
+    state: &StateRoot,
+    connect: &mut Connect<'_>,
+) -> Result<Running, LaunchError> {
+    perform(launch, plan, state, None, Some(connect))
+}
+
+/// What connects a container: it gets the network namespace.
+pub type Connect<'a> = dyn FnMut(OwnedFd) -> Result<(), report::BoxedExplain> + 'a;
+
+fn perform(
+    launch: &Launch,
+    plan: &Plan,
+    state: &StateRoot,
+    network: Option<Network>,
+    mut connect: Option<&mut Connect<'_>>,
 ) -> Result<Running, LaunchError> {
     let mut performing = Performing {
         network,
@@ -131,7 +158,11 @@ pub fn launch_with(
         if let Some(profile) = &mut performing.profile {
             profile.begin(*step);
         }
-        let Err(failure) = performing.perform_or_fail(*step, act) else { continue };
+        let outcome = match (act, connect.as_deref_mut()) {
+            (Act::Connect { turn }, Some(connect)) => performing.connect(*step, *turn, connect),
+            _ => performing.perform_or_fail(*step, act),
+        };
+        let Err(failure) = outcome else { continue };
         let mut left = undo(std::mem::take(&mut performing.made));
         if performing.hooked {
             // What hooks have made, others may take away (runtime.md, "Lifecycle", 13).
@@ -214,6 +245,16 @@ impl Performing<'_> {
         if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
     }
 
+    /// Hands the network namespace to the caller, once the stage is in it.
+    fn connect(&mut self, step: u32, turn: u32, connect: &mut Connect<'_>) -> Result<(), Failure> {
+        match self.receive()? {
+            Some((number, _)) if number == turn => {}
+            _ => return Err(self.ended()),
+        }
+        connect(ids::open_network_namespace(self.pid())?).map_err(Cause::Connect)?;
+        if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
+    }
+
     fn perform(&mut self, act: &Act) -> Result<(), Failure> {
         match act {
             Act::Record => {
@@ -257,6 +298,11 @@ impl Performing<'_> {
                     }
                 }
             }
+            // A plan for a caller who connects, performed by one who does not: the container has no more than its loopback link.
+            Act::Connect { turn } => match self.receive()? {
+                Some((number, _)) if number == *turn => {}
+                _ => return Err(self.ended()),
+            },
             Act::MoveNetDevices { turn, devices } => match self.receive()? {
                 Some((number, _)) if number == *turn => {
                     let namespace = ids::open_network_namespace(self.pid())?;

@@ -104,6 +104,8 @@ pub(crate) enum Act {
     DelegateCgroup { uid: u32, gid: u32 },
     /// Waits until the stage is in its network namespace, and moves devices there.
     MoveNetDevices { turn: u32, devices: Vec<NetDevice> },
+    /// Waits until the stage is in its network namespace, and has the caller connect it.
+    Connect { turn: u32 },
     /// Puts the stage into a group of resctrl, which is made if need be.
     EnterResctrl(ResctrlGroup),
     /// Makes directories, each with those above it, where they are missing.
@@ -313,6 +315,22 @@ impl fmt::Display for Plan {
 /// # Errors
 /// [`PlanError`] when this host cannot give what is asked for.
 pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
+    decide(launch, facts, false)
+}
+
+/// As [`plan`], for a container whose network namespace the caller connects: see [`crate::launch_connected`].
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_connected(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
+    // The stage stands in its namespace early, and the engine goes there; one that was made ahead would be joined late.
+    match facts.network_ahead {
+        true => decide(launch, &HostFacts { network_ahead: false, ..facts.clone() }, true),
+        false => decide(launch, facts, true),
+    }
+}
+
+fn decide(launch: &Launch, facts: &HostFacts, connected: bool) -> Result<Plan, PlanError> {
     let mut builder = Builder::new(launch, facts);
     let plan = &mut builder;
 
@@ -340,6 +358,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     namespaces::names(plan);
     identity::early(plan);
     let net_devices = net_devices::take(plan)?;
+    let connected = if connected { net_devices::connect(plan) } else { None };
     let (root, scratch) = root::attach(plan, root)?;
     let mut tree = mounts::mount_all(plan, root, scratch, &sources, &namespaces, beside)?;
     devices::make(plan, &mut tree, &namespaces)?;
@@ -353,7 +372,7 @@ pub fn plan(launch: &Launch, facts: &HostFacts) -> Result<Plan, PlanError> {
     wait::creation_hooks(plan);
     root::enter(plan, &tree)?;
     terminal::attach(plan, terminal);
-    for ticket in [resctrl, net_devices].into_iter().flatten() {
+    for ticket in [resctrl, net_devices, connected].into_iter().flatten() {
         plan.need(ticket);
     }
     identity::become_user(plan, &namespaces, listener)?;

@@ -43,3 +43,20 @@ pub(crate) fn take(plan: &mut Builder<'_>) -> Result<Option<Ticket>, PlanError> 
     plan.engine(what, "with their addresses, and up", Act::MoveNetDevices { turn, devices });
     Ok(Some(plan.hand_over(Vec::new()).0))
 }
+
+/// The stage is in its new network namespace: the caller lays its cables there, while the stage goes on. One that is joined, or the
+/// host's, is somebody else's to connect.
+pub(crate) fn connect(plan: &mut Builder<'_>) -> Option<Ticket> {
+    if !plan.namespace(spec::NamespaceType::Network).is_new() {
+        return None;
+    }
+    plan.stage("tell that the network namespace is there", "the engine connects it");
+    let turn = plan.next_turn();
+    plan.push(Op::Tell { turn, fd: Slot::NONE });
+    plan.engine(
+        "connect the container to its networks",
+        "cables, addresses, routes and ports",
+        Act::Connect { turn },
+    );
+    Some(plan.hand_over(Vec::new()).0)
+}

@@ -1,0 +1,391 @@
+//! `holm network` and containers on networks, as people use them: on hosts that are network and mount namespaces of their own, with a
+//! /run and a /var/lib of their own, and somebody outside. A pid namespace takes every process of a host with it.
+
+use std::process::{Command, Output};
+
+use expect_test::{Expect, expect};
+
+/// What every host begins with: nobody's networks, and a cable to `outside`, 192.0.2.9.
+const HOST: &str = r#"
+set -eu
+mount -t tmpfs tmpfs /run
+mkdir -p /run/netns
+mount -t tmpfs tmpfs /var/lib
+printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/own-resolv.conf
+resolv=$(readlink -f /etc/resolv.conf)
+mkdir -p "${resolv%/*}"
+[ -e "$resolv" ] || : >"$resolv"
+mount --bind /run/own-resolv.conf "$resolv"
+ip link set lo up
+ip netns add outside
+ip link add eth0 type veth peer name eth0 netns outside
+ip addr add 192.0.2.1/24 dev eth0
+ip link set eth0 up
+ip -n outside addr add 192.0.2.9/24 dev eth0
+ip -n outside link set eth0 up
+ip -n outside link set lo up
+ip route add default via 192.0.2.9
+holm() { "$HOLM" "$@"; }
+run() { "$HOLM" run --rootfs / "$@"; }
+# Waits until the command succeeds.
+until_it() { n=0; until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 200 ] || { echo "never: $*" >&2; return 1; }; sleep 0.05; done; }
+# The last line of a page; $0 and $1 are host and port.
+FETCH='printf "GET / HTTP/1.0\r\n\r\n" | busybox nc -w 3 $0 $1 | tail -n 1 | grep .'
+fetch() { sh -c "$FETCH" "$@"; }
+links() { ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'; }
+outside() { ip netns exec outside "$@"; }
+"#;
+
+/// Runs a script as root of a host of its own. None where that cannot be had, which is said.
+fn host(test: &str, script: &str) -> Option<Output> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED {test}: needs root");
+        return None;
+    }
+    let able = std::thread::spawn(|| {
+        sys::ns::make(sys::clone::CLONE_NEWNET).map_err(|error| error.to_string())?;
+        network::able().map_err(|error| report::one_line(&error))
+    });
+    if let Err(why) = able.join().unwrap() {
+        eprintln!("SKIPPED {test}: {why}");
+        return None;
+    }
+    for program in ["unshare", "ip", "busybox", "jq"] {
+        let there =
+            Command::new(program).arg("--version").output().or_else(|_| Command::new(program).output());
+        if there.is_err() {
+            eprintln!("SKIPPED {test}: needs {program}");
+            return None;
+        }
+    }
+    let directory = std::env::temp_dir().join(format!("holm-host-{}-{test}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let output = Command::new("timeout")
+        .args([
+            "90",
+            "unshare",
+            "--net",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ])
+        .args(["--mount-proc", "sh", "-c"])
+        .arg(format!("{HOST}\ncd {}\n{script}", directory.display()))
+        .env("HOLM", env!("CARGO_BIN_EXE_holm"))
+        .env("WEB", web(test))
+        .env_remove("HOLM_NETWORK")
+        .output()
+        .unwrap();
+    let _ = std::fs::remove_dir_all(&directory);
+    Some(output)
+}
+
+/// A container's name: cgroups are called by it, and belong to the whole machine.
+fn web(test: &str) -> String {
+    format!("web-{}-{test}", std::process::id())
+}
+
+fn check(test: &str, script: &str, expected: &Expect) {
+    let Some(output) = host(test, script) else { return };
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text = text.replace(&web(test), "web");
+    if !output.status.success() {
+        text.push_str(&format!("[{}]\n", output.status));
+    }
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn a_container_has_a_network_without_being_asked() {
+    check(
+        "a_container_has_a_network",
+        r#"
+        echo hello >index.html
+        outside busybox httpd -f -p 80 &
+        run --name "$WEB" --hostname web.example -- sh -c '
+            ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4
+            ip route | sed "s/ *$//"
+            tail -n 1 /etc/hosts; cat /etc/resolv.conf
+            cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6'
+        run -- sh -c "$FETCH" 192.0.2.9 80
+        holm network list | tr -s ' ' | cut -d' ' -f1,3-
+        links
+        ls /run/holm/network/containers
+        "#,
+        &expect![[r#"
+            10.224.0.2/22
+            default via 10.224.0.1 dev eth0
+            10.224.0.0/22 dev eth0 proto kernel scope link src 10.224.0.2
+            10.224.0.2	web.example web
+            search example.com
+            nameserver 192.0.2.9
+            1
+            hello
+            NAME DRIVER INTERFACE CONTAINERS SUBNETS
+            bridge bridge holm0 0 10.224.0.0/22
+            lo
+            eth0
+            holm0
+            holm-gate-in
+            holm-gate
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}
+
+#[test]
+fn published_ports_are_reached_and_gone_with_the_container() {
+    check(
+        "published_ports",
+        r#"
+        mkdir www; echo hello >www/index.html
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www &
+        holm=$!
+        until_it outside sh -c "$FETCH" 192.0.2.1 8080
+        outside sh -c "$FETCH" 192.0.2.1 8080
+        fetch 127.0.0.1 8080
+        fetch 127.0.0.1 9090
+        outside sh -c "$FETCH" 192.0.2.1 9090 2>/dev/null || echo shut
+        run -- sh -c "$FETCH" 192.0.2.1 8080
+        run --network "container:$WEB" -- sh -c "$FETCH" 127.0.0.1 80
+        run -p 8080:80 -- true || true
+        holm network inspect bridge | jq -c '.[0].containers[] | [.name, .addresses, .ports, .running]'
+        kill $holm; wait $holm || true
+        fetch 127.0.0.1 8080 2>/dev/null || echo gone
+        holm network prune --check && echo clean
+        "#,
+        &expect![[r#"
+            hello
+            hello
+            hello
+            shut
+            hello
+            hello
+            ["web",["10.224.0.2"],["*:8080 -> 80/tcp","127.0.0.1:9090 -> 80/tcp"],true]
+            gone
+            clean
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            error: port 8080 of the host: container web has it
+              hint:  choose another port, or leave the host's port out to have a free one chosen
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_killed_holm_leaves_is_reported_and_mended() {
+    check(
+        "what_a_killed_holm_leaves",
+        r#"
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        until_it sh -c 'ip link | grep -q hv'
+        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
+        sleep 0.3
+        kill -9 $holm; wait $holm 2>/dev/null || true
+        sleep 0.3
+        holm network prune --check || echo "status $?"
+        holm network prune --check --mend
+        holm network prune --check && echo clean
+        nft list map ip holm ports 2>/dev/null | grep -c 8080 || true
+        links
+        # And by the next one of its name and port.
+        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
+        sleep 0.3
+        kill -9 $holm; wait $holm 2>/dev/null || true
+        run --name "$WEB" -p 8080:80 -- echo again 2>/dev/null
+        holm network prune
+        links
+        "#,
+        &expect![[r#"
+            container web: its network, though nothing keeps it any more
+            status 1
+            container web: its network, though nothing keeps it any more
+            clean
+            0
+            lo
+            eth0
+            holm0
+            holm-gate-in
+            holm-gate
+            again
+            lo
+            eth0
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: took away what was left of container web
+        "#]],
+    );
+}
+
+#[test]
+fn several_at_once_have_an_address_each() {
+    check(
+        "several_at_once",
+        r#"
+        pids=
+        for n in 1 2 3 4 5 6 7 8; do
+            run -p 80 -- sh -c 'ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4; sleep 1' >out.$n & pids="$pids $!"
+        done
+        wait $pids
+        cat out.* | sort -u | wc -l
+        holm network prune --check && echo clean
+        "#,
+        &expect![[r#"
+            8
+            clean
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}
+
+#[test]
+fn networks_are_made_listed_joined_and_removed() {
+    check(
+        "networks_are_made",
+        r#"
+        holm network create blue --subnet 10.9.0.0/24 --label a=b
+        holm network create --internal --ipv6 --subnet 10.8.0.0/24 --subnet fd09::/64 back
+        holm network create blue --ignore
+        holm network list -q
+        holm network list | tr -s ' ' | cut -d' ' -f1,3-
+        holm network inspect blue | jq -c '.[0] | [.name, .driver, .network_interface, .subnets, .internal, .dns_enabled, .labels]'
+        run --name "$WEB" --network blue:ip=10.9.0.77,alias=db --network back -- sh -c '
+            ip -o -4 addr | tr -s " " | cut -d" " -f2,4; ip -o -6 addr show scope global | tr -s " " | cut -d" " -f2,4; sleep 3' & holm=$!
+        until_it sh -c '"$HOLM" network inspect blue | jq -e ".[0].containers[]" '
+        sleep 0.5
+        holm network create green --subnet 10.7.0.0/24
+        holm network connect green "$WEB"
+        holm network inspect green | jq -c '.[0].containers[] | [.name, .interface, .addresses]'
+        holm network rm blue || true
+        holm network disconnect green "$WEB"
+        holm network rm green
+        wait $holm
+        holm network rm blue back
+        holm network list -q
+        links
+        "#,
+        &expect![[r#"
+            blue
+            back
+            blue
+            back
+            blue
+            NAME DRIVER INTERFACE CONTAINERS SUBNETS
+            back bridge holm1 0 10.8.0.0/24,fd09::/64 internal,dns
+            blue bridge holm0 0 10.9.0.0/24 dns
+            ["blue","bridge","holm0",[{"gateway":"10.9.0.1","subnet":"10.9.0.0/24"}],false,true,{"a":"b"}]
+            lo 127.0.0.1/8
+            eth0 10.9.0.77/24
+            eth1 10.8.0.2/24
+            eth1 fd09::2/64
+            green
+            eth2 10.7.0.2
+            ["web","eth2",["10.7.0.2"]]
+            green
+            blue
+            back
+            lo
+            eth0
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: eth0 forwards IPv6 packets of containers now, and no others
+            error: network blue: containers are in it: web
+              hint:  stop them, or take them out with `holm network disconnect`; --force does the latter
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_had_is_one_line_and_changes_nothing() {
+    check(
+        "what_cannot_be_had",
+        r#"
+        holm network create blue --subnet 10.9.0.0/24 >/dev/null
+        no() { "$@" 2>&1 | head -n 1; }
+        no holm network create blue
+        no holm network create a/b
+        no holm network create none
+        no holm network create red --driver ipvlan
+        no holm network create red --subnet 10.9.0.128/25
+        no holm network create red --subnet 192.0.2.0/25
+        no holm network create red --subnet 10.9.1.1/24
+        no holm network create red --subnet 10.5.0.0/24 --gateway 10.6.0.1
+        no holm network create red --mtu huge
+        no holm network rm green
+        no holm network inspect ../etc
+        no holm network connect blue nobody
+        no run --network green -- true
+        no run --network blue:ip=10.8.0.1 -- true
+        no run --network blue --ip 10.9.0.1 -- true
+        no run --network none -p 80:80 -- true
+        no run --network host -p 80:80 -- true
+        no run --network blue --network none -- true
+        no run -p 80:80/icmp -- true
+        no run --mac-address 01:00:00:00:00:01 -- true
+        no run --network container:nobody -- true
+        no run --add-host x -- true
+        busybox nc -l -p 7000 & nc=$!
+        sleep 0.2
+        no run -p 7000:80 -- true
+        kill $nc
+        holm network list -q
+        links
+        ls /run/holm/network/containers
+        "#,
+        &expect![[r#"
+            error: network blue: there is a network of this name
+            error: network `a/b`: a name begins with a letter or digit and has only letters, digits, `_`, `.` and `-`
+            error: network `none`: the word means something else after --network
+            error: --driver `ipvlan`: there is no such driver
+            error: subnet 10.9.0.128/25: it overlaps with that of the network blue
+            error: subnet 192.0.2.0/25: it overlaps with the host's route to 192.0.2.0/24 through eth0
+            error: --subnet `10.9.1.1/24`: the address has bits behind the prefix; the subnet is 10.9.1.0/24
+            error: gateway 10.6.0.1: it is in none of the network's subnets, or a subnet has two
+            error: --mtu `huge`: it is no number of bytes
+            error: network green: there is no such network
+            error: network ../etc: there is no such network
+            error: container nobody: no container of this name is on a network of holm's making
+            error: network green: there is no such network
+            error: --ip 10.8.0.1: it is not in the network's subnet 10.9.0.0/24
+            error: --ip 10.9.0.1: it is the network's gateway
+            error: `--publish` needs a network of holm's making, and `--network none` is none
+            error: `--publish` needs a network of holm's making, and `--network host` is none
+            error: `--network NETWORK` and `--network none` contradict each other
+            error: --publish `80:80/icmp`: `icmp` is no protocol; there are tcp, udp and sctp
+            error: --mac-address `01:00:00:00:00:01`: the address is one of a group (its first byte is odd), not of one link
+            error: container nobody: no container of this name is on a network of holm's making
+            error: --add-host `x`: the address is missing
+            error: port 7000 of the host: a program of the host has it
+            blue
+            bridge
+            lo
+            eth0
+        "#]],
+    );
+}
+
+#[test]
+fn names_servers_and_hosts_are_written_as_asked() {
+    check(
+        "names_servers_and_hosts",
+        r#"
+        run --dns 9.9.9.9 --dns-search example.org --dns-option ndots:2 --add-host db:10.0.0.5 --add-host host:host-gateway -- \
+            sh -c 'cat /etc/resolv.conf; tail -n 2 /etc/hosts'
+        run --network none --add-host db:10.0.0.5 -- tail -n 1 /etc/hosts
+        run --network host --dns 9.9.9.9 -- cat /etc/resolv.conf
+        "#,
+        &expect![[r#"
+            nameserver 9.9.9.9
+            search example.org
+            options ndots:2
+            10.0.0.5	db
+            10.224.0.1	host
+            10.0.0.5	db
+            nameserver 9.9.9.9
+            search example.com
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}
