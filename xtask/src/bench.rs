@@ -6,6 +6,7 @@
 
 mod bundle;
 mod images;
+mod engine;
 mod life;
 mod network;
 mod programs;
@@ -66,6 +67,7 @@ pub(crate) fn command() -> Command {
         .subcommand(life::command())
         .subcommand(images::command())
         .subcommand(network::command())
+        .subcommand(engine::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -75,6 +77,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         "runtime" => return life::run(arguments),
         "images" => return images::run(arguments),
         "network" => return network::run(arguments),
+        "engine" => return engine::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

@@ -284,6 +284,14 @@ impl Connection {
         }
     }
 
+    /// Leaves it as it is, and returns the descriptors that keep it.
+    pub fn into_held(self) -> Vec<OwnedFd> {
+        match self.kind {
+            Way::Holm(mut own) => own.attached.take().map_or_else(Vec::new, Attachment::into_held),
+            Way::Pasta { running, .. } => running.and_then(Pasta::into_held).into_iter().collect(),
+        }
+    }
+
     /// Takes everything away again; returns what could not be.
     pub fn detach(self) -> Vec<BoxedExplain> {
         // pasta ends with what is dropped.
@@ -308,6 +316,7 @@ fn write(launch: &mut Launch, hosts: Option<&str>, resolv_conf: &str) {
 
 /// Takes away what a container left that somebody else found to be gone.
 pub fn sweep(caller: &Caller, id: &str) {
+    pasta::sweep(caller);
     // Where no network was ever made there is nothing to look for.
     if caller.run_directory.join("network/containers").exists()
         && let Ok(networks) = networks(caller)

@@ -34,22 +34,34 @@ pub struct Caller {
     pub capabilities: CapabilitySet,
     /// `/run/holm`, or a directory in `XDG_RUNTIME_DIR` for others than root.
     pub run_directory: PathBuf,
+    /// `/var/lib/holm`, or a directory in `XDG_DATA_HOME` for others than root: what survives a boot.
+    pub state_directory: PathBuf,
 }
 
 impl Caller {
     /// This process.
     pub fn read() -> Self {
         let uid = rustix::process::geteuid().as_raw();
-        let run_directory = match std::env::var_os("XDG_RUNTIME_DIR") {
-            Some(directory) if uid != 0 && !directory.is_empty() => PathBuf::from(directory).join("holm"),
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let run_directory = match (variable("HOLM_RUNROOT"), variable("XDG_RUNTIME_DIR")) {
+            (Some(directory), _) => directory,
+            (None, Some(directory)) if uid != 0 => directory.join("holm"),
             _ if uid != 0 => PathBuf::from(format!("/tmp/holm-{uid}")),
             _ => PathBuf::from("/run/holm"),
+        };
+        let data = || variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+        let state_directory = match (variable("HOLM_ROOT"), data()) {
+            (Some(directory), _) => directory,
+            (None, Some(data)) if uid != 0 => data.join("holm"),
+            _ if uid != 0 => PathBuf::from(format!("/var/tmp/holm-{uid}")),
+            _ => PathBuf::from("/var/lib/holm"),
         };
         Self {
             uid,
             gid: rustix::process::getegid().as_raw(),
             capabilities: sys::raw::capget().map(|sets| CapabilitySet(sets.effective)).unwrap_or_default(),
             run_directory,
+            state_directory,
         }
     }
 }
@@ -149,6 +161,12 @@ pub fn look(
     }
     facts.seccomp_file = seccomp_file(request, &facts)?;
     Ok(Found { facts, claim, no_own_ids })
+}
+
+/// What the rules for limits ask about, and nothing else.
+pub fn limit_facts(request: &RunRequest) -> Facts {
+    let cgroups = cgroups::Layout::read().unwrap_or_default();
+    Facts { cpu_on_v2: cpu_is_on_v2(&cgroups), block_devices: block_devices(request), ..Facts::default() }
 }
 
 /// The path with links resolved, and a handle on it.

@@ -19,7 +19,14 @@ pub struct Claim {
     pub maps: Maps,
     /// Its number in the pool.
     pub slot: u32,
-    _lock: OwnedFd,
+    lock: OwnedFd,
+}
+
+impl Claim {
+    /// The lock by itself, for the process that goes on with the container.
+    pub fn into_lock(self) -> OwnedFd {
+        self.lock
+    }
 }
 
 /// No range could be had.
@@ -88,7 +95,7 @@ pub fn claim(pool: &Pool, directory: &Path) -> Result<Claim, NoRange> {
         if sys::lock::try_lock_byte(&lock, slot).map_err(failed)?
             && let Some(maps) = pool.slot(slot)
         {
-            return Ok(Claim { maps, slot, _lock: lock });
+            return Ok(Claim { maps, slot, lock });
         }
     }
     Err(NoRange::AllTaken { count })

@@ -19,9 +19,13 @@ pub mod ids;
 pub mod owners;
 pub mod users;
 
+pub mod containers;
+pub mod engine;
+
 pub mod connection;
 pub mod doctor;
 mod pasta;
 pub mod run;
 
 pub mod terminal;
+pub mod view;

@@ -98,8 +98,8 @@ pub(crate) fn ports(publish: &[Publish]) -> Result<Vec<String>, BoxedExplain> {
 #[derive(Debug)]
 pub(crate) struct Pasta {
     place: PathBuf,
-    /// Locked for as long as this process keeps the container.
-    _lock: File,
+    /// Locked for as long as the container is kept; none once another process keeps it.
+    lock: Option<File>,
 }
 
 /// What pasta knows the namespace by, and the lock beside it.
@@ -153,15 +153,22 @@ impl Pasta {
         let lock = File::create(place.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         // From here on the directory goes with this.
-        let pasta = Self { place, _lock: lock };
+        let pasta = Self { place, lock: Some(lock) };
         std::os::unix::fs::symlink("/proc/self/fd/0", pasta.place.join(LINK))?;
         Ok(pasta)
+    }
+
+    /// Leaves it as it is, and returns the descriptor that keeps it: once that is closed the next sweep ends it.
+    pub(crate) fn into_held(mut self) -> Option<OwnedFd> {
+        self.lock.take().map(OwnedFd::from)
     }
 }
 
 impl Drop for Pasta {
     fn drop(&mut self) {
-        remove(&self.place);
+        if self.lock.is_some() {
+            remove(&self.place);
+        }
     }
 }
 

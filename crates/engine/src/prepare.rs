@@ -62,11 +62,22 @@ pub fn from_request(
     caller: &Caller,
     size: Option<(u16, u16)>,
 ) -> Result<Prepared, BoxedExplain> {
+    for_container(request, caller, size, &random_id())
+}
+
+/// The same for a container that has an id already.
+///
+/// # Errors
+/// What the host or the caller does not have, by flag.
+pub fn for_container(
+    request: &RunRequest,
+    caller: &Caller,
+    size: Option<(u16, u16)>,
+    id: &str,
+) -> Result<Prepared, BoxedExplain> {
     let request = &request.on(connection::resolve(request, caller)?);
     let facts = HostFacts::read().map_err(boxed)?;
-    let random = random_id();
-    let id = request.name.as_ref().map_or(random.as_str(), ContainerName::as_str);
-    let found = host::look(request, caller, &facts, &random)?;
+    let found = host::look(request, caller, &facts, id)?;
     let configured = rules::configure(request, &found.facts).map_err(boxed)?;
     let mut root = configured.root;
     match &mut root {
@@ -320,7 +331,7 @@ fn stdio(tty: bool, size: Option<(u16, u16)>) -> Stdio {
 }
 
 /// 64 hexadecimal digits, as docker's and podman's ids.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     use std::fmt::Write as _;
     let mut bytes = [0u8; 32];
     let mut filled = 0;

@@ -31,7 +31,7 @@ use crate::flags::userns::UserNamespace;
 use spec::Signal;
 
 /// A root directory and what becomes of changes to it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Rootfs {
     /// The directory on the host; of an image, its topmost layer.
     pub directory: PathBuf,
@@ -42,7 +42,7 @@ pub struct Rootfs {
 }
 
 /// What becomes of what a container writes to its root.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Changes {
     /// They go to an upper layer in memory, which is gone when the container ends.
     #[default]
@@ -54,7 +54,8 @@ pub enum Changes {
 }
 
 /// What happens on the terminal and the other standard streams.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Streams {
     /// `--tty`: the program gets a terminal of its own.
     pub tty: bool,
@@ -65,7 +66,8 @@ pub struct Streams {
 }
 
 /// The limits of a container's cgroup.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)] // Each field is the flag of its name.
 pub struct Limits {
     pub memory: Option<Bytes>,
@@ -86,7 +88,8 @@ pub struct Limits {
 }
 
 /// Every flag of `holm run --rootfs`, parsed. The defaults are those of the command.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 #[allow(missing_docs)] // A field without words is the flag of its name.
 pub struct RunFlags {
     pub name: Option<ContainerName>,

@@ -32,7 +32,20 @@ pub fn plan(prepared: &Prepared) -> Result<Plan, BoxedExplain> {
 ///
 /// # Errors
 /// What failed before the program ran, or beside it. Nothing of the container is left then.
-pub fn run(mut prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Result<u8, BoxedExplain> {
+pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Result<u8, BoxedExplain> {
+    run_started(prepared, caller, say, &mut || ())
+}
+
+/// The same; `started` is called once the program runs.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_started(
+    mut prepared: Prepared,
+    caller: &Caller,
+    say: &mut dyn FnMut(&str),
+    started: &mut dyn FnMut(),
+) -> Result<u8, BoxedExplain> {
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
     for id in state.sweep(4) {
@@ -68,6 +81,7 @@ pub fn run(mut prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -
             return Err(boxed(error));
         }
     };
+    started();
 
     let console = match running.terminal() {
         Some(terminal) => Some(duplicate(terminal).map_err(boxed)?),
@@ -81,6 +95,7 @@ pub fn run(mut prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -
         signals: &signals,
         streams: &prepared.streams,
         terminal: (duplicate(std::io::stdin()).map_err(boxed)?, duplicate(std::io::stdout()).map_err(boxed)?),
+        may_detach: false,
     });
     // Whatever happened here: the container ends with this command.
     if let Err(error) = &attended {
@@ -119,7 +134,7 @@ fn status(exit: Exit, killed_for: Option<i32>) -> u8 {
     exit.status() as u8
 }
 
-fn duplicate(fd: impl AsFd) -> Result<OwnedFd, SyscallError> {
+pub(crate) fn duplicate(fd: impl AsFd) -> Result<OwnedFd, SyscallError> {
     rustix::io::fcntl_dupfd_cloexec(fd, 3)
         .map_err(|errno| SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno))
 }

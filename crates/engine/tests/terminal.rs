@@ -76,6 +76,7 @@ fn on_terminals(script: &str, typed: &str, keys: &str) -> (String, i32) {
         signals: &signals,
         streams: &streams,
         terminal: (caller.try_clone().unwrap(), caller.try_clone().unwrap()),
+        may_detach: false,
     })
     .unwrap();
     typist.join().unwrap();
@@ -142,6 +143,7 @@ fn pipes_carry_every_byte_and_an_end_of_input() {
         signals: &signals,
         streams: &Streams { interactive: true, ..Streams::default() },
         terminal: (null(), null()),
+        may_detach: false,
     })
     .unwrap();
     writer.join().unwrap();

@@ -32,6 +32,10 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         };
         let word = arg.to_string_lossy();
         match word.as_ref() {
+            // Duties that this program executes itself for.
+            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action" => {
+                return ExitCode::from(commands::duty::run(&word, &rest.collect::<Vec<_>>()));
+            }
             "--debug" | "-D" => global.debug = true,
             "--help" | "-h" | "help" => return help(rest.next()),
             "--version" | "-V" | "-v" => return commands::version::run(),
@@ -70,6 +74,8 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         "logout" => commands::registry::login::logout(&matches),
         "doctor" => commands::doctor::run(&matches),
         "completions" => commands::completions::run(&matches),
+        name if cli::system::NAMES.contains(&name) => commands::system::run(name, &matches),
+        name if cli::container::NAMES.contains(&name) => commands::container::run(name, &matches, global),
         _ => return commands::version::run(),
     };
     match outcome {
@@ -95,7 +101,7 @@ fn help(topic: Option<OsString>) -> ExitCode {
 }
 
 fn unknown(name: &str) -> ExitCode {
-    let names = cli::NAMES.join(", ");
+    let names = cli::names().join(", ");
     eprint!(
         "error: there is no command `{name}`\n  hint:  the commands are {names}; `holm help` tells what they do\n"
     );

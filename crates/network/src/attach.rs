@@ -49,6 +49,14 @@ impl Attachment {
         &self.endpoints
     }
 
+    /// What keeps it, for the process that goes on with the container: as long as these are open, no sweep takes the network away, and
+    /// nobody else gets its ports.
+    pub fn into_held(self) -> Vec<OwnedFd> {
+        let mut held = self.kept._held;
+        held.push(self.kept.claim.into_lock());
+        held
+    }
+
     /// Its published ports.
     pub fn ports(&self) -> &[PortMapping] {
         &self.ports

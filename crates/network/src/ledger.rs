@@ -47,6 +47,13 @@ pub(crate) struct Claim {
     file: File,
 }
 
+impl Claim {
+    /// The lock by itself.
+    pub(crate) fn into_lock(self) -> OwnedFd {
+        self.file.into()
+    }
+}
+
 impl Ledger {
     /// Opens the directories, and makes them if they are missing.
     ///

@@ -97,6 +97,8 @@ impl Errno {
     pub const NOBUFS: Self = Self(105);
     /// Connection reset by peer.
     pub const CONNRESET: Self = Self(104);
+    /// Connection refused.
+    pub const CONNREFUSED: Self = Self(111);
     /// Connection timed out.
     pub const TIMEDOUT: Self = Self(110);
     /// Too many users.

@@ -38,11 +38,16 @@ pub mod perf;
 #[cfg(feature = "std")]
 pub mod resolve;
 
+#[cfg(feature = "std")]
+pub mod inherited;
+
 pub mod below;
 #[cfg(feature = "std")]
 pub mod lock;
 #[cfg(feature = "std")]
 pub mod loop_device;
+#[cfg(feature = "std")]
+pub mod pidfd;
 #[cfg(feature = "std")]
 pub mod probe;
 #[cfg(feature = "std")]

@@ -5,7 +5,7 @@ use spec::Capability;
 use super::{Problem, Value};
 
 /// One capability, or all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Capabilities {
     /// Every capability.
     All,

@@ -3,7 +3,7 @@
 use super::{Problem, Value, parse_count};
 
 /// `--cpus`: a number of processors with at most three digits after the point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Cpus {
     thousandths: u64,
 }
@@ -45,7 +45,7 @@ impl Value for Cpus {
 }
 
 /// `--cpuset-cpus` and `--cpuset-mems`: numbers and ranges, as cpuset(7) lists them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CpuSet {
     ranges: Vec<(u32, u32)>,
 }

@@ -3,7 +3,7 @@
 use super::{Problem, Value};
 
 /// A sequence of control characters and letters; empty means that no keys detach.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DetachKeys(Vec<u8>);
 
 impl DetachKeys {

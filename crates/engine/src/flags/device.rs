@@ -6,7 +6,7 @@ use super::destination::Destination;
 use super::{Problem, Value};
 
 /// `--device HOST[:CONTAINER][:ACCESS]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Device {
     /// The node on the host, or a directory of nodes.
     pub host: PathBuf,
@@ -17,7 +17,7 @@ pub struct Device {
 }
 
 /// What a container may do with a device node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Access {
     /// `r`
     pub read: bool,

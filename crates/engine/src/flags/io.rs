@@ -7,7 +7,7 @@ use super::size::Bytes;
 use super::{Problem, Value, parse_count};
 
 /// `--device-{read,write}-bps DEVICE:RATE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BytesPerSecond {
     /// The block device's node on the host.
     pub device: PathBuf,
@@ -26,7 +26,7 @@ impl Value for BytesPerSecond {
 }
 
 /// `--device-{read,write}-iops DEVICE:RATE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OperationsPerSecond {
     /// The block device's node on the host.
     pub device: PathBuf,
@@ -48,7 +48,7 @@ impl Value for OperationsPerSecond {
 }
 
 /// `--blkio-weight-device DEVICE:WEIGHT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceWeight {
     /// The block device's node on the host.
     pub device: PathBuf,

@@ -3,7 +3,7 @@
 use super::{Problem, Value, key_value};
 
 /// A label or an annotation: a key and a value that may be empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Label {
     /// The key.
     pub key: String,

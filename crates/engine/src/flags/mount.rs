@@ -8,7 +8,7 @@ use super::volume::{Bind, BindOptions, Idmap, Relabel, parse_source};
 use super::{Problem, Value, key_value, parse_bool};
 
 /// One `--mount`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Mount {
     /// `type=bind`
     Bind(Bind),

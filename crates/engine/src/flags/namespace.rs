@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Problem, Value};
 
 /// Where a container gets one of its namespaces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Source {
     /// Its own.
     #[default]
@@ -30,7 +30,7 @@ impl Value for Source {
 }
 
 /// `--ipc`: a namespace, and whether a /dev/shm comes with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ipc {
     /// The namespace.
     pub source: Source,

@@ -3,7 +3,7 @@
 use super::{Problem, Value, parse_count};
 
 /// `--pids-limit`: a number of processes, or no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum PidsLimit {
     /// At most so many processes and threads.
     Max(u64),
@@ -28,7 +28,7 @@ impl Value for PidsLimit {
 }
 
 /// `--oom-score-adj`: -1000 (never killed) to 1000 (killed first), proc_pid_oom_score_adj(5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OomScoreAdj(i32);
 
 impl OomScoreAdj {
@@ -54,7 +54,7 @@ impl Value for OomScoreAdj {
 }
 
 /// A number from `LOW` to `HIGH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Within<const LOW: u64, const HIGH: u64>(u64);
 
 impl<const LOW: u64, const HIGH: u64> Within<LOW, HIGH> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Problem, Value, key_value, parse_bool};
 
 /// One `--security-opt`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum SecurityOpt {
     /// `seccomp=default|unconfined|FILE`
     Seccomp(Seccomp),
@@ -24,7 +24,7 @@ pub enum SecurityOpt {
 }
 
 /// Where the system call filter comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Seccomp {
     /// The built-in profile.
     #[default]
@@ -36,7 +36,7 @@ pub enum Seccomp {
 }
 
 /// SELinux labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Label {
     /// `disable`
     Disable,
@@ -45,7 +45,7 @@ pub enum Label {
 }
 
 /// Which part of an SELinux label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum LabelPart {
     /// The first.
     User,

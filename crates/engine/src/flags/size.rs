@@ -3,7 +3,7 @@
 use super::{Problem, Value, parse_count};
 
 /// A number of bytes above zero: `64m`, `1.5g`, `4096`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Bytes(u64);
 
 impl Bytes {
@@ -26,7 +26,7 @@ impl Value for Bytes {
 }
 
 /// Bytes, or no limit at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Limit {
     /// At most so many bytes.
     Bytes(u64),

@@ -6,7 +6,7 @@
 use super::{Problem, Value};
 
 /// The namespace a setting belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Owner {
     /// System V IPC and POSIX message queues.
     Ipc,
@@ -17,7 +17,7 @@ pub enum Owner {
 }
 
 /// `--sysctl KEY=VALUE`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Sysctl {
     /// The key with dots between its parts, as the OCI specification has it. A dot that is part of a name (an
     /// interface `eth0.5`) is written as `/`, as sysctl(8) does.

@@ -4,7 +4,7 @@ use super::{Problem, Value, parse_count};
 
 /// `--time-offset [CLOCK=]TIME`: what is added to a clock inside the container. The wall clock has no
 /// namespace and cannot be shifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TimeOffset {
     /// Which clock.
     pub clock: Clock,
@@ -15,7 +15,7 @@ pub struct TimeOffset {
 }
 
 /// A clock with an offset in each time namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Clock {
     /// CLOCK_MONOTONIC and its coarse and raw forms.
     Monotonic,

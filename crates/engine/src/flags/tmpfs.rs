@@ -5,7 +5,7 @@ use super::size::parse_bytes;
 use super::{Problem, Value, parse_count};
 
 /// `--tmpfs DESTINATION[:OPTIONS]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tmpfs {
     /// Where.
     pub destination: Destination,
@@ -15,7 +15,7 @@ pub struct Tmpfs {
 
 /// What a tmpfs may hold and do (tmpfs(5)). Without options it is writable, and neither set-uid programs nor
 /// device nodes nor any programs work on it, as in docker.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct TmpfsOptions {
     /// Nothing can be written.
     pub read_only: bool,
@@ -38,7 +38,7 @@ pub struct TmpfsOptions {
 }
 
 /// How much a tmpfs holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TmpfsSize {
     /// Bytes.
     Bytes(u64),

@@ -5,7 +5,7 @@ use spec::rlimit::{Resource, Rlimit, UNLIMITED};
 use super::{Problem, Value, parse_count};
 
 /// `--ulimit NAME=SOFT[:HARD]` (getrlimit(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ulimit(pub Rlimit);
 
 impl Value for Ulimit {

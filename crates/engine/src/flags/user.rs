@@ -7,7 +7,7 @@
 use super::{Problem, Value};
 
 /// A user or a group as it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Who {
     /// By number, in the container's user namespace.
     Id(u32),
@@ -16,7 +16,7 @@ pub enum Who {
 }
 
 /// `--user USER[:GROUP]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct User {
     /// The user.
     pub user: Who,
@@ -38,7 +38,7 @@ impl Value for User {
 }
 
 /// `--group-add GROUP`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Group(pub Who);
 
 impl Value for Group {

@@ -7,7 +7,7 @@ use spec::IdMapping;
 use super::{Problem, Value, parse_count};
 
 /// `--userns`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum UserNamespace {
     /// A range of ids that no other container has, wherever the host allows it.
     #[default]
@@ -28,7 +28,7 @@ pub enum UserNamespace {
 }
 
 /// Ranges that do not overlap, neither inside nor on the host; at least one, at most 340 (Linux 4.15).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct IdRanges(Vec<IdMapping>);
 
 impl IdRanges {

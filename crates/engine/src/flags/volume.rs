@@ -10,7 +10,7 @@ use super::destination::Destination;
 use super::{Problem, Value};
 
 /// A file or directory of the host that appears in the container.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bind {
     /// On the host; one that does not begin with `/` is relative to the caller's directory.
     pub source: PathBuf,
@@ -21,7 +21,7 @@ pub struct Bind {
 }
 
 /// How a bind mount behaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BindOptions {
     /// Nothing can be written through it.
     pub read_only: bool,
@@ -46,7 +46,7 @@ pub struct BindOptions {
 }
 
 /// Whose SELinux label a volume gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Relabel {
     /// `z`: one that containers share.
     Shared,
@@ -55,7 +55,7 @@ pub enum Relabel {
 }
 
 /// Whether the owners of files are translated between host and container by an id-mapped mount (Linux 5.12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Idmap {
     /// Where the container has a user namespace and the file system can do it.
     #[default]
@@ -84,7 +84,7 @@ impl Default for BindOptions {
 }
 
 /// `--volume SOURCE:DESTINATION[:OPTIONS]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Volume(pub Bind);
 
 impl Value for Volume {

@@ -180,6 +180,14 @@ pub fn configure(request: &RunRequest, facts: &Facts) -> Result<Configured, Refu
     })
 }
 
+/// The limits that `request` means, as the specification has them.
+///
+/// # Errors
+/// [`Refused`], for a limit that cannot be had here.
+pub fn resources(request: &RunRequest, facts: &Facts) -> Result<spec::Resources, Refused> {
+    limits::resources(request, facts)
+}
+
 /// The bounding set of capabilities that `request` means.
 ///
 /// # Errors

@@ -33,6 +33,8 @@ pub struct Session<'a> {
     pub streams: &'a Streams,
     /// Where a terminal's input comes from and its output goes: the caller's streams.
     pub terminal: (OwnedFd, OwnedFd),
+    /// Whether the detach keys leave the program running; it cannot be left where it ends with this process.
+    pub may_detach: bool,
 }
 
 /// How it went.
@@ -40,6 +42,8 @@ pub struct Session<'a> {
 pub struct Attended {
     /// The signal that the container was killed for because nothing in it handled it.
     pub killed_for: Option<Signal>,
+    /// The detach keys were typed: the program goes on.
+    pub detached: bool,
 }
 
 /// The caller's side failed; the container is still there.
@@ -76,7 +80,7 @@ impl Session<'_> {
 /// # Kernel
 /// Linux 5.3 (pidfd_open(2), which poll(2) can wait for).
 pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
-    let Session { pidfd, pid, console, mut channels, signals, streams, terminal } = session;
+    let Session { pidfd, pid, console, mut channels, signals, streams, terminal, may_detach } = session;
     let wrong = |what| move |cause| AttendError { what, cause };
     let mut raw = None;
     let mut resized = None;
@@ -114,6 +118,9 @@ pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
         }
         for (channel, _) in channels.iter_mut().zip(&ready.channels).filter(|(_, ready)| **ready) {
             if channel.step().map_err(wrong("streams"))? == Step::DetachKeys {
+                if may_detach {
+                    return Ok(Attended { killed_for: None, detached: true });
+                }
                 refuse_to_detach();
             }
         }
@@ -125,7 +132,7 @@ pub fn attend(session: Session<'_>) -> Result<Attended, AttendError> {
     drain(&mut channels);
     drop(channels);
     drop(raw);
-    Ok(Attended { killed_for })
+    Ok(Attended { killed_for, detached: false })
 }
 
 struct Ready {

@@ -9,31 +9,25 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
+pub mod container;
 pub mod flags;
 pub mod image;
 mod ip;
+pub(crate) mod keeping;
 pub mod network;
 pub mod ns;
 pub mod registry;
 pub mod run;
+pub mod system;
+
+/// The subcommands beside those of a container's life, which come behind the first.
+const OTHERS: [&str; 13] =
+    ["pull", "push", "images", "image", "login", "logout", "network", "ip", "ns", "cgroup", "doctor", "completions", "version"];
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 14] = [
-    "run",
-    "pull",
-    "push",
-    "images",
-    "image",
-    "login",
-    "logout",
-    "network",
-    "ip",
-    "ns",
-    "cgroup",
-    "doctor",
-    "completions",
-    "version",
-];
+pub fn names() -> Vec<&'static str> {
+    std::iter::once("run").chain(container::NAMES).chain(system::NAMES).chain(OTHERS).collect()
+}
 
 /// The exit status for a command line that is wrong, as docker has it.
 pub const USAGE_STATUS: u8 = 125;
@@ -42,6 +36,8 @@ pub const USAGE_STATUS: u8 = 125;
 pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
+        name if container::NAMES.contains(&name) => return container::command(name),
+        name if system::NAMES.contains(&name) => return system::command(name),
         "network" => network::command(),
         "ip" => ip::command(),
         "ns" => ns::command(),
@@ -79,7 +75,7 @@ pub fn command() -> Command {
         .about("Containers without a daemon")
         .version(env!("CARGO_PKG_VERSION"))
         .arg(debug)
-        .subcommands(NAMES.iter().filter_map(|name| subcommand(name)))
+        .subcommands(names().into_iter().filter_map(subcommand))
         .after_help(
             "Example:\n  holm run --rootfs / -it -- sh     the machine's own programs, in a container of their own\n\n\
              `holm help COMMAND` tells more.",
@@ -117,10 +113,6 @@ pub fn report_usage(error: &clap::Error, subcommand: &str) -> ExitCode {
 fn later(flag: &str) -> Option<&'static str> {
     let flag = flag.split(['=', ' ']).next().unwrap_or_default();
     match flag {
-        "-d" | "--detach" => Some("a container runs in the foreground; put `&` behind the command"),
-        "--restart" => {
-            Some("a container runs in the foreground; let a supervisor such as systemd start it again")
-        }
         "--gpus" => Some("give the devices with --device"),
         _ => None,
     }

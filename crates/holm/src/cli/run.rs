@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
+use engine::containers::create::Extras;
 use engine::flags::env::{EnvEntry, parse_env_file};
 use engine::flags::mount::Mount;
 use engine::flags::network::{Network, Places};
@@ -22,12 +23,12 @@ use super::flags::{many, one, signed, switch};
 /// What `holm run` was asked for.
 #[derive(Debug)]
 pub enum Request {
-    /// `--rootfs DIR`
-    Rootfs(Box<RunRequest>),
+    /// `--rootfs DIR`, and what becomes of the container
+    Rootfs(Box<RunRequest>, Box<Extras>),
     /// `--bundle DIR`
     Bundle(BundleRequest),
     /// An image, whose configuration completes the flags.
-    Image(Box<ImageRequest>),
+    Image(Box<ImageRequest>, Box<Extras>),
 }
 
 /// `holm run IMAGE`: the flags as far as the image does not complete them.
@@ -79,12 +80,27 @@ cannot be executed, 125 when anything else went wrong before.";
 
 /// The definition.
 pub fn command() -> Command {
-    Command::new("run")
-        .about("Run a program in a container of its own")
+    flags_of("run", "Run a program in a container of its own")
         .override_usage(
             "holm run [FLAGS] [--] IMAGE [PROGRAM] [ARG]...\n       holm run --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...\n       holm run --bundle DIR [FLAGS]",
         )
         .after_help(EXAMPLES)
+        .next_help_heading("Life")
+        .arg(switch("detach", "Leave it running in the background, and print its id").short('d'))
+        .arg(one("sig-proxy", "BOOL", "Pass signals on to it [default: true]"))
+}
+
+/// The definition of `holm create`.
+pub fn create() -> Command {
+    flags_of("create", "Make a container, to be started later")
+        .override_usage(
+            "holm create [FLAGS] [--] IMAGE [PROGRAM] [ARG]...\n       holm create --rootfs DIR [FLAGS] [--] PROGRAM [ARG]...",
+        )
+}
+
+fn flags_of(name: &'static str, about: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
         .args_override_self(true)
         .term_width(0)
         .next_help_heading("Root")
@@ -102,9 +118,17 @@ pub fn command() -> Command {
         .next_help_heading("Image")
         .args([
             one("platform", "OS/ARCH[/VARIANT]", "The machine that the image is for [default: this one]"),
-            one("pull", "WHEN", "Ask the registry always, missing (default: if the image is not here), never, or newer")
-                .value_parser(["always", "missing", "never", "newer"]),
-            one("entrypoint", "PROGRAM", "Run this in place of the image's entry point; an empty one takes it away"),
+            one(
+                "pull",
+                "WHEN",
+                "Ask the registry always, missing (default: if the image is not here), never, or newer",
+            )
+            .value_parser(["always", "missing", "never", "newer"]),
+            one(
+                "entrypoint",
+                "PROGRAM",
+                "Run this in place of the image's entry point; an empty one takes it away",
+            ),
         ])
         .args(super::registry::connection())
         .args(super::registry::progress())
@@ -119,7 +143,7 @@ pub fn command() -> Command {
             switch("interactive", "Connect the standard input").short('i'),
             one("detach-keys", "KEYS", "The keys that leave the terminal [default: ctrl-p,ctrl-q]"),
             switch("init", "Run the program under an init that reaps processes and passes signals on"),
-            one("stop-signal", "SIGNAL", "The signal that asks the program to end; kept as an annotation"),
+            one("stop-signal", "SIGNAL", "The signal that asks the program to end [default: TERM]"),
             many("ulimit", "NAME=SOFT[:HARD]", "Limit a resource of each process"),
             signed(
                 "oom-score-adj",
@@ -133,8 +157,9 @@ pub fn command() -> Command {
             one("hostname", "NAME", "Set the host name inside").short('h'),
             many("label", "KEY=VALUE", "Attach a label").short('l'),
             many("annotation", "KEY=VALUE", "Attach an annotation of the OCI configuration"),
-            switch("rm", "Accepted for habit's sake: nothing of the container is kept at its end"),
         ])
+        .next_help_heading("Life")
+        .args(super::keeping::flags())
         .next_help_heading("Files")
         .args([
             many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
@@ -193,24 +218,7 @@ pub fn command() -> Command {
             ),
         ])
         .next_help_heading("Limits")
-        .args([
-            one("memory", "SIZE", "The most memory").short('m'),
-            signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
-            one("memory-reservation", "SIZE", "Memory that is taken back last"),
-            one("cpus", "NUMBER", "Processor time, in processors: 1.5"),
-            one("cpu-shares", "NUMBER", "The share of processor time when it is short; 1024 is usual")
-                .short('c'),
-            one("cpu-weight", "NUMBER", "The same on the scale of cgroup v2; 100 is usual"),
-            one("cpuset-cpus", "LIST", "The processors to run on: 0-3,8"),
-            one("cpuset-mems", "LIST", "The memory nodes to use"),
-            signed("pids-limit", "NUMBER", "The most processes; -1 for no limit"),
-            one("blkio-weight", "NUMBER", "The share of disk time, 10 to 1000"),
-            many("blkio-weight-device", "DEVICE:WEIGHT", "The same for one device"),
-            many("device-read-bps", "DEVICE:RATE", "The most bytes read in a second"),
-            many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
-            many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
-            many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
-        ])
+        .args(limit_flags())
         .next_help_heading("Other")
         .args([
             switch("show-plan", "Print every step of the launch with its reason instead of running it"),
@@ -224,6 +232,27 @@ pub fn command() -> Command {
                 .trailing_var_arg(true)
                 .help("The image, unless --rootfs or --bundle is given; the program and its arguments"),
         )
+}
+
+/// The flags for the limits of a container's cgroup.
+pub(super) fn limit_flags() -> Vec<Arg> {
+    vec![
+        one("memory", "SIZE", "The most memory").short('m'),
+        signed("memory-swap", "SIZE", "The most memory and swap together; -1 for no limit on swap"),
+        one("memory-reservation", "SIZE", "Memory that is taken back last"),
+        one("cpus", "NUMBER", "Processor time, in processors: 1.5"),
+        one("cpu-shares", "NUMBER", "The share of processor time when it is short; 1024 is usual").short('c'),
+        one("cpu-weight", "NUMBER", "The same on the scale of cgroup v2; 100 is usual"),
+        one("cpuset-cpus", "LIST", "The processors to run on: 0-3,8"),
+        one("cpuset-mems", "LIST", "The memory nodes to use"),
+        signed("pids-limit", "NUMBER", "The most processes; -1 for no limit"),
+        one("blkio-weight", "NUMBER", "The share of disk time, 10 to 1000"),
+        many("blkio-weight-device", "DEVICE:WEIGHT", "The same for one device"),
+        many("device-read-bps", "DEVICE:RATE", "The most bytes read in a second"),
+        many("device-write-bps", "DEVICE:RATE", "The most bytes written in a second"),
+        many("device-read-iops", "DEVICE:RATE", "The most reads in a second"),
+        many("device-write-iops", "DEVICE:RATE", "The most writes in a second"),
+    ]
 }
 
 /// Whether `--show-plan` was given.
@@ -253,8 +282,22 @@ pub fn request(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
                 );
             }
             let request = rootfs(matches, directory)?.check().map_err(boxed)?;
-            Ok(Request::Rootfs(Box::new(request)))
+            // Without a name and in the foreground there is nobody to come back for it.
+            let keeps = detach(matches)?;
+            let extras = super::keeping::extras(matches, keeps)?;
+            Ok(Request::Rootfs(Box::new(request), Box::new(extras)))
         }
+    }
+}
+
+/// Whether the container is to run in the background, or not at all yet.
+///
+/// # Errors
+/// A value that is neither true nor false.
+pub fn detach(matches: &ArgMatches) -> Result<bool, BoxedExplain> {
+    match matches.try_contains_id("detach") {
+        Ok(_) => on(matches, "detach", "--detach"),
+        Err(_) => Ok(true),
     }
 }
 
@@ -280,7 +323,9 @@ fn image(matches: &ArgMatches) -> Result<Request, BoxedExplain> {
         _ => PullPolicy::Missing,
     };
     let entrypoint = matches.get_one::<String>("entrypoint").cloned();
-    Ok(Request::Image(Box::new(ImageRequest { name, flags, entrypoint, pull })))
+    let mut extras = super::keeping::extras(matches, detach(matches)?)?;
+    extras.image = Some(name.clone());
+    Ok(Request::Image(Box::new(ImageRequest { name, flags, entrypoint, pull }), Box::new(extras)))
 }
 
 /// A bundle's configuration decides everything but these flags.
@@ -320,8 +365,6 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
             (None, true) => Changes::WriteThrough,
             (None, false) => Changes::Discard,
         };
-    // Every value is read in the end: `--rm=nonsense` is wrong although nothing depends on it.
-    on(matches, "rm", "--rm")?;
     Ok(RunFlags {
         name: optional(matches, "name", "--name")?,
         rootfs: Rootfs { directory, below: Vec::new(), changes },
@@ -387,7 +430,7 @@ fn places(matches: &ArgMatches) -> Result<Places, BoxedExplain> {
     })
 }
 
-fn limits(matches: &ArgMatches) -> Result<Limits, BoxedExplain> {
+pub(crate) fn limits(matches: &ArgMatches) -> Result<Limits, BoxedExplain> {
     Ok(Limits {
         memory: optional(matches, "memory", "--memory")?,
         memory_swap: optional(matches, "memory-swap", "--memory-swap")?,
@@ -416,7 +459,7 @@ fn streams(matches: &ArgMatches) -> Result<Streams, BoxedExplain> {
 }
 
 /// The files first: a variable given by itself is the more deliberate one.
-fn env(matches: &ArgMatches) -> Result<Vec<EnvEntry>, BoxedExplain> {
+pub(crate) fn env(matches: &ArgMatches) -> Result<Vec<EnvEntry>, BoxedExplain> {
     let mut entries = Vec::new();
     for file in texts(matches, "env-file") {
         let wrong = |line, problem| boxed(BadEnvFile { file: file.clone(), line, problem });
@@ -455,7 +498,7 @@ impl Explain for BadEnvFile {
 }
 
 /// `--volume`, `--mount` and `--tmpfs`, in the order they were given.
-fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
+pub(crate) fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
     let mut list: Vec<(usize, Mount)> = Vec::new();
     let places = |id| matches.indices_of(id).into_iter().flatten();
     let volumes: Vec<Volume> = several(matches, "volume", "--volume")?;
@@ -468,19 +511,27 @@ fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
     Ok(list.into_iter().map(|(_, mount)| mount).collect())
 }
 
-fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
+pub(crate) fn texts(matches: &ArgMatches, id: &str) -> Vec<String> {
     matches.get_many::<String>(id).into_iter().flatten().cloned().collect()
 }
 
-fn optional<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Option<T>, BoxedExplain> {
+pub(crate) fn optional<T: Value>(
+    matches: &ArgMatches,
+    id: &str,
+    flag: &'static str,
+) -> Result<Option<T>, BoxedExplain> {
     matches.get_one::<String>(id).map(|text| parse_flag(flag, text)).transpose().map_err(boxed)
 }
 
-fn several<T: Value>(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<Vec<T>, BoxedExplain> {
+pub(crate) fn several<T: Value>(
+    matches: &ArgMatches,
+    id: &str,
+    flag: &'static str,
+) -> Result<Vec<T>, BoxedExplain> {
     parse_all(flag, &texts(matches, id)).map_err(boxed)
 }
 
-fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedExplain> {
+pub(crate) fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedExplain> {
     let Some(text) = matches.get_one::<String>(id) else { return Ok(false) };
     match parse_bool(text) {
         Ok(on) => Ok(on),
@@ -490,10 +541,10 @@ fn on(matches: &ArgMatches, id: &str, flag: &'static str) -> Result<bool, BoxedE
     }
 }
 
-fn refuse<T>(problem: impl Into<String>, advice: &'static str) -> Result<T, BoxedExplain> {
+pub(crate) fn refuse<T>(problem: impl Into<String>, advice: &'static str) -> Result<T, BoxedExplain> {
     Err(boxed(Conflict { problem: problem.into(), advice }))
 }
 
-fn boxed(error: impl Explain + Send + Sync + 'static) -> BoxedExplain {
+pub(crate) fn boxed(error: impl Explain + Send + Sync + 'static) -> BoxedExplain {
     Box::new(error)
 }

@@ -1,0 +1,191 @@
+//! Making a container: its id, its name, its definition. Nothing of it runs then.
+
+use std::path::Path;
+
+use report::BoxedExplain;
+use sys::SyscallError;
+
+use super::definition::{Definition, HealthCheck, LogChoice};
+use super::error::ContainerFailure;
+use super::home::{Home, LAYER, Lock, Places, make_directory};
+use super::{events, names};
+use crate::flags::env::EnvEntry;
+use crate::flags::mount::Mount;
+use crate::flags::name::ContainerName;
+use crate::flags::network::Network;
+use crate::host::{self, Caller, boxed};
+use crate::request::{Changes, RunFlags, RunRequest};
+
+/// What is asked for beside the request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Extras {
+    /// `--rm`
+    pub auto_remove: bool,
+    /// `--interactive`
+    pub open_stdin: bool,
+    /// `--restart`
+    pub restart: monitor::Policy,
+    /// `--log-driver`, `--log-opt`
+    pub log: LogChoice,
+    /// `--stop-timeout`
+    pub stop_timeout: Option<i64>,
+    /// `--health-*`
+    pub health: Option<HealthCheck>,
+    /// The image's name, as it is shown.
+    pub image: Option<String>,
+}
+
+/// A container that was just made, which this process has the lock of.
+#[derive(Debug)]
+pub struct Created {
+    /// Where it is.
+    pub home: Home,
+    /// What it is.
+    pub definition: Definition,
+    /// The lock.
+    pub lock: Lock,
+}
+
+/// Makes a container of `request`. When it fails nothing of it is left; a crash leaves a directory without a definition, which is nothing
+/// to anybody and goes with the next [`super::remove::sweep`].
+///
+/// # Errors
+/// What the request names and is not there, and [`ContainerFailure::NameTaken`].
+pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<Created, BoxedExplain> {
+    let mut request = settled(request)?;
+    let id = crate::prepare::random_id();
+    let durable = !extras.auto_remove;
+    let home = Home::new(places, &id, durable);
+    make_directory(&home.directory)?;
+    let lock = match home.lock() {
+        Ok(lock) => lock,
+        Err(error) => {
+            let _ = std::fs::remove_dir(&home.directory);
+            return Err(boxed(error));
+        }
+    };
+    let outcome = fill(places, &home, &mut request, extras);
+    match outcome {
+        Ok(definition) => Ok(Created { home, definition, lock }),
+        Err(error) => {
+            let _ = std::fs::remove_dir_all(&home.directory);
+            Err(error)
+        }
+    }
+}
+
+fn fill(
+    places: &Places,
+    home: &Home,
+    request: &mut RunFlags,
+    extras: Extras,
+) -> Result<Definition, BoxedExplain> {
+    if home.durable && request.rootfs.changes == Changes::Discard {
+        // It stays when the container ends, so that it finds its changes when it is started again.
+        let layer = home.directory.join(LAYER);
+        make_directory(&layer)?;
+        request.rootfs.changes = Changes::Keep(layer);
+    }
+    let name = match &request.name {
+        Some(name) => {
+            names::claim(places, name.as_str(), home)?;
+            name.as_str().to_owned()
+        }
+        None => claim_some_name(places, home)?,
+    };
+    let definition = Definition {
+        version: 1,
+        id: home.id.clone(),
+        name,
+        created_ns: monitor::time::now_ns(),
+        request: request.clone(),
+        auto_remove: extras.auto_remove,
+        open_stdin: extras.open_stdin,
+        restart: extras.restart,
+        log: extras.log,
+        stop_timeout: extras.stop_timeout,
+        health: extras.health,
+        terminal_type: std::env::var("TERM").ok().filter(|kind| !kind.is_empty()),
+        image: extras.image,
+    };
+    if let Err(error) = home.write_definition(&definition, false) {
+        let _ = names::release(places, &definition.name, home);
+        return Err(boxed(error));
+    }
+    events::emit(places, home, Some(&definition), "create", &[]);
+    Ok(definition)
+}
+
+fn claim_some_name(places: &Places, home: &Home) -> Result<String, BoxedExplain> {
+    let mut attempt = 0;
+    loop {
+        let name = names::from_id(&home.id, attempt);
+        match names::claim(places, &name, home) {
+            Ok(()) => return Ok(name),
+            Err(error) if error.kind() == report::Kind::AlreadyExists && attempt < 15 => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Gives a container another name.
+///
+/// # Errors
+/// [`ContainerFailure::NameTaken`], and those of the calls.
+pub fn rename(places: &Places, home: &Home, name: &ContainerName) -> Result<(), BoxedExplain> {
+    let _lock = home.lock().map_err(boxed)?;
+    let mut definition = home.definition().map_err(boxed)?;
+    let old = std::mem::replace(&mut definition.name, name.as_str().to_owned());
+    names::rename(places, &old, name.as_str(), home, || {
+        home.write_definition(&definition, false).map_err(boxed)
+    })?;
+    events::emit(places, home, Some(&definition), "rename", &[("oldName", old.into())]);
+    Ok(())
+}
+
+/// The request without anything that depends on the caller: it is to mean the same whoever starts the container, and from where.
+fn settled(request: &RunRequest) -> Result<RunFlags, BoxedExplain> {
+    let mut flags: RunFlags = (**request).clone();
+    if flags.rootfs.below.is_empty() {
+        flags.rootfs.directory = host::canonical("--rootfs", &flags.rootfs.directory)?;
+    }
+    if let Changes::Keep(kept) = &mut flags.rootfs.changes {
+        *kept = host::canonical("--keep-changes", kept)?;
+    }
+    flags.mounts = flags.mounts.into_iter().map(settled_mount).collect::<Result<_, _>>()?;
+    flags.env = flags.env.into_iter().filter_map(resolved).collect();
+    if flags.network == Network::Unsaid {
+        // What is usual for this caller, by the caller's environment too.
+        flags.network = crate::connection::resolve(request, &Caller::read())?;
+    }
+    Ok(flags)
+}
+
+/// A mount whose source does not depend on the caller. One that is missing is told of now, not when the container is started.
+pub(super) fn settled_mount(mut mount: Mount) -> Result<Mount, BoxedExplain> {
+    if let Mount::Bind(bind) = &mut mount {
+        bind.source = absolute(&bind.source)?;
+        if !bind.options.create_source {
+            host::canonical("--volume", &bind.source)?;
+        }
+    }
+    Ok(mount)
+}
+
+fn absolute(path: &Path) -> Result<std::path::PathBuf, BoxedExplain> {
+    std::path::absolute(path).map_err(|error| {
+        let cause = SyscallError::new("getcwd", path.display().to_string(), error);
+        boxed(ContainerFailure::Place { path: path.to_owned(), cause })
+    })
+}
+
+/// A variable with its value; none when it was to be the caller's, who has none.
+fn resolved(entry: EnvEntry) -> Option<EnvEntry> {
+    match entry {
+        EnvEntry::Set { .. } => Some(entry),
+        EnvEntry::Inherit { name } => {
+            let value = std::env::var(&name).ok()?;
+            Some(EnvEntry::Set { name, value })
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What a container is: the request that it was made from, and what is beside it.
+
+use monitor::{Driver, HealthSetup, Policy};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::request::RunFlags;
+
+/// A container's definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Of the format: 1.
+    pub version: u32,
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// The name.
+    pub name: String,
+    /// When it was made, in nanoseconds since 1970.
+    pub created_ns: u64,
+    /// What was asked for. Nothing in it depends on the caller any more: paths are absolute, variables have their values.
+    pub request: RunFlags,
+    /// It is taken away when it ends.
+    #[serde(default)]
+    pub auto_remove: bool,
+    /// Its input stays open.
+    #[serde(default)]
+    pub open_stdin: bool,
+    /// Whether it is started again.
+    #[serde(default)]
+    pub restart: Policy,
+    /// How its output is kept.
+    #[serde(default)]
+    pub log: LogChoice,
+    /// How long it may take to stop, in seconds; 10 without it, no bound below 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<i64>,
+    /// How its health is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
+    /// `TERM` of whoever made it, for a terminal whose description is the host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal_type: Option<String>,
+    /// The name of the image that it was made from, as it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// How long a container may take to stop where nothing else is said, in seconds.
+pub const STOP_TIMEOUT: i64 = 10;
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogChoice {
+    /// The driver.
+    pub driver: Driver,
+    /// The most bytes of one file; 0 is no bound.
+    pub max_bytes: u64,
+    /// The most files.
+    pub max_files: u32,
+    /// A tag for the journal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+}
+
+/// Rotation is on from the beginning: a log that fills the disk is nobody's wish.
+impl Default for LogChoice {
+    fn default() -> Self {
+        Self { driver: Driver::JsonFile, max_bytes: 10 << 20, max_files: 3, tag: None }
+    }
+}
+
+/// `--health-*`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// When it is asked, and what is done.
+    pub setup: HealthSetup,
+}
+
+impl Definition {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let definition: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        match definition.version {
+            1 => Ok(definition),
+            other => Err(format!("it has format {other}, and this holm knows 1")),
+        }
+    }
+
+    /// As it is kept: what is as usual is left out.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Some(request) = value.get_mut("request") {
+            prune(request);
+            if let Some(limits) = request.get_mut("limits") {
+                prune(limits);
+            }
+        }
+        serde_json::to_vec(&value).unwrap_or_default()
+    }
+
+    /// Whether there is a terminal.
+    pub fn tty(&self) -> bool {
+        self.request.streams.tty
+    }
+
+    /// The program and its arguments as one line.
+    pub fn command(&self) -> String {
+        self.request.args.join(" ")
+    }
+
+    /// What its root is, as it is shown: the image, or the directory.
+    pub fn image(&self) -> String {
+        match &self.image {
+            Some(image) => image.clone(),
+            None => self.request.rootfs.directory.display().to_string(),
+        }
+    }
+
+    /// The signal that asks it to stop.
+    pub fn stop_signal(&self) -> spec::Signal {
+        self.request.stop_signal.unwrap_or(spec::Signal::TERM)
+    }
+}
+
+/// Takes away what reading puts back as it was: every field has its usual value without being there.
+fn prune(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| match value {
+            Value::Null => false,
+            Value::Bool(on) => *on,
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::tests::{flags, value};
+
+    fn definition(request: RunFlags) -> Definition {
+        Definition {
+            version: 1,
+            id: "0".repeat(64),
+            name: "web".to_owned(),
+            created_ns: 7,
+            request,
+            auto_remove: false,
+            open_stdin: false,
+            restart: Policy::OnFailure { max: Some(3) },
+            log: LogChoice::default(),
+            stop_timeout: None,
+            health: None,
+            terminal_type: None,
+            image: None,
+        }
+    }
+
+    #[test]
+    fn every_flag_comes_back() {
+        let request = flags(|flags| {
+            flags.env = vec![value("A=b"), value("C")];
+            flags.mounts =
+                vec![value("type=bind,src=/x,dst=/a,readonly"), value("type=tmpfs,dst=/t,tmpfs-size=5m")];
+            flags.user = Some(value("www-data:33"));
+            flags.limits.memory = Some(value("64m"));
+            flags.limits.memory_swap = Some(value("-1"));
+            flags.limits.cpus = Some(value("0.5"));
+            flags.limits.pids = Some(value("100"));
+            flags.limits.cpuset_cpus = Some(value("0-1"));
+            flags.limits.device_read_bps = vec![value("/dev/sda:1mb")];
+            flags.security_opt = vec![value("no-new-privileges"), value("seccomp=unconfined")];
+            flags.cap_add = vec![value("NET_ADMIN")];
+            flags.cap_drop = vec![value("ALL")];
+            flags.ulimits = vec![value("nofile=10:20")];
+            flags.sysctls = vec![value("net.core.somaxconn=5")];
+            flags.userns = value("0:100000:65536");
+            flags.stop_signal = Some(value("QUIT"));
+            flags.devices = vec![value("/dev/fuse:/dev/fuse:rw")];
+            flags.labels = vec![value("a=b")];
+            flags.time_offsets = vec![value("boottime=5d")];
+            flags.hostname = Some(value("h"));
+            flags.network = value("host");
+            flags.streams.tty = true;
+        });
+        let before = definition(request);
+        let bytes = before.to_bytes();
+        assert_eq!(Definition::from_bytes(&bytes).unwrap(), before, "{}", String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn what_is_as_usual_takes_no_room() {
+        let bytes = definition(flags(|_| {})).to_bytes();
+        assert!(bytes.len() < 700, "{}", String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn a_format_of_the_future_is_refused() {
+        let text = String::from_utf8(definition(flags(|_| {})).to_bytes()).unwrap();
+        let later = text.replace("\"version\":1", "\"version\":2");
+        assert!(Definition::from_bytes(later.as_bytes()).unwrap_err().contains("format 2"));
+        assert!(Definition::from_bytes(&later.as_bytes()[..20]).is_err());
+    }
+}

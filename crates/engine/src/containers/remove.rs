@@ -1,0 +1,163 @@
+//! Taking containers away.
+
+use report::BoxedExplain;
+use runtime::state::StateRoot;
+use sys::SyscallError;
+
+use super::definition::Definition;
+use super::error::ContainerFailure;
+use super::home::{Home, Places};
+use super::state::{self, Status};
+use super::{events, find, names, stop, supervise};
+use crate::host::boxed;
+
+/// Takes a container away with everything that is its own. One that has a process is killed with `force` only.
+///
+/// # Errors
+/// When it runs and `force` is not set, or something cannot be taken away: doing it again goes on where this one ended.
+pub fn remove(places: &Places, home: &Home, force: bool) -> Result<(), BoxedExplain> {
+    let lock = home.lock().map_err(boxed)?;
+    let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    let state = state::of(home, &records);
+    let definition = home.definition();
+    if state.status != Status::Created && state.status != Status::Exited {
+        if !force {
+            let name = definition.as_ref().map_or(home.short().to_owned(), |it| it.name.clone());
+            return Err(boxed(ContainerFailure::Conflict {
+                verb: "remove",
+                name,
+                state: state.status.name().to_owned(),
+                advice: "stop it first, or remove it with --force, which kills it",
+            }));
+        }
+        home.note_stopped(true).map_err(boxed)?;
+        supervise::cancel_restart(home);
+        stop::kill_locked(home, &state)?;
+    }
+    remove_locked(places, home, definition.ok().as_ref())?;
+    drop(lock);
+    Ok(())
+}
+
+/// The same for a container that this process has the lock of and that has no process.
+///
+/// # Errors
+/// When something cannot be taken away.
+pub fn remove_locked(
+    places: &Places,
+    home: &Home,
+    definition: Option<&Definition>,
+) -> Result<(), BoxedExplain> {
+    supervise::settle(places, home)?;
+    if let Some(definition) = definition {
+        names::release(places, &definition.name, home)?;
+    }
+    events::emit(places, home, definition, "destroy", &[]);
+    // A monitor that has not ended yet finds nothing to do.
+    remove_tree(home, &home.run_directory)?;
+    if home.directory == home.run_directory {
+        return Ok(());
+    }
+    // Out of sight first: what a crash leaves now is no container any more.
+    let hidden = home.directory.with_file_name(format!(".{}", home.id));
+    let gone = match std::fs::rename(&home.directory, &hidden) {
+        Ok(()) => hidden,
+        Err(_) => home.directory.clone(),
+    };
+    remove_tree(home, &gone)
+}
+
+fn remove_tree(home: &Home, path: &std::path::Path) -> Result<(), BoxedExplain> {
+    let mut tries = 0;
+    loop {
+        match std::fs::remove_dir_all(path) {
+            // A monitor has written into it meanwhile, for the last time.
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tries < 100 => {
+                tries += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let cause = SyscallError::new("unlinkat", path.display().to_string(), error);
+                return Err(boxed(home.failed("remove", cause)));
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Takes away what killed processes left, at most `most` things: containers that were to go with their end and have none who sees to
+/// it, and directories without a definition. Returns ids.
+pub fn sweep(places: &Places, most: usize) -> Vec<String> {
+    let mut swept = Vec::new();
+    for durable in [true, false] {
+        for entry in std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten() {
+            if swept.len() >= most {
+                return swept;
+            }
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if let Some(id) = name.strip_prefix('.') {
+                if std::fs::remove_dir_all(entry.path()).is_ok() {
+                    swept.push(id.to_owned());
+                }
+                continue;
+            }
+            let home = Home::new(places, &name, durable);
+            if sweep_one(places, &home).is_some() {
+                swept.push(name);
+            }
+        }
+    }
+    swept
+}
+
+fn sweep_one(places: &Places, home: &Home) -> Option<()> {
+    if home.id.len() != 64 {
+        return None;
+    }
+    let other = Home::new(places, &home.id, true);
+    if !home.durable && other.directory.exists() {
+        // The run directory of a container that stays.
+        return None;
+    }
+    // Who makes it, launches it or watches it has a lock.
+    let _lock = home.try_lock()?;
+    let definition = home.definition();
+    match &definition {
+        Ok(definition) if !definition.auto_remove => return None,
+        Ok(_) => {}
+        Err(ContainerFailure::NotFound(_)) => {}
+        Err(_) => return None,
+    }
+    if home.has_monitor() {
+        return None;
+    }
+    let records = StateRoot::open(&places.records()).ok()?;
+    let state = state::of(home, &records);
+    if state.status.is_alive() {
+        return None;
+    }
+    if let Ok(definition) = &definition
+        && state.status == Status::Created
+        && state.run.is_none()
+        && monitor::time::now_ns().saturating_sub(definition.created_ns) < 60_000_000_000
+    {
+        // `create --rm`: it waits to be started.
+        return None;
+    }
+    remove_locked(places, home, definition.ok().as_ref()).ok()
+}
+
+/// The containers that `texts` name, each once, in order.
+///
+/// # Errors
+/// For the first that is none.
+pub fn resolve_all(places: &Places, texts: &[String]) -> Result<Vec<Home>, BoxedExplain> {
+    let mut homes: Vec<Home> = Vec::new();
+    for text in texts {
+        let home = find::one(places, text)?;
+        if !homes.contains(&home) {
+            homes.push(home);
+        }
+    }
+    Ok(homes)
+}

@@ -1,0 +1,10 @@
+//! A container's life in the background, as people lead it: the machine's own programs, each test with directories of its own. They need
+//! root, and say so where it is missing.
+
+mod chaos;
+mod checks;
+mod crash;
+mod house;
+mod logs;
+mod streams;
+mod verbs;
