@@ -5,8 +5,8 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
-mod images;
 mod engine;
+mod images;
 mod life;
 mod network;
 mod programs;

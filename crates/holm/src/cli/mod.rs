@@ -21,8 +21,21 @@ pub mod run;
 pub mod system;
 
 /// The subcommands beside those of a container's life, which come behind the first.
-const OTHERS: [&str; 13] =
-    ["pull", "push", "images", "image", "login", "logout", "network", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+const OTHERS: [&str; 13] = [
+    "pull",
+    "push",
+    "images",
+    "image",
+    "login",
+    "logout",
+    "network",
+    "ip",
+    "ns",
+    "cgroup",
+    "doctor",
+    "completions",
+    "version",
+];
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
