@@ -82,12 +82,12 @@ pub enum Cause {
         /// What the kernel said.
         error: netlink::Error,
     },
-    /// The filter for a hook that is started in the program's place.
-    #[error(transparent)]
-    Filter(Box<crate::plan::PlanError>),
     /// The caller's own part: connecting the container.
     #[error("{}", report::one_line(&**_0))]
     Connect(report::BoxedExplain),
+    /// The filter for a hook that is started in the program's place.
+    #[error(transparent)]
+    Filter(Box<crate::plan::PlanError>),
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
@@ -262,8 +262,8 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
-            Self::Filter(cause) => cause.kind(),
             Self::Connect(cause) => cause.kind(),
+            Self::Filter(cause) => cause.kind(),
             Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
@@ -276,8 +276,8 @@ impl Explain for Cause {
             Self::Cgroup(cause) => cause.hint(),
             Self::Unit(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
-            Self::Filter(cause) => cause.hint(),
             Self::Connect(cause) => report::first_hint(&**cause),
+            Self::Filter(cause) => cause.hint(),
             Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(
