@@ -297,7 +297,7 @@ impl Explain for Cause {
                      only where the outer ones are fully visible; inside another container start that with `--security-opt systempaths=unconfined`",
                 ))
             }
-            Self::Stage { call: "openat2", errno: Errno::LOOP, .. } => Some(Hint::new(
+            Self::Stage { call: "openat2" | "move_mount", errno: Errno::LOOP, .. } => Some(Hint::new(
                 "proc and sysfs must be mounted on ordinary directory, not on a link: what is written and hidden there would be redirected",
             )),
             Self::Stage { call: "sched_setattr", errno: Errno::PERM, .. } => Some(Hint::new(
