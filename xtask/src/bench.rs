@@ -5,6 +5,7 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod images;
 mod life;
 mod network;
 mod programs;
@@ -63,6 +64,7 @@ pub(crate) fn command() -> Command {
         .subcommand(launch)
         .subcommand(tools::command())
         .subcommand(life::command())
+        .subcommand(images::command())
         .subcommand(network::command())
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     match name {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
+        "images" => return images::run(arguments),
         "network" => return network::run(arguments),
         _ => {}
     }

@@ -275,6 +275,15 @@ impl Connection {
         Ok(())
     }
 
+    /// The container's processes have ended: what the kernel takes long for can begin.
+    pub fn let_go(&mut self) {
+        if let Way::Holm(own) = &mut self.kind
+            && let Some(attached) = &mut own.attached
+        {
+            attached.let_go();
+        }
+    }
+
     /// Takes everything away again; returns what could not be.
     pub fn detach(self) -> Vec<BoxedExplain> {
         // pasta ends with what is dropped.

@@ -37,7 +37,8 @@ const FIRST_INDEX: u32 = 64;
 #[derive(Debug)]
 pub struct Attachment {
     kept: Kept,
-    namespace: OwnedFd,
+    /// None once the container has ended.
+    namespace: Option<OwnedFd>,
     endpoints: Vec<Endpoint>,
     ports: Vec<PortMapping>,
 }
@@ -53,9 +54,15 @@ impl Attachment {
         &self.ports
     }
 
-    /// The container's network namespace.
-    pub fn namespace(&self) -> BorrowedFd<'_> {
-        self.namespace.as_fd()
+    /// The container's network namespace, until [`Attachment::let_go`].
+    pub fn namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.namespace.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Lets go of the namespace as soon as the container's processes have ended: the kernel takes links apart meanwhile, which takes it longer than
+    /// everything else of [`Attachment::detach`].
+    pub fn let_go(&mut self) {
+        self.namespace = None;
     }
 
     /// Takes everything away again, and goes on when something cannot be; returns every error it met.
@@ -89,7 +96,7 @@ impl Reservation {
         };
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
-        let mut attachment = Attachment { kept, namespace, endpoints, ports };
+        let mut attachment = Attachment { kept, namespace: Some(namespace), endpoints, ports };
         let beside = std::mem::take(&mut self.beside);
         let made = attachment.make(networks, &self.networks, say);
         match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
@@ -113,19 +120,16 @@ impl Attachment {
         let kept = &mut self.kept;
         let all: Vec<&Network> = joined.iter().collect();
         let links = kept.host.ready(networks, &all, say)?;
-        let inode = rustix::fs::fstat(&self.namespace)
+        let Some(namespace) = &self.namespace else { return Ok(()) };
+        let inode = rustix::fs::fstat(namespace)
             .map_err(|errno| {
                 Error::call("look at the network namespace", SyscallError::new("fstat", "", errno))
             })?
             .st_ino;
-        let own = std::process::id();
-        kept.claim.append(&Event::Namespace(Namespace {
-            pid: own,
-            fd: self.namespace.as_raw_fd(),
-            inode,
-        }))?;
+        let noted = Namespace { pid: std::process::id(), fd: namespace.as_raw_fd(), inode };
+        kept.claim.append(&Event::Namespace(noted))?;
         let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
-        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, &cables)?;
+        lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
     }
 }
