@@ -610,10 +610,7 @@ fn names(room: &Room, holm: &Path, rounds: u32, text: &mut String) -> Result<(),
         let ratio = if servers.len() > 1 { format!("{:.2}", median / base) } else { "-".into() };
         let _ = writeln!(text, "| {name} | {median:.0} | {most:.0} | {ratio} |");
     }
-    if let Some(mut child) = aardvark {
-        child.kill()?;
-        child.wait()?;
-    }
+    drop(aardvark);
     own.end()
 }
 
@@ -652,7 +649,7 @@ impl OwnServer {
 }
 
 /// Debian's server, on another address of the same bridge.
-fn aardvark(names: u8) -> Result<Option<process::Child>, Failure> {
+fn aardvark(names: u8) -> Result<Option<Aardvark>, Failure> {
     if !Path::new(AARDVARK).exists() {
         eprintln!("aardvark-dns is not installed");
         return Ok(None);
@@ -668,9 +665,22 @@ fn aardvark(names: u8) -> Result<Option<process::Child>, Failure> {
     fs::write("/run/aardvark/hand", format!("10.98.0.254\n{lines}"))?;
     let mut command = process::Command::new(AARDVARK);
     command.args(["--config", "/run/aardvark", "--port", "53", "run"]).stdin(Stdio::null());
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let server = Aardvark(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
     thread::sleep(Duration::from_millis(500));
-    Ok(Some(child))
+    Ok(Some(server))
+}
+
+/// The server, which goes into the background and writes down its process id.
+struct Aardvark(process::Child);
+
+impl Drop for Aardvark {
+    fn drop(&mut self) {
+        let _ = (self.0.kill(), self.0.wait());
+        let noted = fs::read_to_string("/run/aardvark/aardvark.pid").unwrap_or_default();
+        if let Ok(pid) = noted.trim().parse::<i32>() {
+            let _ = sys::raw::kill(pid, 15);
+        }
+    }
 }
 
 /// Asks as fast as answers come, 32 questions at a time, for half a second; answers per second.
