@@ -6,7 +6,9 @@
 
 mod bundle;
 mod engine;
+mod images;
 mod life;
+mod network;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;
@@ -64,6 +66,8 @@ pub(crate) fn command() -> Command {
         .subcommand(tools::command())
         .subcommand(life::command())
         .subcommand(engine::command())
+        .subcommand(images::command())
+        .subcommand(network::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -72,6 +76,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
         "engine" => return engine::run(arguments),
+        "images" => return images::run(arguments),
+        "network" => return network::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

@@ -24,6 +24,7 @@ pub mod engine;
 
 pub mod connection;
 pub mod doctor;
+mod pasta;
 pub mod run;
 
 pub mod terminal;

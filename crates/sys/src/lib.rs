@@ -50,6 +50,8 @@ pub mod loop_device;
 pub mod pidfd;
 #[cfg(feature = "std")]
 pub mod probe;
+#[cfg(feature = "std")]
+pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;

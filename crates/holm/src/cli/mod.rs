@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, Command};
 pub mod cgroup;
 pub mod container;
 pub mod flags;
+pub mod image;
 mod ip;
 pub(crate) mod keeping;
 pub mod network;
@@ -20,8 +21,21 @@ pub mod run;
 pub mod system;
 
 /// The subcommands beside those of a container's life, which come behind the first.
-const OTHERS: [&str; 11] =
-    ["pull", "push", "login", "logout", "network", "ip", "ns", "cgroup", "doctor", "completions", "version"];
+const OTHERS: [&str; 13] = [
+    "pull",
+    "push",
+    "images",
+    "image",
+    "login",
+    "logout",
+    "network",
+    "ip",
+    "ns",
+    "cgroup",
+    "doctor",
+    "completions",
+    "version",
+];
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
@@ -43,6 +57,8 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "cgroup" | "cg" => cgroup::command(),
         "pull" => registry::pull(),
         "push" => registry::push(),
+        "images" => image::list(),
+        "image" => image::command(),
         "login" => registry::login(),
         "logout" => registry::logout(),
         "doctor" => Command::new("doctor")
