@@ -64,6 +64,8 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         "cgroup" | "cg" => commands::cgroup::run(&matches),
         "pull" => commands::registry::pull::run(&matches),
         "push" => commands::registry::push::run(&matches),
+        "images" => commands::image::list(&matches),
+        "image" => commands::image::run(&matches),
         "login" => commands::registry::login::login(&matches),
         "logout" => commands::registry::login::logout(&matches),
         "doctor" => commands::doctor::run(&matches),

@@ -17,7 +17,9 @@ pub mod platform;
 
 pub mod layer;
 pub mod mount;
+pub mod snapshot;
 pub mod store;
+pub mod transfer;
 
 mod error;
 
@@ -25,4 +27,5 @@ pub use digest::Digest;
 pub use error::Error;
 pub use manifest::Descriptor;
 pub use reference::Reference;
+pub use snapshot::Snapshot;
 pub use store::Store;

@@ -79,6 +79,8 @@ impl Errno {
     pub const NOTEMPTY: Self = Self(39);
     /// Too many levels of symbolic links.
     pub const LOOP: Self = Self(40);
+    /// Operation canceled.
+    pub const CANCELED: Self = Self(125);
     /// No data available.
     pub const NODATA: Self = Self(61);
     /// Value too large for defined data type.

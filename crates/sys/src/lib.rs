@@ -45,6 +45,8 @@ pub mod lock;
 pub mod loop_device;
 #[cfg(feature = "std")]
 pub mod probe;
+#[cfg(feature = "std")]
+pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]
 pub mod signal;

@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
 pub mod flags;
+pub mod image;
 mod ip;
 pub mod network;
 pub mod ns;
@@ -17,10 +18,12 @@ pub mod registry;
 pub mod run;
 
 /// The subcommands, in the order of the help.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "run",
     "pull",
     "push",
+    "images",
+    "image",
     "login",
     "logout",
     "network",
@@ -45,6 +48,8 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "cgroup" | "cg" => cgroup::command(),
         "pull" => registry::pull(),
         "push" => registry::push(),
+        "images" => image::list(),
+        "image" => image::command(),
         "login" => registry::login(),
         "logout" => registry::logout(),
         "doctor" => Command::new("doctor")

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod dns;
 pub mod doctor;
 pub mod failure;
+pub mod image;
 pub mod network;
 pub mod ns;
 pub mod registry;

@@ -51,9 +51,13 @@ pub(super) fn to_descriptors(max_file_bytes: u64) -> Result<(), SyscallError> {
 /// Without `CAP_SYS_ADMIN` over the mount namespace, or on a kernel without seccomp filters.
 pub(super) fn to_directory(directory: OwnedFd, max_file_bytes: u64) -> Result<OwnedFd, SyscallError> {
     let failed = |call| move |errno: Errno| SyscallError::new(call, "the directory to unpack into", errno);
-    sys::mount::enter_private_namespace()?;
+    if !rustix::process::geteuid().is_root() {
+        be_root_of_a_user_namespace()?;
+    }
+    // Before the namespace is a new one: only what is mounted in one's own can be copied.
     let flags = raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH;
     let root = raw::open_tree(Fd::from(&directory), c"", flags).map_err(failed("open_tree"))?;
+    sys::mount::enter_private_namespace()?;
     raw::move_mount(root, Fd::CWD, c"/").map_err(failed("move_mount"))?;
     raw::fchdir(root).map_err(failed("fchdir"))?;
     raw::pivot_root_here().map_err(failed("pivot_root"))?;
@@ -68,9 +72,28 @@ pub(super) fn to_directory(directory: OwnedFd, max_file_bytes: u64) -> Result<Ow
         .map_err(failed("capset"))?;
     no_new_privileges()?;
     landlock(Some(c"/"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(rustix::fs::CWD, "/", flags, Mode::empty())
+        .map_err(|errno| SyscallError::new("openat", "the directory to unpack into", errno))?;
     filter(BASE, FILES)?;
-    rustix::fs::open("/", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| SyscallError::new("openat", "the directory to unpack into", errno))
+    Ok(root)
+}
+
+/// An ordinary user becomes root of a user namespace in which only their own ids exist (user_namespaces(7)), and gets a mount namespace
+/// that belongs to it.
+fn be_root_of_a_user_namespace() -> Result<(), SyscallError> {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    raw::unshare(CLONE_NEWUSER | CLONE_NEWNS)
+        .map_err(|errno| SyscallError::new("unshare", "user mnt", errno))?;
+    for (file, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {uid} 1")),
+        ("gid_map", format!("0 {gid} 1")),
+    ] {
+        std::fs::write(format!("/proc/self/{file}"), text)
+            .map_err(|error| SyscallError::new("write", format!("/proc/self/{file}"), error))?;
+    }
+    Ok(())
 }
 
 fn limits(max_file_bytes: u64) -> Result<(), SyscallError> {

@@ -70,6 +70,10 @@ impl<'s> BlobWriter<'s> {
         let Self { store, incoming, expected, .. } = self;
         incoming.sync()?;
         let path = store.layout.blob(&expected.digest);
+        if store.blob_size(&expected.digest)?.is_none() {
+            // One that is not certain to be whole gives way.
+            let _ = std::fs::remove_file(&path);
+        }
         incoming.link(&path)?;
         path.parent().map_or(Ok(()), sync_directory)?;
         store.record_blob(&expected.digest, expected.size, true, false)
@@ -237,5 +241,101 @@ impl Store {
             )
             .map_err(doing("note content"))?;
         Ok(())
+    }
+}
+
+/// Content whose digest is known only when all of it has come.
+#[derive(Debug)]
+pub struct UnnamedWriter<'s> {
+    store: &'s Store,
+    incoming: Incoming,
+    hasher: Hasher,
+    written: u64,
+    most: u64,
+}
+
+impl UnnamedWriter<'_> {
+    /// Takes more content.
+    ///
+    /// # Errors
+    /// More than was allowed, or what the disk says.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.written += bytes.len() as u64;
+        if self.written > self.most {
+            return Err(Error::SizeMismatch {
+                what: "a file of the archive".to_owned(),
+                expected: self.most,
+                found: self.written,
+            });
+        }
+        self.incoming
+            .file()
+            .write_all(bytes)
+            .map_err(|error| Error::call("write to the image store", "write", error))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Syncs it and gives it its name, which has to be `announced` if there is one.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], or what the disk says. Nothing is kept then.
+    pub fn finish_as(self, lease: &Lease<'_>, announced: Option<&Digest>) -> Result<Descriptor, Error> {
+        let Self { store, incoming, hasher, written, .. } = self;
+        let found = match announced {
+            Some(announced) if announced.algorithm() != crate::digest::Algorithm::Sha256 => {
+                super::rebuild::hash(incoming.file(), announced.algorithm())?
+            }
+            _ => hasher.finish(),
+        };
+        if let Some(announced) = announced
+            && *announced != found
+        {
+            return Err(Error::DigestMismatch {
+                what: format!("the blob {}", announced.short()),
+                expected: announced.to_string(),
+                found: found.to_string(),
+            });
+        }
+        if !store.has_blob(lease, &found)? {
+            incoming.sync()?;
+            let path = store.layout.blob(&found);
+            // One that is not certain to be whole gives way.
+            let _ = std::fs::remove_file(&path);
+            incoming.link(&path)?;
+            path.parent().map_or(Ok(()), sync_directory)?;
+            store.record_blob(&found, written, true, false)?;
+        }
+        Ok(Descriptor::new("application/octet-stream", found, written))
+    }
+}
+
+impl Write for UnnamedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.push(bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(Error::Step { cause, .. }) => Err(io::Error::from_raw_os_error(cause.errno.raw())),
+            Err(other) => Err(io::Error::other(other)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Begins to write content whose digest is not known yet, at most `most` bytes.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn write_unnamed<'s>(&'s self, _lease: &Lease<'_>, most: u64) -> Result<UnnamedWriter<'s>, Error> {
+        Ok(UnnamedWriter {
+            store: self,
+            incoming: Incoming::new(&self.layout)?,
+            hasher: Hasher::new(crate::digest::Algorithm::Sha256),
+            written: 0,
+            most,
+        })
     }
 }

@@ -206,7 +206,8 @@ impl Store {
             keep_plain: keep_plain && form == Form::Erofs,
             limits: self.options.limits.clone(),
             rootless,
-            single_id: false,
+            // Only their own ids exist for an ordinary user while they unpack.
+            single_id: rootless,
         };
         let program = &self.options.unpacker;
         match form {
@@ -261,6 +262,10 @@ impl Store {
                 if let Some(plain) = plain
                     && done.diff_id != *digest
                 {
+                    if self.blob_size(&done.diff_id)?.is_none() {
+                        // One that is not certain to be whole gives way.
+                        let _ = std::fs::remove_file(self.layout.blob(&done.diff_id));
+                    }
                     // It can be made again from the content, which is synced: it need not be.
                     plain.link(&self.layout.blob(&done.diff_id))?;
                     self.record_blob(&done.diff_id, done.size, false, true)?;

@@ -17,9 +17,10 @@ mod layer;
 pub mod layout;
 mod lease;
 mod rebuild;
+mod snapshots;
 mod verify;
 
-pub use blob::BlobWriter;
+pub use blob::{BlobWriter, UnnamedWriter};
 pub use collect::{Collected, What};
 pub use image::{Event, Image, Name, PutImage};
 pub use layer::{LayerWriter, ReadyLayer};

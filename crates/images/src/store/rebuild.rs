@@ -1,7 +1,6 @@
 //! Making the database anew from what lies in the store.
 
 use std::fs::File;
-use std::io::Read;
 
 use rusqlite::params;
 
@@ -90,30 +89,37 @@ impl Store {
 
 /// The length of a file whose content has this digest.
 pub(super) fn hashes_to(path: &std::path::Path, digest: &Digest) -> Result<u64, Error> {
-    let failed =
-        |error: std::io::Error| super::layout::step("read from the image store", "read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hasher = Hasher::new(digest.algorithm());
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    loop {
-        match file.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            count => {
-                hasher.update(&buffer[..count]);
-                size += count as u64;
-            }
-        }
-    }
-    let found = hasher.finish();
+    let file = File::open(path)
+        .map_err(|error| super::layout::step("read from the image store", "open", path, error))?;
+    let found = hash(&file, digest.algorithm())?;
     if found == *digest {
-        return Ok(size);
+        let size = file.metadata().map(|meta| meta.len());
+        return size.map_err(|error| super::layout::step("read from the image store", "fstat", path, error));
     }
     Err(Error::DigestMismatch {
         what: format!("the stored blob {}", digest.short()),
         expected: digest.to_string(),
         found: found.to_string(),
     })
+}
+
+/// The digest of a file's content, whatever its position.
+pub(super) fn hash(file: &File, algorithm: Algorithm) -> Result<Digest, Error> {
+    use std::os::unix::fs::FileExt as _;
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                at += count as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::call("read from the image store", "pread", error)),
+        }
+    }
 }
 
 fn is_manifest(path: &std::path::Path) -> bool {

@@ -1,0 +1,311 @@
+//! The root of a container from an image: the image's layers as directories, and a place for what the container changes.
+//!
+//! [`Store::create_snapshot`] makes one, [`Store::open_snapshot`] finds it again, also after a start of the machine, and
+//! [`Store::remove_snapshot`] takes it away. As long as it is there the image cannot be removed.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use report::Kind;
+use sys::mount::Context;
+use sys::{loop_device, quota};
+
+use crate::Error;
+use crate::digest::Digest;
+use crate::store::layout::{replace, step};
+use crate::store::{Image, Store};
+
+/// The smallest disk that a filesystem of its own is made on.
+pub const MIN_DISK_BYTES: u64 = 16 << 20;
+
+/// How the size of a container's changes is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Not at all.
+    None,
+    /// By the project quota of the filesystem that the store lies on.
+    Project,
+    /// By a filesystem of its own, in a file.
+    Disk,
+}
+
+impl Quota {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Project => "project",
+            Self::Disk => "disk",
+        }
+    }
+}
+
+/// What a container's root is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its id: the container's.
+    pub id: String,
+    /// The image's manifest.
+    pub manifest: Digest,
+    /// The directories of the layers, the topmost first, as overlayfs takes them.
+    pub lower: Vec<PathBuf>,
+    /// The directory for changes, with `upper` and `work` in it.
+    pub upper: PathBuf,
+    /// The most bytes of changes.
+    pub size_limit: Option<u64>,
+    /// How that is kept.
+    pub quota: Quota,
+}
+
+impl Store {
+    /// The layers of an image as directories, the topmost first; what is not mounted yet is.
+    ///
+    /// # Errors
+    /// What is missing or broken, or what the kernel says.
+    pub fn lower_directories(&self, image: &Image) -> Result<Vec<PathBuf>, Error> {
+        let layers = self.layers(image)?;
+        let mut directories =
+            layers.iter().map(|layer| self.layer_directory(layer)).collect::<Result<Vec<_>, _>>()?;
+        directories.reverse();
+        if directories.is_empty() {
+            // An image without layers is an empty root.
+            let empty = self.layout().root().join("empty");
+            std::fs::create_dir_all(&empty)
+                .map_err(|error| step("make an empty root", "mkdir", &empty, error))?;
+            directories.push(empty);
+        }
+        Ok(directories)
+    }
+
+    /// Makes the root of a container from an image.
+    ///
+    /// # Errors
+    /// An id that is there, a limit that cannot be kept here, or what the disk says. Nothing is left then.
+    pub fn create_snapshot(
+        &self,
+        id: &str,
+        image: &Image,
+        size_limit: Option<u64>,
+    ) -> Result<Snapshot, Error> {
+        check_id(id)?;
+        let directory = self.layout().snapshot(id);
+        // First the row: from here on the image stays. A row without a directory is swept.
+        self.insert_snapshot(id, &image.manifest, size_limit)?;
+        let made = self.make_snapshot(&directory, id, image, size_limit);
+        if made.is_err() {
+            let _ = self.remove_snapshot(id);
+        }
+        made
+    }
+
+    fn make_snapshot(
+        &self,
+        directory: &Path,
+        id: &str,
+        image: &Image,
+        size_limit: Option<u64>,
+    ) -> Result<Snapshot, Error> {
+        std::fs::create_dir(directory)
+            .map_err(|error| step("make a container's root", "mkdir", directory, error))?;
+        replace(&directory.join("image"), image.manifest.to_string().as_bytes())?;
+        let changes = directory.join("changes");
+        std::fs::create_dir(&changes)
+            .map_err(|error| step("make a container's root", "mkdir", &changes, error))?;
+        let quota = match size_limit {
+            None => Quota::None,
+            Some(bytes) => self.limit(directory, &changes, id, bytes)?,
+        };
+        self.set_snapshot_quota(id, quota.name())?;
+        self.complete(id, image, size_limit, quota)
+    }
+
+    /// Makes the layers available, and the directories for changes.
+    fn complete(
+        &self,
+        id: &str,
+        image: &Image,
+        size_limit: Option<u64>,
+        quota: Quota,
+    ) -> Result<Snapshot, Error> {
+        let lower = self.lower_directories(image)?;
+        let upper = self.layout().snapshot(id).join("changes");
+        let first = upper.join("upper");
+        if !first.exists() {
+            for path in [&first, &upper.join("work")] {
+                std::fs::create_dir_all(path)
+                    .map_err(|error| step("make a container's root", "mkdir", path, error))?;
+            }
+            // overlayfs shows the upper root: it has to look like the image's.
+            let like = lower.first().and_then(|path| std::fs::metadata(path).ok());
+            if let Some(like) = like {
+                use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+                let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
+                std::fs::set_permissions(&first, mode)
+                    .and_then(|()| match rustix::process::geteuid().is_root() {
+                        true => std::os::unix::fs::chown(&first, Some(like.uid()), Some(like.gid())),
+                        false => Ok(()),
+                    })
+                    .map_err(|error| step("make a container's root", "chmod", &first, error))?;
+            }
+        }
+        Ok(Snapshot { id: id.to_owned(), manifest: image.manifest, lower, upper, size_limit, quota })
+    }
+
+    /// Finds the root of a container again, and mounts what is not mounted.
+    ///
+    /// # Errors
+    /// That it is not there, or what is broken.
+    pub fn open_snapshot(&self, id: &str) -> Result<Snapshot, Error> {
+        let (manifest, size_limit, quota) =
+            self.find_snapshot(id)?.ok_or_else(|| Error::not_found(format!("root of a container `{id}`")))?;
+        let image = self
+            .image(&manifest)?
+            .ok_or_else(|| Error::not_found(format!("image {} of the container `{id}`", manifest.short())))?;
+        let quota = match quota.as_str() {
+            "project" => Quota::Project,
+            "disk" => Quota::Disk,
+            _ => Quota::None,
+        };
+        let directory = self.layout().snapshot(id);
+        if quota == Quota::Disk {
+            mount_disk(&directory.join("disk"), &directory.join("changes"))?;
+        }
+        self.complete(id, &image, size_limit, quota)
+    }
+
+    /// Takes the root of a container away, with what it changed. Layers that no other container uses are unmounted.
+    ///
+    /// # Errors
+    /// What the disk says; the rest is done all the same. What is not there is no failure.
+    pub fn remove_snapshot(&self, id: &str) -> Result<(), Error> {
+        check_id(id)?;
+        let directory = self.layout().snapshot(id);
+        let changes = directory.join("changes");
+        if is_mounted(&changes) {
+            rustix::mount::unmount(&changes, rustix::mount::UnmountFlags::DETACH)
+                .map_err(|errno| step("unmount a container's disk", "umount2", &changes, errno))?;
+        }
+        if directory.exists() {
+            // Out of the way first: half of it is never found.
+            let aside = self.layout().tmp().join(format!("trash-{id}"));
+            let _ = std::fs::remove_dir_all(&aside);
+            std::fs::rename(&directory, &aside)
+                .map_err(|error| step("remove a container's root", "rename", &directory, error))?;
+            std::fs::remove_dir_all(&aside)
+                .map_err(|error| step("remove a container's root", "unlink", &aside, error))?;
+        }
+        let manifest = self.delete_snapshot(id)?;
+        if let Some(manifest) = manifest {
+            self.unmount_unused(&manifest)?;
+        }
+        Ok(())
+    }
+
+    /// Unmounts the layers of an image that no container uses.
+    fn unmount_unused(&self, manifest: &Digest) -> Result<(), Error> {
+        for diff_id in self.unused_layers(manifest)? {
+            // Somebody may be in it, with `holm image mount` for example: it goes with the next one.
+            let _ = self.unmount_layer(&diff_id);
+        }
+        Ok(())
+    }
+
+    /// Keeps changes within a size: by project quota where the filesystem counts projects, otherwise by a filesystem in a file.
+    fn limit(&self, directory: &Path, changes: &Path, id: &str, bytes: u64) -> Result<Quota, Error> {
+        let dir =
+            File::open(changes).map_err(|error| step("limit a container's disk", "open", changes, error))?;
+        let project = self.claim_project(id)?;
+        match quota::limit_project(dir.as_fd(), project, bytes) {
+            Ok(()) => return Ok(Quota::Project),
+            // No quota here: a filesystem of its own has an end too.
+            Err(_) => self.release_project(id)?,
+        }
+        if bytes < MIN_DISK_BYTES {
+            return Err(Error::refused(
+                Kind::InvalidInput,
+                format!("a container's disk of {bytes} bytes is too small for a filesystem"),
+                "give it 16 MiB or more",
+            ));
+        }
+        make_disk(&directory.join("disk"), bytes)?;
+        mount_disk(&directory.join("disk"), changes)?;
+        Ok(Quota::Disk)
+    }
+}
+
+/// Makes a sparse file with ext4 on it.
+fn make_disk(path: &Path, bytes: u64) -> Result<(), Error> {
+    let failed = |call| move |error: std::io::Error| step("make a container's disk", call, path, error);
+    let file = File::create(path).map_err(failed("open"))?;
+    file.set_len(bytes).map_err(failed("ftruncate"))?;
+    let Some(program) = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4"]
+        .iter()
+        .find(|path| Path::new(path).exists())
+    else {
+        return Err(Error::refused(
+            Kind::Unsupported,
+            "the size of a container's disk cannot be limited here: the filesystem of the store counts no projects, and there is no mkfs.ext4",
+            "install e2fsprogs, or mount the store's filesystem with `prjquota`",
+        ));
+    };
+    let output = Command::new(program)
+        .args(["-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,root_owner=0:0"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(failed("execve"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Error::refused(
+        Kind::Io,
+        format!(
+            "make a container's disk: mkfs.ext4 says: {}",
+            words.lines().last().unwrap_or_default().trim()
+        ),
+        "see whether there is room on the disk of the image store",
+    ))
+}
+
+fn mount_disk(file: &Path, at: &Path) -> Result<(), Error> {
+    if is_mounted(at) {
+        return Ok(());
+    }
+    let disk = File::options()
+        .read(true)
+        .write(true)
+        .open(file)
+        .map_err(|error| step("mount a container's disk", "open", file, error))?;
+    let failed = |cause| Error::step("mount a container's disk", cause);
+    let device = loop_device::attach_writable(disk.as_fd()).map_err(failed)?;
+    let context = Context::new("ext4").map_err(failed)?;
+    context.set("source", &device.path).map_err(failed)?;
+    let mounted = context.mount(sys::raw::MOUNT_ATTR_NODEV | sys::raw::MOUNT_ATTR_NOSUID).map_err(failed)?;
+    attach(&mounted, at)
+}
+
+/// Attaches a detached mount over a directory.
+pub(crate) fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Error> {
+    let directory = File::open(at).map_err(|error| step("mount", "open", at, error))?;
+    sys::raw::move_mount(mount.into(), (&directory).into(), c"")
+        .map_err(|errno| step("mount", "move_mount", at, errno))
+}
+
+/// Whether something is mounted exactly here.
+pub(crate) fn is_mounted(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    path.parent().is_some_and(|parent| device(path).is_some() && device(path) != device(parent))
+}
+
+/// An id is a name in a directory, and nothing else.
+fn check_id(id: &str) -> Result<(), Error> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.bytes().all(good) {
+        return Err(Error::malformed(format!("the id `{}`", id.escape_debug()), "it is no container's id"));
+    }
+    Ok(())
+}
