@@ -7,6 +7,7 @@
 mod bundle;
 mod images;
 mod life;
+mod network;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;
@@ -64,6 +65,7 @@ pub(crate) fn command() -> Command {
         .subcommand(tools::command())
         .subcommand(life::command())
         .subcommand(images::command())
+        .subcommand(network::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -72,6 +74,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
         "images" => return images::run(arguments),
+        "network" => return network::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;
