@@ -292,7 +292,7 @@ impl Peer for Podman {
         let words = [
             "podman".to_owned(),
             format!("--root={}", at("root")),
-            format!("--runroot={}", at("run")),
+            "--runroot=/run/holm-bench-podman".to_owned(),
             format!("--tmpdir={}", at("tmp")),
             "--storage-driver=overlay".to_owned(),
             "--events-backend=none".to_owned(),
