@@ -42,3 +42,9 @@ printf 'memory.max=256M cpu.max=20ms/100ms io.max=8:0:rbps=1M,wiops=5 devices=-a
 mkdir -p corpus/dns
 printf '\0\7\1\0\0\1\0\0\0\0\0\1\3web\0\0\1\0\1\0\0\51\4\320\0\0\0\0\0\0' >corpus/dns/query
 printf 'network n br0 open\ngateways 10.0.0.1\nsubnets 10.0.0.0/24\nentry c\nnames web\naddresses 10.0.0.2\n' >corpus/dns/table
+mkdir -p corpus/reference corpus/www_authenticate corpus/registries_conf
+printf 'registry.example.org:5000/team/app:1.2' >corpus/reference/full
+printf 'debian:bookworm' >corpus/reference/short
+printf 'Bearer realm="https://auth.example.org/token",service="registry.example.org",scope="repository:a/b:pull", Basic realm="x"' \
+    >corpus/www_authenticate/both
+printf '[[registry]]\nlocation = "a.b:5000"\n[[registry.mirror]]\nlocation = "c.d/e"\n[aliases]\n"x" = "a.b/x"\n' >corpus/registries_conf/mirror

@@ -5,7 +5,9 @@
 //! hits all of them alike, and each run is timed from outside as a whole process.
 
 mod bundle;
+mod images;
 mod life;
+mod network;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;
@@ -62,6 +64,8 @@ pub(crate) fn command() -> Command {
         .subcommand(launch)
         .subcommand(tools::command())
         .subcommand(life::command())
+        .subcommand(images::command())
+        .subcommand(network::command())
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
@@ -69,6 +73,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     match name {
         "tools" => return tools::run(arguments),
         "runtime" => return life::run(arguments),
+        "images" => return images::run(arguments),
+        "network" => return network::run(arguments),
         _ => {}
     }
     let groups = room::Hierarchies::read()?;

@@ -24,7 +24,7 @@ pub mod wire;
 pub use error::Error;
 pub use keeper::keep;
 pub use name::ZONE;
-pub use records::{Entry, Zone, announce, forget, withdraw};
+pub use records::{Entry, Zone, announce, forget, published, withdraw};
 pub use server::serve;
 pub use start::{ensure, refresh};
 

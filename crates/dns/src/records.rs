@@ -156,6 +156,25 @@ pub fn forget(directory: &Path, network: &str) -> Result<(), Error> {
     }
 }
 
+/// What is published: each network with each of its containers.
+pub fn published(directory: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for network in entries(directory) {
+        let containers = entries(&directory.join(&network));
+        found.extend(containers.into_iter().map(|container| (network.clone(), container)));
+    }
+    found
+}
+
+/// The names in a directory that are somebody's, not the server's.
+pub(crate) fn entries(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| is_file_name(name))
+        .collect()
+}
+
 pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", "mkdir", path))

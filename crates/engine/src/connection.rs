@@ -6,14 +6,17 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use network::{Attachment, ContainerNet, DEFAULT_NETWORK, EndpointRequest, Networks, Reservation};
+use network::{
+    Attachment, Beside, ContainerNet, DEFAULT_NETWORK, EndpointRequest, Limits, Networks, Reservation,
+};
 use report::{BoxedExplain, Kind};
 use runtime::Launch;
 use spec::Capability;
 
 use crate::flags::Value;
-use crate::flags::network::{Network, Places};
+use crate::flags::network::{NetRate, Network, Places};
 use crate::host::{Caller, boxed};
+use crate::pasta::{self, Pasta};
 use crate::request::RunRequest;
 use crate::rules::{Facts, Refused, files};
 
@@ -28,7 +31,9 @@ const DATA: &str = "/var/lib/holm";
 /// # Errors
 /// When their directory cannot be opened.
 pub fn networks(caller: &Caller) -> Result<Networks, BoxedExplain> {
-    Networks::open(&network::Places::below(Path::new(DATA), &caller.run_directory)).map_err(boxed)
+    let networks =
+        Networks::open(&network::Places::below(Path::new(DATA), &caller.run_directory)).map_err(boxed)?;
+    Ok(networks.with_name_server(vec!["/proc/self/exe".into(), dns::SUBCOMMAND.into()]))
 }
 
 /// Why this caller can have no network of holm's making; none for one who can.
@@ -65,11 +70,36 @@ pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedEx
         Network::Unsaid if unable(caller).is_none() => {
             vec![EndpointRequest { network: DEFAULT_NETWORK.to_owned(), ..EndpointRequest::default() }]
         }
-        Network::Unsaid if !request.places.publish.is_empty() || request.places.publish_all => {
+        Network::Unsaid if caller.uid == 0 && !request.places.publish.is_empty() => {
             let why = unable(caller).unwrap_or("there is no network");
             return Err(refused("--publish", why, "run as root", Kind::PermissionDenied));
         }
-        Network::Unsaid => return Ok(Network::None),
+        Network::Unsaid => match (pasta::usable(), request.places.publish.is_empty()) {
+            _ if request.places.publish_all => {
+                let why = unable(caller).unwrap_or("there is no network");
+                return Err(refused(
+                    "--publish-all",
+                    why,
+                    "name the ports: -p 8080:80",
+                    Kind::PermissionDenied,
+                ));
+            }
+            (Ok(_), _) if caller.uid != 0 => return Ok(Network::Pasta),
+            (Err(why), false) => return Err(pasta::refused("--publish", why)),
+            _ => return Ok(Network::None),
+        },
+        Network::Pasta => {
+            if caller.uid == 0 {
+                return Err(refused(
+                    "--network pasta",
+                    "pasta connects containers of ordinary users",
+                    "root has networks of holm's making: leave --network out, or name one",
+                    Kind::InvalidInput,
+                ));
+            }
+            pasta::usable().map_err(|why| pasta::refused("--network pasta", why))?;
+            return Ok(Network::Pasta);
+        }
         Network::Container(name) => {
             return Ok(Network::Join(networks(caller)?.namespace_path(&name).map_err(boxed)?));
         }
@@ -80,7 +110,7 @@ pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedEx
                 return Err(refused(
                     format!("--network {name}"),
                     why,
-                    "run as root, or use --network none, host or ns:PATH",
+                    "run as root, or use --network pasta, none, host or ns:PATH",
                     Kind::PermissionDenied,
                 ));
             }
@@ -111,6 +141,8 @@ fn refused(
 pub struct Wanted {
     /// What it asks.
     pub net: ContainerNet,
+    /// Whether pasta connects it.
+    pasta: bool,
     flags: Places,
     /// The container's host name.
     hostname: String,
@@ -120,23 +152,46 @@ pub struct Wanted {
 impl Wanted {
     /// What the request asks; none where holm makes no network.
     pub(crate) fn of(request: &RunRequest, facts: &Facts, id: &str, hostname: &str) -> Option<Self> {
-        let Network::On(places) = &request.network else { return None };
+        let (places, pasta) = match &request.network {
+            Network::On(places) => (places.as_slice(), false),
+            Network::Pasta => (&[][..], true),
+            _ => return None,
+        };
         let flags = request.places.clone();
         let net = ContainerNet {
             id: id.to_owned(),
             name: Some(request.name.as_ref().map_or(hostname, |name| name.as_str()).to_ascii_lowercase()),
-            endpoints: places.clone(),
+            endpoints: places.to_vec(),
             publish: flags.publish.clone(),
             publish_all: flags.publish_all,
             expose: flags.expose.clone(),
         };
-        Some(Self { net, flags, hostname: hostname.to_owned(), resolv_conf: facts.resolv_conf.clone() })
+        Some(Self {
+            net,
+            pasta,
+            flags,
+            hostname: hostname.to_owned(),
+            resolv_conf: facts.resolv_conf.clone(),
+        })
     }
 }
 
 /// A container's networks.
 #[derive(Debug)]
 pub struct Connection {
+    kind: Way,
+}
+
+/// Who connects it.
+#[derive(Debug)]
+enum Way {
+    Holm(Box<Own>),
+    Pasta { caller: Caller, id: String, ports: Vec<String>, forward_names: bool, running: Option<Pasta> },
+}
+
+/// Networks of holm's making.
+#[derive(Debug)]
+struct Own {
     networks: Networks,
     reserved: Option<Reservation>,
     attached: Option<Attachment>,
@@ -148,30 +203,46 @@ impl Connection {
     /// # Errors
     /// What cannot be had; nothing was changed then.
     pub fn reserve(wanted: &Wanted, caller: &Caller, launch: &mut Launch) -> Result<Self, BoxedExplain> {
+        if wanted.pasta {
+            return Self::by_pasta(wanted, caller, launch);
+        }
         let networks = networks(caller)?;
-        let reservation = networks.reserve(&wanted.net).map_err(boxed)?;
+        let rate = |rate: Option<NetRate>| rate.and_then(NetRate::rate);
+        let limits = Limits { up: rate(wanted.flags.net_rate_up), down: rate(wanted.flags.net_rate_down) };
+        let beside = Beside { resolvers: wanted.flags.dns.clone(), limits };
+        let reservation =
+            networks.reserve(&wanted.net).and_then(|reserved| reserved.with(beside)).map_err(boxed)?;
         let places = reservation.endpoints();
         let addresses: Vec<IpAddr> = places.iter().flat_map(|place| place.addresses()).collect();
         let gateway = reservation.networks().iter().find_map(|network| network.subnets.first()?.gateway);
         // The name servers of the container's networks answer for all of them, and pass on what they do not know.
-        let servers: Vec<IpAddr> = reservation
-            .networks()
-            .iter()
-            .filter(|network| network.dns_enabled)
-            .filter_map(|network| network.subnets.first()?.gateway)
-            .collect();
+        let mut named: Vec<_> = reservation.networks().iter().filter(|network| network.dns_enabled).collect();
+        // One on a network without a way out knows no foreign names.
+        named.sort_by_key(|network| network.internal);
+        let servers: Vec<IpAddr> =
+            named.iter().filter_map(|network| network.subnets.first()?.gateway).collect();
         let internal = places.iter().all(|place| place.internal);
         let inherited = if internal { String::new() } else { files::reachable(&wanted.resolv_conf) };
         let hosts = files::own_hosts(&wanted.hostname, &addresses) + &files::added(&wanted.flags, gateway);
         let resolv_conf = files::resolv_conf(&wanted.flags, &servers, &inherited);
-        for file in &mut launch.files {
-            match file.destination.to_str() {
-                Some("/etc/hosts") => file.content = hosts.clone().into_bytes(),
-                Some("/etc/resolv.conf") => file.content = resolv_conf.clone().into_bytes(),
-                _ => {}
-            }
+        write(launch, Some(&hosts), &resolv_conf);
+        let own = Own { networks, reserved: Some(reservation), attached: None };
+        Ok(Self { kind: Way::Holm(Box::new(own)) })
+    }
+
+    fn by_pasta(wanted: &Wanted, caller: &Caller, launch: &mut Launch) -> Result<Self, BoxedExplain> {
+        pasta::sweep(caller);
+        let ports = pasta::ports(&wanted.net.publish)?;
+        let inherited = files::reachable(&wanted.resolv_conf);
+        let forward_names =
+            !inherited.lines().any(|line| line.split_whitespace().next() == Some("nameserver"));
+        let mut flags = wanted.flags.clone();
+        if forward_names && flags.dns.is_empty() {
+            flags.dns.push(pasta::RESOLVER);
         }
-        Ok(Self { networks, reserved: Some(reservation), attached: None })
+        write(launch, None, &files::resolv_conf(&flags, &[], &inherited));
+        let (caller, id) = (caller.clone(), wanted.net.id.clone());
+        Ok(Self { kind: Way::Pasta { caller, id, ports, forward_names, running: None } })
     }
 
     /// What would be done, a step a line; nothing is.
@@ -179,6 +250,10 @@ impl Connection {
     /// # Errors
     /// What cannot be had.
     pub fn preview(wanted: &Wanted, caller: &Caller) -> Result<String, BoxedExplain> {
+        if wanted.pasta {
+            let ports = pasta::ports(&wanted.net.publish)?;
+            return Ok(format!("connect the network namespace by pasta {}\n", ports.join(" ")));
+        }
         Ok(networks(caller)?.preview(&wanted.net).map_err(boxed)?.to_string())
     }
 
@@ -187,18 +262,47 @@ impl Connection {
     /// # Errors
     /// What failed; what was made is taken away again.
     pub fn connect(&mut self, namespace: OwnedFd, say: &mut dyn FnMut(&str)) -> Result<(), BoxedExplain> {
-        if let Some(reservation) = self.reserved.take() {
-            self.attached = Some(reservation.connect(&self.networks, namespace, say).map_err(boxed)?);
+        match &mut self.kind {
+            Way::Holm(own) => {
+                if let Some(reservation) = own.reserved.take() {
+                    own.attached = Some(reservation.connect(&own.networks, namespace, say).map_err(boxed)?);
+                }
+            }
+            Way::Pasta { caller, id, ports, forward_names, running } => {
+                *running = Some(Pasta::start(caller, id, ports, *forward_names, namespace)?);
+            }
         }
         Ok(())
     }
 
+    /// The container's processes have ended: what the kernel takes long for can begin.
+    pub fn let_go(&mut self) {
+        if let Way::Holm(own) = &mut self.kind
+            && let Some(attached) = &mut own.attached
+        {
+            attached.let_go();
+        }
+    }
+
     /// Takes everything away again; returns what could not be.
-    pub fn detach(mut self) -> Vec<BoxedExplain> {
-        drop(self.reserved.take());
-        self.attached
+    pub fn detach(self) -> Vec<BoxedExplain> {
+        // pasta ends with what is dropped.
+        let Way::Holm(mut own) = self.kind else { return Vec::new() };
+        drop(own.reserved.take());
+        own.attached
             .take()
             .map_or_else(Vec::new, |attached| attached.detach().into_iter().map(boxed).collect())
+    }
+}
+
+/// Gives the container's own files their content.
+fn write(launch: &mut Launch, hosts: Option<&str>, resolv_conf: &str) {
+    for file in &mut launch.files {
+        match (file.destination.to_str(), hosts) {
+            (Some("/etc/hosts"), Some(hosts)) => file.content = hosts.into(),
+            (Some("/etc/resolv.conf"), _) => file.content = resolv_conf.into(),
+            _ => {}
+        }
     }
 }
 

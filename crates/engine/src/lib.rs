@@ -21,6 +21,7 @@ pub mod users;
 
 pub mod connection;
 pub mod doctor;
+mod pasta;
 pub mod run;
 
 pub mod terminal;

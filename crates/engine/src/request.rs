@@ -237,10 +237,13 @@ impl RunFlags {
             (flags.ip6.is_some(), "--ip6"),
             (flags.mac_address.is_some(), "--mac-address"),
             (!flags.aliases.is_empty(), "--network-alias"),
+            (flags.net_rate_up.is_some(), "--net-rate-up"),
+            (flags.net_rate_down.is_some(), "--net-rate-down"),
         ];
         let given = about_place.iter().find(|(given, _)| *given).map(|(_, flag)| *flag);
         match (&self.network, given) {
             (Network::Unsaid, _) | (_, None) => {}
+            (Network::Pasta, Some("--publish")) => {}
             (Network::On(list), Some(flag)) => {
                 let one_only = flags.ip.is_some() || flags.ip6.is_some() || flags.mac_address.is_some();
                 if list.len() > 1 && one_only {

@@ -91,6 +91,9 @@ pub fn run(mut prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -
     if exit == Exit::Signal(SIGKILL) && running.oom_kills() > 0 {
         say("the kernel killed the container's program: it needs more memory than its limit; raise --memory");
     }
+    if let Some(network) = &mut network {
+        network.let_go();
+    }
     for cause in running.take_away() {
         say(&format!("not taken away: {cause}"));
     }

@@ -22,6 +22,30 @@ fn all_have_ended() -> bool {
     }
 }
 
+/// `delete --force`, while what ends is reaped: a pid namespace does not end before somebody has waited for the processes in it, and
+/// those that were started in it later are children of this process.
+fn delete(bundle: &Bundle) -> Ran {
+    let child = bundle.runtime(&["delete", "--force", &bundle.id]).spawn().expect("holm-runtime");
+    let own = Pid::from_child(&child);
+    loop {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        // The peek tells no number, so each one is asked for.
+        match waitid(WaitId::Pid(own), options) {
+            Ok(None) => {}
+            _ => break,
+        }
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let children: String =
+            tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok()).collect();
+        let others = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+        for other in others.filter(|pid| *pid != own) {
+            let _ = waitid(WaitId::Pid(other), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ran::of(&child.wait_with_output().expect("its end"))
+}
+
 /// Numbers without a pattern (xorshift), the same for the same seed.
 struct Dice(u64);
 
@@ -43,10 +67,10 @@ fn succeed(bundle: &Bundle, arguments: &[&str]) {
 /// What comes before the command that is killed.
 fn prepare(bundle: &Bundle, command: &str) {
     let id = bundle.id.as_str();
-    if matches!(command, "start" | "delete" | "kill") {
+    if matches!(command, "start" | "exec" | "delete" | "kill") {
         succeed(bundle, &["create", id]);
     }
-    if matches!(command, "delete" | "kill") {
+    if matches!(command, "exec" | "delete" | "kill") {
         succeed(bundle, &["start", id]);
     }
 }
@@ -56,7 +80,7 @@ fn prepare(bundle: &Bundle, command: &str) {
 fn whenever_the_runtime_is_killed_delete_leaves_nothing() {
     let Some(mut bundle) = Bundle::new("kill_nine") else { return };
     set_child_subreaper(Pid::from_raw(1)).expect("prctl");
-    let times = std::env::var("HOLM_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(14);
+    let times = std::env::var("HOLM_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(34);
     let seed = u64::from(std::process::id()) << 20 | 0x9e37;
     eprintln!("seed {seed}");
     let mut dice = Dice(seed);
@@ -64,11 +88,12 @@ fn whenever_the_runtime_is_killed_delete_leaves_nothing() {
     bundle.script("sleep 1000 & while :; do sleep 1000; done");
     bundle.write();
     let id = bundle.id.clone();
-    for command in ["create", "run", "start", "delete", "kill"] {
+    for command in ["create", "run", "start", "exec", "delete", "kill"] {
         let arguments: &[&str] = match command {
             "delete" => &["delete", "--force", &id],
             "kill" => &["kill", &id, "KILL"],
             "run" => &["run", "--detach", &id],
+            "exec" => &["exec", "--detach", &id, "/bin/sleep", "1000"],
             command => &[command, &id],
         };
         // How long it takes when it is not killed, so that the blows fall on all of it.
@@ -76,7 +101,8 @@ fn whenever_the_runtime_is_killed_delete_leaves_nothing() {
         let start = Instant::now();
         succeed(&bundle, arguments);
         let whole = start.elapsed();
-        succeed(&bundle, &["delete", "--force", &id]);
+        let ran = delete(&bundle);
+        assert_eq!(ran.code, Some(0), "{command}: {ran:?}");
         assert!(all_have_ended(), "{command}: a process is left");
         for turn in 0..times {
             let hook = json!([{"path": "/bin/true"}]);
@@ -93,7 +119,7 @@ fn whenever_the_runtime_is_killed_delete_leaves_nothing() {
             }
             child.kill().expect("kill");
             child.wait().expect("wait");
-            let ran = Ran::of(&bundle.runtime(&["delete", "--force", &id]).output().expect("holm-runtime"));
+            let ran = delete(&bundle);
             let what = format!("{command}, turn {turn}, killed after {wait:?}; delete: {ran:?}");
             assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{what}");
             assert_eq!(bundle.left(), Vec::<std::path::PathBuf>::new(), "{what}");

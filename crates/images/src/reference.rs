@@ -253,7 +253,16 @@ fn parse(text: &str) -> Result<Name, String> {
         None => (text, None),
     };
     let (host, path) = match name.split_once('/') {
-        Some((first, rest)) if is_host(first) => (Some(Host::parse(first)?), rest),
+        Some((first, rest)) if is_host(first) => {
+            let host = Host::parse(first)?;
+            // In lower case, which a host is kept in, it would be the beginning of a short name: another image.
+            if !is_host(host.as_str()) {
+                return Err(format!(
+                    "`{first}` is no registry without a dot or a port, and a repository has no capitals"
+                ));
+            }
+            (Some(host), rest)
+        }
         _ => (None, name),
     };
     let (path, tag) = match path.rsplit_once(':') {
@@ -518,7 +527,7 @@ mod tests {
             docker.io/library/debian                 full  docker.io/library/debian
             index.docker.io/team/app                 full  docker.io/team/app
             Example.ORG/app                          full  example.org/app
-            TEAM/app                                 full  team/app
+            TEAM/app                                 !! `TEAM` is no registry without a dot or a port, and a repository has no capitals
             [::1]:5000/app                           full  [::1]:5000/app
             10.0.0.1:5000/a/b/c:v1.2_x-y             full  10.0.0.1:5000/a/b/c:v1.2_x-y
             a--b/c__d/e.f_g                          short a--b/c__d/e.f_g

@@ -2,7 +2,8 @@
 //!
 //! [`Requests`] is a buffer of one or more requests, [`Socket`] sends them and collects what comes back, [`Message`]
 //! and [`Attributes`] read it without copying. Nothing here knows a protocol except [`route`], which has the numbers
-//! and headers of `NETLINK_ROUTE`, and [`netfilter`], which has those of nftables. Start reading at
+//! and headers of `NETLINK_ROUTE`, [`netfilter`], which has those of nftables, and [`tc`], which limits what goes through a link.
+//! Start reading at
 //! [`Socket::transact`] and [`Socket::dump`].
 //!
 //! A refusal comes with the kernel's own sentence and the attribute it is about, where the kernel gives them
@@ -17,6 +18,7 @@ pub mod netfilter;
 mod request;
 pub mod route;
 mod socket;
+pub mod tc;
 
 pub use attributes::{Attribute, Attributes, Index};
 pub use error::{Error, Refused};

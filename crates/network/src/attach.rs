@@ -16,6 +16,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::SyscallError;
 
 use crate::allocate;
+use crate::beside::{self, Beside};
 use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
@@ -36,7 +37,8 @@ const FIRST_INDEX: u32 = 64;
 #[derive(Debug)]
 pub struct Attachment {
     kept: Kept,
-    namespace: OwnedFd,
+    /// None once the container has ended.
+    namespace: Option<OwnedFd>,
     endpoints: Vec<Endpoint>,
     ports: Vec<PortMapping>,
 }
@@ -52,9 +54,15 @@ impl Attachment {
         &self.ports
     }
 
-    /// The container's network namespace.
-    pub fn namespace(&self) -> BorrowedFd<'_> {
-        self.namespace.as_fd()
+    /// The container's network namespace, until [`Attachment::let_go`].
+    pub fn namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.namespace.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Lets go of the namespace as soon as the container's processes have ended: the kernel takes links apart meanwhile, which takes it longer than
+    /// everything else of [`Attachment::detach`].
+    pub fn let_go(&mut self) {
+        self.namespace = None;
     }
 
     /// Takes everything away again, and goes on when something cannot be; returns every error it met.
@@ -88,8 +96,10 @@ impl Reservation {
         };
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
-        let mut attachment = Attachment { kept, namespace, endpoints, ports };
-        match attachment.make(networks, &self.networks, say) {
+        let mut attachment = Attachment { kept, namespace: Some(namespace), endpoints, ports };
+        let beside = std::mem::take(&mut self.beside);
+        let made = attachment.make(networks, &self.networks, say);
+        match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
             Ok(()) => Ok(attachment),
             Err(error) => {
                 // What cannot be taken away now is found by the next sweep.
@@ -110,20 +120,34 @@ impl Attachment {
         let kept = &mut self.kept;
         let all: Vec<&Network> = joined.iter().collect();
         let links = kept.host.ready(networks, &all, say)?;
-        let inode = rustix::fs::fstat(&self.namespace)
+        let Some(namespace) = &self.namespace else { return Ok(()) };
+        let inode = rustix::fs::fstat(namespace)
             .map_err(|errno| {
                 Error::call("look at the network namespace", SyscallError::new("fstat", "", errno))
             })?
             .st_ino;
-        let own = std::process::id();
-        kept.claim.append(&Event::Namespace(Namespace {
-            pid: own,
-            fd: self.namespace.as_raw_fd(),
-            inode,
-        }))?;
+        let noted = Namespace { pid: std::process::id(), fd: namespace.as_raw_fd(), inode };
+        kept.claim.append(&Event::Namespace(noted))?;
         let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
-        lay(&mut kept.host, self.namespace.as_fd(), joined, &self.endpoints, &cables)?;
+        lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)
+    }
+}
+
+impl Attachment {
+    /// Limits the cables and publishes the names.
+    fn furnish(&mut self, networks: &Networks, joined: &[Network], beside: &Beside) -> Result<(), Error> {
+        let kept = &mut self.kept;
+        let claim = &mut kept.claim;
+        beside::limit(&mut kept.host, |event| claim.append(event), &self.endpoints, beside.limits)?;
+        if !self.endpoints.iter().any(|place| place.dns) {
+            return Ok(());
+        }
+        let record = kept.claim.read()?;
+        for (network, place) in joined.iter().zip(&self.endpoints) {
+            networks.announce(&record, network, place, &beside.resolvers)?;
+        }
+        Ok(())
     }
 }
 
@@ -277,7 +301,7 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
 
 /// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
 pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Record) -> Vec<Error> {
-    let mut left = take_away(host, record);
+    let mut left = take_away(host, ledger.path(), record);
     if left.is_empty() {
         let routes = allocate::routes(&record.ports, &record.endpoints);
         left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
@@ -286,8 +310,12 @@ pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Reco
 }
 
 /// Takes away a container's links on the host.
-fn take_away(host: &mut Host, record: &Record) -> Vec<Error> {
+fn take_away(host: &mut Host, run: &Path, record: &Record) -> Vec<Error> {
     let mut left = Vec::new();
+    for place in &record.endpoints {
+        left.extend(beside::withdraw(run, record, place).err());
+        left.extend(beside::unlimit(host, record, place).err());
+    }
     for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         left.extend(host.remove_link(&place.host_link).err());
     }
@@ -381,7 +409,8 @@ impl Networks {
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
         let cables = Cables { first: first + 16, turns: false, links: &links };
-        match lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables) {
+        let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables);
+        match laid.and_then(|()| self.announce(&record, &network, &place, &[])) {
             Ok(()) => Ok(place),
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
@@ -428,6 +457,7 @@ impl Networks {
         record: &Record,
         place: &Endpoint,
     ) -> Result<(), Error> {
+        beside::withdraw(&self.places.run, record, place)?;
         match place.driver {
             Driver::Bridge => host.remove_link(&place.host_link)?,
             Driver::Macvlan => {

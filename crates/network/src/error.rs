@@ -55,6 +55,12 @@ pub enum Error {
         #[source]
         cause: SyscallError,
     },
+    /// The names of a container could not be published.
+    #[error("let containers find each other by name")]
+    Names(#[source] dns::Error),
+    /// A limit on traffic could not be set.
+    #[error("limit a container's traffic")]
+    Limit(#[source] netlink::tc::LimitFailed),
 }
 
 impl Explain for Error {
@@ -63,6 +69,8 @@ impl Explain for Error {
             Self::Refused { .. } | Self::Garbled { .. } => None,
             Self::File { cause, .. } | Self::Call { cause, .. } => Some(cause),
             Self::Kernel { cause, .. } => Some(cause),
+            Self::Names(cause) => Some(cause),
+            Self::Limit(cause) => Some(cause),
         }
     }
 
@@ -72,6 +80,8 @@ impl Explain for Error {
             Self::Garbled { .. } => Kind::Io,
             Self::File { cause, .. } | Self::Call { cause, .. } => cause.kind(),
             Self::Kernel { cause, .. } => cause.kind(),
+            Self::Names(cause) => cause.kind(),
+            Self::Limit(cause) => cause.kind(),
         }
     }
 

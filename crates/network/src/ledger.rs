@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use report::Kind;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, openat, unlinkat};
@@ -60,6 +60,11 @@ impl Ledger {
             Err(_) => directory(&containers)?,
         };
         Ok(Self { dir: directory(&places.run)?, containers: inner, path: places.run.clone() })
+    }
+
+    /// The directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Every record that can be read, in the order of the containers' ids.
@@ -129,6 +134,7 @@ impl Ledger {
             endpoints: Vec::new(),
             ports: Vec::new(),
             namespace: None,
+            limited: false,
         });
         Ok(Some((Claim { header: record.header.clone(), file }, record)))
     }

@@ -29,17 +29,21 @@ pub mod record;
 mod store;
 
 mod attach;
+mod beside;
 mod host;
 mod plan;
 mod reserve;
 mod sweep;
 
 pub use attach::{Attachment, Member};
+pub use beside::Beside;
 pub use error::Error;
 pub use facts::HostNetwork;
 pub use host::{GATE, able};
 pub use ledger::Ledger;
 pub use model::{DEFAULT_NETWORK, Driver, MacAddress, Network, NetworkName, Subnet};
+pub use netlink::route::links::{Counters, Traffic};
+pub use netlink::tc::{Limits, Rate};
 pub use plan::{Plan, Step};
 pub use ports::{Expose, PortMapping, Protocol, Publish};
 pub use prefix::Prefix;

@@ -115,6 +115,8 @@ pub enum Event {
     Namespace(Namespace),
     /// It has left a network.
     Left(NetworkName),
+    /// Its traffic is limited, or is about to be.
+    Limited,
 }
 
 /// What could be read of a record.
@@ -130,6 +132,9 @@ pub struct Record {
     /// Its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
+    /// Whether its traffic is limited.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
 }
 
 impl Record {
@@ -137,13 +142,15 @@ impl Record {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         let header = serde_json::from_slice(lines.next()?).ok()?;
-        let mut record = Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None };
+        let mut record =
+            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: false };
         for line in lines {
             match serde_json::from_slice(line) {
                 Ok(Event::Joined(endpoint)) => record.endpoints.push(endpoint),
                 Ok(Event::Published(ports)) => record.ports.extend(ports),
                 Ok(Event::Namespace(namespace)) => record.namespace = Some(namespace),
                 Ok(Event::Left(network)) => record.endpoints.retain(|place| place.network != network),
+                Ok(Event::Limited) => record.limited = true,
                 Err(_) => {}
             }
         }

@@ -10,6 +10,7 @@ use report::Kind;
 
 use crate::allocate::{self, Joined};
 use crate::attach;
+use crate::beside::Beside;
 use crate::error::Error;
 use crate::hold::{NotHeld, hold};
 use crate::host::Host;
@@ -28,6 +29,7 @@ pub struct Reservation {
     pub(crate) ports: Vec<PortMapping>,
     /// None once somebody else is to give it back.
     pub(crate) kept: Option<Kept>,
+    pub(crate) beside: Beside,
 }
 
 /// What a reservation and an attachment hold.
@@ -99,7 +101,13 @@ impl Networks {
             };
             let networks = joined.into_iter().map(|(_, joined)| joined.network).collect();
             let kept = Some(Kept { ledger, claim, host, _held: held });
-            return Ok(Reservation { networks, endpoints: chosen.endpoints, ports: chosen.ports, kept });
+            return Ok(Reservation {
+                networks,
+                endpoints: chosen.endpoints,
+                ports: chosen.ports,
+                kept,
+                beside: Beside::default(),
+            });
         }
     }
 

@@ -3,6 +3,7 @@
 //! A file is written whole before it gets its name, and of two processes that make one network at once exactly one does. Start reading at
 //! [`Networks`].
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -42,6 +43,8 @@ impl Places {
 #[derive(Debug)]
 pub struct Networks {
     pub(crate) places: Places,
+    /// How the name server is run.
+    pub(crate) name_server: Vec<OsString>,
     dir: OwnedFd,
 }
 
@@ -51,7 +54,7 @@ impl Networks {
     /// # Errors
     /// When it can be neither opened nor made.
     pub fn open(places: &Places) -> Result<Self, Error> {
-        Ok(Self { dir: directory(&places.config)?, places: places.clone() })
+        Ok(Self { dir: directory(&places.config)?, places: places.clone(), name_server: Vec::new() })
     }
 
     /// Where they are kept.

@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 
 use netlink::netfilter::{Family, elements};
+use netlink::tc;
 use report::Kind;
 
 use crate::allocate;
 use crate::attach::end;
+use crate::beside;
 use crate::error::Error;
 use crate::facts::HostNetwork;
 use crate::host::Host;
@@ -99,6 +101,30 @@ impl Networks {
                 found.push(format!("link {}, which no container has", link.name));
                 if mend {
                     host.remove_link(&link.name)?;
+                }
+            }
+        }
+        let detours: BTreeSet<String> = cables.iter().map(|cable| tc::detour(cable)).collect();
+        for link in facts.links.iter().filter(|link| link.kind == "ifb" && link.name.starts_with("i-v")) {
+            if link.name.len() == 15 && !detours.contains(&link.name) {
+                found.push(format!("link {}, which limits no container", link.name));
+                if mend {
+                    host.remove_link(&link.name)?;
+                }
+            }
+        }
+        let directory = beside::names(&self.places.run);
+        for (network, container) in dns::published(&directory) {
+            let known = |record: &crate::Record| {
+                record.header.id == container
+                    && record.endpoints.iter().any(|place| place.network.as_str() == network)
+            };
+            if !records.iter().any(known) {
+                found.push(format!(
+                    "names of container {container} in the network {network}, where it is not"
+                ));
+                if mend {
+                    dns::withdraw(&directory, &network, &container).map_err(Error::Names)?;
                 }
             }
         }
@@ -208,6 +234,7 @@ impl Networks {
         if network.driver == Driver::Bridge && host.link(&network.interface)?.is_some() {
             host.remove_link(&network.interface)?;
         }
+        dns::forget(&beside::names(&self.places.run), network.name.as_str()).map_err(Error::Names)?;
         let others: Vec<Network> =
             self.list()?.into_iter().filter(|other| other.name != network.name).collect();
         let facts = HostNetwork::read(&mut host.route)?;

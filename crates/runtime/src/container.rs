@@ -134,7 +134,7 @@ impl Container {
     /// # Errors
     /// [`StateError::NotFound`] when there is nothing of that id.
     pub fn open(root: &StateRoot, id: &ContainerId) -> Result<Self, StateError> {
-        let root = root.again()?;
+        let root = root.again();
         let file = open_file(&root, &record_name(id.as_str()))?;
         let mut container = Self { root, id: id.clone(), file, record: Record::default(), len: 0 };
         container.read()?;
@@ -163,7 +163,9 @@ impl Container {
         if let Some(mut file) = self.file.as_ref() {
             let mut text = Vec::with_capacity(4096);
             let name = self.id.as_str();
-            file.seek(SeekFrom::Start(0)).map_err(|error| self.root.failed("lseek", name, error))?;
+            if self.len > 0 {
+                file.seek(SeekFrom::Start(0)).map_err(|error| self.root.failed("lseek", name, error))?;
+            }
             file.take(MOST).read_to_end(&mut text).map_err(|error| self.root.failed("read", name, error))?;
             self.record = Record::parse(&text);
             self.len = text.len() as u64;
@@ -316,15 +318,19 @@ impl Container {
     /// Its state, as the specification has it.
     pub fn state(&self) -> State {
         let pid = self.pid();
-        State { pid, ..self.state_as(self.status_of(pid != 0)) }
+        self.state_with(self.status_of(pid != 0), pid)
     }
 
     pub(crate) fn state_as(&self, status: Status) -> State {
+        self.state_with(status, if status == Status::Stopped { 0 } else { self.pid() })
+    }
+
+    fn state_with(&self, status: Status, pid: i32) -> State {
         State {
             oci_version: self.oci_version().to_owned(),
             id: self.id.to_string(),
             status,
-            pid: if status == Status::Stopped { 0 } else { self.pid() },
+            pid,
             bundle: self.bundle().display().to_string(),
             annotations: self.annotations().clone(),
         }

@@ -18,6 +18,8 @@ use crate::state::{config_name, record_name, start_name};
 
 /// How long to wait for a live creator before its container is taken from it.
 const CREATOR_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a program that ends by itself is waited for when its container is to be deleted.
+const END_PATIENCE: Duration = Duration::from_millis(100);
 /// How long a killed process may take to die.
 const DEATH_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -97,6 +99,10 @@ impl Container {
             self.lock()?;
         }
         if !force {
+            // One that is just ending is not in the way.
+            if let Some(pidfd) = self.pidfd().filter(|_| self.status() == Status::Running) {
+                has_ended(std::os::fd::AsFd::as_fd(&pidfd), END_PATIENCE);
+            }
             match self.status() {
                 Status::Stopped | Status::Created => {}
                 status => return Err(self.conflict("delete", format!("is {status}, not stopped"))),

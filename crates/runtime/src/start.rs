@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use spec::Status;
 use sys::{Errno, SyscallError, channel};
 
-use crate::act::{Cause, Failure, LaunchError, hooks, listener};
+use crate::act::hooks::{self, Surroundings};
+use crate::act::{Cause, Confinement, Failure, LaunchError, listener};
 use crate::container::{Container, ContainerError};
 use crate::plan::{Act, HookPoint, Plan, START};
 use crate::state::start_name;
@@ -78,10 +79,14 @@ impl Container {
             Err(error) => return Err(self.start_failed(Failure::Here(error.into()))),
         };
         let hooks = self.hooks().clone();
-        if let Err(failed) =
-            hooks::run(HookPoint::StartContainer, &hooks, &self.state_as(Status::Created), None)
-        {
-            return Err(self.ruined(failed));
+        if !hooks.start_container.is_empty() {
+            let confinement = Confinement::of(&*self.spec()?);
+            let confinement = confinement.map_err(|cause| self.start_failed(Failure::Here(cause)))?;
+            let held = Surroundings { root: None, confinement: Some(&confinement) };
+            let state = self.state_as(Status::Created);
+            if let Err(failed) = hooks::run(HookPoint::StartContainer, &hooks, &state, &held) {
+                return Err(self.ruined(failed));
+            }
         }
         let turn = Message::Turn { number: START }.to_bytes();
         // A stage that is gone has left its reason to be read.
@@ -90,7 +95,8 @@ impl Container {
         // Whatever came of it: the container waits no more.
         self.root().remove(&start_name(self.id().as_str()))?;
         outcome.map_err(|failure| self.start_failed(failure))?;
-        if let Err(failed) = hooks::run(HookPoint::Poststart, &hooks, &self.state_after_start(), None) {
+        let free = Surroundings::default();
+        if let Err(failed) = hooks::run(HookPoint::Poststart, &hooks, &self.state_after_start(), &free) {
             return Err(self.ruined(failed));
         }
         self.unlock();

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use cgroups::Cgroup;
@@ -31,14 +32,14 @@ use crate::start::Tail;
 /// The directory of the records.
 #[derive(Debug)]
 pub struct StateRoot {
-    pub(crate) dir: OwnedFd,
+    pub(crate) dir: Arc<OwnedFd>,
     pub(crate) path: PathBuf,
 }
 
 /// A container's record that this process holds.
 #[derive(Debug)]
 pub struct Claim {
-    dir: OwnedFd,
+    dir: Arc<OwnedFd>,
     id: ContainerId,
     file: File,
     durable: bool,
@@ -132,12 +133,12 @@ impl StateRoot {
         if owner != rustix::process::geteuid().as_raw() {
             return Err(failed("fstat: the directory is another user's", sys::Errno::PERM));
         }
-        Ok(Self { dir, path: path.to_owned() })
+        Ok(Self { dir: Arc::new(dir), path: path.to_owned() })
     }
 
-    pub(crate) fn again(&self) -> Result<Self, StateError> {
-        let dir = self.dir.try_clone().map_err(|error| self.failed("fcntl F_DUPFD", "", error))?;
-        Ok(Self { dir, path: self.path.clone() })
+    /// The same directory, by the same handle.
+    pub(crate) fn again(&self) -> Self {
+        Self { dir: Arc::clone(&self.dir), path: self.path.clone() }
     }
 
     pub(crate) fn failed(
@@ -162,7 +163,7 @@ impl StateRoot {
             Err(rustix::io::Errno::EXIST) => return Err(StateError::Exists { id: launch.id.to_string() }),
             Err(errno) => return Err(self.failed("linkat", &name, errno)),
         }
-        let dir = self.dir.try_clone().map_err(|error| self.failed("fcntl F_DUPFD", &name, error))?;
+        let dir = Arc::clone(&self.dir);
         let durable = matches!(launch.life, Life::Kept { .. });
         Ok(Claim { dir, id: launch.id.clone(), file, durable, intent })
     }

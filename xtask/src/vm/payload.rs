@@ -24,6 +24,8 @@ const HOST_ONLY_PROGRAMS: &[(&str, &str)] = &[
     ("holm-images", "registry"),
     ("holm-ip", "ip"),
     ("holm-netlink", "fuzz_smoke"),
+    ("holm-network", "fuzz_smoke"),
+    ("holm-network", "network"),
     ("holm-seccomp", "compile"),
     ("holm-seccomp", "docker_default"),
     ("holm-seccomp", "explain"),
@@ -31,6 +33,7 @@ const HOST_ONLY_PROGRAMS: &[(&str, &str)] = &[
     ("holm-seccomp", "kernel"),
     ("holm-seccomp", "libseccomp"),
     ("holm-seccomp", "seccomp"),
+    ("holm", "network"),
     ("holm", "usage"),
 ];
 

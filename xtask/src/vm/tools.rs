@@ -28,10 +28,17 @@ pub(super) fn copy(tree: &Path) -> Result<(), Box<dyn Error>> {
         // A program may go by several names, as iptables does; it looks at the one that it was called by.
         copy_file(&program, &tree.join("bin").join(tool))?;
         for library in libraries(&program)? {
-            copy_file(&library, &tree.join(library.strip_prefix("/")?))?;
+            copy_file(&library, &tree.join(place(&library)))?;
         }
     }
     Ok(())
+}
+
+/// Where a library goes, below the root. Not below `/lib`, which has the kernel's modules mounted in it: an ordinary user's
+/// container is put together from directories that have no mounts in them.
+fn place(library: &Path) -> PathBuf {
+    let place = library.strip_prefix("/").unwrap_or(library);
+    if place.starts_with("lib") { Path::new("usr").join(place) } else { place.to_path_buf() }
 }
 
 fn copy_file(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
@@ -59,7 +66,7 @@ fn paths(text: &str) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::paths;
+    use super::{paths, place};
     use std::path::Path;
 
     #[test]
@@ -67,5 +74,7 @@ mod tests {
         let text =
             "\tlinux-vdso.so.1 (0x0000)\n\tlibc.so.6 => /lib/libc.so.6 (0x0001)\n\t/lib64/ld.so (0x0002)\n";
         assert_eq!(paths(text), [Path::new("/lib/libc.so.6"), Path::new("/lib64/ld.so")]);
+        assert_eq!(place(Path::new("/lib/libc.so.6")), Path::new("usr/lib/libc.so.6"));
+        assert_eq!(place(Path::new("/lib64/ld.so")), Path::new("lib64/ld.so"));
     }
 }

@@ -15,7 +15,7 @@ use sys::SyscallError;
 use super::bound::Bound;
 use super::words;
 use crate::Error;
-use crate::records::{SERVED, ZONE_FILE, failed, is_file_name};
+use crate::records::{SERVED, ZONE_FILE, entries, failed, is_file_name};
 use crate::resolvers;
 use crate::start::FAILED;
 use crate::table::Table;
@@ -72,19 +72,10 @@ fn binding(zone: &str) -> String {
 
 /// Whether there is no container in a directory.
 pub(super) fn is_deserted(directory: &Path) -> bool {
-    names(directory).iter().all(|network| {
+    entries(directory).iter().all(|network| {
         let place = directory.join(network);
-        names(&place).is_empty() || fs::metadata(place.join(ZONE_FILE)).is_err()
+        entries(&place).is_empty() || fs::metadata(place.join(ZONE_FILE)).is_err()
     })
-}
-
-/// The entries of a directory that are somebody's, not ours.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| is_file_name(name))
-        .collect()
 }
 
 fn content(path: &Path, most: u64) -> Option<String> {
@@ -122,7 +113,7 @@ impl Known {
     }
 
     fn look_at_everything(&mut self) {
-        let found = names(&self.directory);
+        let found = entries(&self.directory);
         let gone: Vec<String> = self.networks.keys().filter(|name| !found.contains(name)).cloned().collect();
         for name in gone {
             self.lose(&name);
@@ -137,7 +128,7 @@ impl Known {
         let path = self.directory.join(name);
         let Ok(watch) = inotify::add_watch(&self.inotify, &path, FILES) else { return self.lose(name) };
         self.watches.insert(watch, Watched::Network(name.to_owned()));
-        let files = names(&path);
+        let files = entries(&path);
         let place = self.networks.entry(name.to_owned()).or_default();
         place.zone = content(&path.join(ZONE_FILE), LONGEST_FILE).unwrap_or_default();
         place.entries = files

@@ -164,6 +164,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<network::Alias>();
     visitor.visit::<network::DnsOption>();
     visitor.visit::<network::SearchDomain>();
+    visitor.visit::<network::NetRate>();
     visitor.visit::<::network::Expose>();
     visitor.visit::<::network::MacAddress>();
     visitor.visit::<::network::Publish>();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use network::request::{alias, ipv4, ipv6, mac};
-use network::{DEFAULT_NETWORK, EndpointRequest, Expose, MacAddress, Publish};
+use network::{DEFAULT_NETWORK, EndpointRequest, Expose, MacAddress, Publish, Rate};
 use serde::{Deserialize, Serialize};
 
 use super::namespace::{Source, parse_join};
@@ -20,6 +20,8 @@ pub enum Network {
     None,
     /// The host's network.
     Host,
+    /// A network namespace of its own that pasta connects: what ordinary users have.
+    Pasta,
     /// The network namespace this file stands for.
     Join(PathBuf),
     /// The network of another container.
@@ -31,7 +33,7 @@ pub enum Network {
 impl Network {
     /// Whether the container has a network namespace of its own.
     pub const fn is_own(&self) -> bool {
-        matches!(self, Self::Unsaid | Self::None | Self::On(_))
+        matches!(self, Self::Unsaid | Self::None | Self::Pasta | Self::On(_))
     }
 
     /// What it is called on the command line.
@@ -39,6 +41,7 @@ impl Network {
         match self {
             Self::Unsaid | Self::None => "none",
             Self::Host => "host",
+            Self::Pasta => "pasta",
             Self::Join(_) => "ns:PATH",
             Self::Container(_) => "container:NAME",
             Self::On(_) => "NETWORK",
@@ -67,13 +70,14 @@ impl Network {
 }
 
 impl Value for Network {
-    const FORM: &'static str = "none, host, ns:PATH, container:NAME, or the name of a network with ip=, ip6=, mac=, alias= behind a colon";
+    const FORM: &'static str = "none, host, pasta, ns:PATH, container:NAME, or the name of a network with ip=, ip6=, mac=, alias= behind a colon";
     const EXAMPLE: &'static str = "blue:ip=10.224.0.9,alias=db";
 
     fn parse(text: &str) -> Result<Self, Problem> {
         match text {
             "none" | "private" => Ok(Self::None),
             "host" => Ok(Self::Host),
+            "pasta" => Ok(Self::Pasta),
             "default" => Ok(Self::On(vec![EndpointRequest {
                 network: DEFAULT_NETWORK.to_owned(),
                 ..EndpointRequest::default()
@@ -114,6 +118,8 @@ pub struct Places {
     pub ip: Option<Ipv4Addr>,
     pub ip6: Option<Ipv6Addr>,
     pub mac_address: Option<MacAddress>,
+    pub net_rate_up: Option<NetRate>,
+    pub net_rate_down: Option<NetRate>,
     /// `--network-alias`
     pub aliases: Vec<Alias>,
     /// Servers.
@@ -171,6 +177,25 @@ impl Value for MacAddress {
             network::request::BadEndpoint::Mac(_, why) => why.to_string().into(),
             other => other.to_string().into(),
         })
+    }
+}
+
+/// `--net-rate-up`, `--net-rate-down`: bits a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetRate(u64);
+
+impl NetRate {
+    /// As the kernel's limits have it; none for a number that is none.
+    pub fn rate(self) -> Option<Rate> {
+        Rate::new(self.0).ok()
+    }
+}
+
+impl Value for NetRate {
+    const FORM: &'static str = "bits a second, with k, m or g for thousands and so on";
+    const EXAMPLE: &'static str = "20m";
+    fn parse(text: &str) -> Result<Self, Problem> {
+        text.parse().map(|rate: Rate| Self(rate.bits())).map_err(|why| why.to_string().into())
     }
 }
 

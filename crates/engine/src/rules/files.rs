@@ -63,7 +63,8 @@ pub(crate) fn added(places: &Places, gateway: Option<IpAddr>) -> String {
     text
 }
 
-/// `/etc/resolv.conf`: what flags say; else `servers`, those of the container's networks; else what is inherited.
+/// `/etc/resolv.conf`: `servers`, those of the container's networks, which look for names in their own zone first; else what flags say;
+/// else what is inherited.
 pub(crate) fn resolv_conf(places: &Places, servers: &[IpAddr], inherited: &str) -> String {
     let mut text = String::new();
     let keeps = |word: &str| -> String {
@@ -73,7 +74,9 @@ pub(crate) fn resolv_conf(places: &Places, servers: &[IpAddr], inherited: &str) 
             .map(|line| format!("{line}\n"))
             .collect()
     };
-    let asked = if places.dns.is_empty() { servers } else { &places.dns };
+    // Servers of ours pass on to those of `--dns` what they do not know themselves.
+    let ours = !servers.is_empty();
+    let asked = if ours { &servers[..servers.len().min(3)] } else { &places.dns };
     match asked {
         [] => text.push_str(&keeps("nameserver")),
         servers => servers.iter().for_each(|server| _ = writeln!(text, "nameserver {server}")),
@@ -86,15 +89,25 @@ pub(crate) fn resolv_conf(places: &Places, servers: &[IpAddr], inherited: &str) 
         return inherited.to_owned();
     }
     match &places.dns_search[..] {
+        [] if ours => {
+            let kept = keeps("search") + &keeps("domain");
+            let domains: Vec<&str> = kept.lines().flat_map(|line| line.split_whitespace().skip(1)).collect();
+            let _ = writeln!(text, "search {}", [&[dns::ZONE], &domains[..]].concat().join(" "));
+        }
         [] => {
             text.push_str(&keeps("search"));
             text.push_str(&keeps("domain"));
         }
-        [one] if one.as_str() == "." => {}
+        [one] if one.as_str() == "." => {
+            if ours {
+                let _ = writeln!(text, "search {}", dns::ZONE);
+            }
+        }
         list => {
             let domains: Vec<_> =
                 list.iter().map(SearchDomain::as_str).filter(|domain| *domain != ".").collect();
-            let _ = writeln!(text, "search {}", domains.join(" "));
+            let own: &[&str] = if ours { &[dns::ZONE] } else { &[] };
+            let _ = writeln!(text, "search {}", [own, &domains[..]].concat().join(" "));
         }
     }
     match &places.dns_option[..] {

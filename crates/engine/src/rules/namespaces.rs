@@ -27,7 +27,7 @@ pub(super) fn namespaces(request: &RunRequest, facts: &Facts) -> (Vec<Namespace>
     add(
         NamespaceType::Network,
         &match &request.network {
-            Network::Unsaid | Network::None | Network::On(_) => Source::Private,
+            Network::Unsaid | Network::None | Network::Pasta | Network::On(_) => Source::Private,
             Network::Host => Source::Host,
             Network::Join(path) => Source::Join(path.clone()),
             // Found, and made a path, before.

@@ -30,50 +30,53 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
         return Ok(crate::cli::print(&text));
     }
-    let mut containers = Vec::with_capacity(ids.len());
+    let in_json = arguments.get_one::<String>("format").is_some_and(|format| format == "json");
+    let (mut rows, mut objects) = (Vec::new(), Vec::new());
+    // One after the other: an open container has a descriptor.
     for (root, id) in root.iter().flat_map(|root| ids.iter().map(move |id| (root, id))) {
         match Container::open(root, id) {
-            Ok(container) => containers.push(container),
+            Ok(container) if in_json => objects.push(object(&container)),
+            Ok(container) => rows.push(row(&container)),
             // It was deleted meanwhile.
             Err(error) if error.kind() == Kind::NotFound => {}
             Err(error) => context.log.warn(&report::one_line(&error)),
         }
     }
-    let text = match arguments.get_one::<String>("format").map(String::as_str) {
-        Some("json") => json(&containers),
-        _ => table(&containers),
-    };
-    crate::cli::print(&text);
+    crate::cli::print(&if in_json { array(&objects) } else { table(rows) });
     Ok(ExitCode::SUCCESS)
 }
 
 /// One array on one line; `null` for none, as runc has it.
-fn json(containers: &[Container]) -> String {
-    if containers.is_empty() {
+fn array(objects: &[String]) -> String {
+    if objects.is_empty() {
         return "null\n".to_owned();
     }
-    let one = |container: &Container| {
-        let members =
-            state::members(container).into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
-    };
-    format!("[{}]\n", containers.iter().map(one).collect::<Vec<_>>().join(","))
+    format!("[{}]\n", objects.join(","))
+}
+
+fn object(container: &Container) -> String {
+    let members = state::members(container).into_iter().map(|(name, value)| format!("\"{name}\":{value}"));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+type Row = [String; 6];
+
+fn row(container: &Container) -> Row {
+    let state = container.state();
+    [
+        state.id,
+        state.pid.to_string(),
+        state.status.to_string(),
+        state.bundle,
+        rfc3339(container.created()),
+        state::owner(container.owner_uid()),
+    ]
 }
 
 /// Columns of at least twelve, three apart, as runc has them.
-fn table(containers: &[Container]) -> String {
+fn table(containers: Vec<Row>) -> String {
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(String::from)];
-    rows.extend(containers.iter().map(|container| {
-        let state = container.state();
-        [
-            state.id,
-            state.pid.to_string(),
-            state.status.to_string(),
-            state.bundle,
-            rfc3339(container.created()),
-            state::owner(container.owner_uid()),
-        ]
-    }));
+    rows.extend(containers);
     let mut widths = [12; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -207,3 +207,46 @@ fn a_hook_that_is_not_there_is_named() {
     assert!(said.contains("error running prestart hook #0: /missing/hook could not be started"), "{said}");
     container.is_gone();
 }
+
+#[test]
+fn a_start_container_hook_has_the_rights_of_the_program_and_no_other() {
+    let Some(mut container) = Container::new("hook_held") else { return };
+    let hook = |script: &str| json!({"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+    container.bundle.config["root"]["readonly"] = json!(false);
+    container.bundle.config["process"]["user"] = json!({"uid": 12, "gid": 34});
+    container.bundle.config["process"]["capabilities"] = json!({"bounding": ["CAP_KILL"]});
+    container.bundle.config["linux"]["seccomp"] = json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_KILL_PROCESS"}],
+    });
+    container.bundle.config["hooks"] =
+        hook("grep -E '^(Uid|Gid|CapEff|CapBnd|Seccomp):' /proc/self/status; exit 1");
+    container.bundle.script("true").write();
+    let said = container.fails(&["run", container.id()]);
+    for line in [
+        "Uid: 12 12 12 12",
+        "Gid: 34 34 34 34",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000020",
+        "Seccomp: 2",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    container.is_gone();
+    container.bundle.config["hooks"] = hook("exec mkdir /dev/shm/x");
+    container.bundle.write();
+    for create_first in [false, true] {
+        let said = match create_first {
+            false => container.fails(&["run", container.id()]),
+            true => {
+                container.does("create");
+                container.fails(&["start", container.id()])
+            }
+        };
+        assert!(
+            said.contains("error running startContainer hook #0") && said.contains("bad system call"),
+            "{said}"
+        );
+        container.is_gone();
+    }
+}

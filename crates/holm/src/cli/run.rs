@@ -149,7 +149,7 @@ pub fn command() -> Command {
             many(
                 "network",
                 "NETWORK",
-                "A network by name, with NAME:ip=…,mac=…,alias=…; none, host, ns:PATH or container:NAME [default for root: bridge]",
+                "A network by name, with NAME:ip=…,mac=…,alias=…; none, host, pasta, ns:PATH or container:NAME [default: bridge for root, pasta for others]",
             )
             .visible_alias("net"),
             many("publish", "[[IP:]HOST:]PORT", "Publish a port or range of the container on the host").short('p'),
@@ -159,6 +159,8 @@ pub fn command() -> Command {
             one("ip", "ADDRESS", "The address of IPv4"),
             one("ip6", "ADDRESS", "The address of IPv6"),
             one("mac-address", "ADDRESS", "The hardware address"),
+            one("net-rate-up", "BITS", "What the container may send a second, such as 20m, on each of its networks"),
+            one("net-rate-down", "BITS", "What the container may receive a second"),
             many("dns", "ADDRESS", "Ask this name server"),
             many("dns-search", "DOMAIN", "Look for names in this domain; `.` for none"),
             many("dns-option", "OPTION", "Set an option of resolv.conf").alias("dns-opt"),
@@ -375,6 +377,8 @@ fn places(matches: &ArgMatches) -> Result<Places, BoxedExplain> {
         ip: optional(matches, "ip", "--ip")?,
         ip6: optional(matches, "ip6", "--ip6")?,
         mac_address: optional(matches, "mac-address", "--mac-address")?,
+        net_rate_up: optional(matches, "net-rate-up", "--net-rate-up")?,
+        net_rate_down: optional(matches, "net-rate-down", "--net-rate-down")?,
         aliases: several(matches, "network-alias", "--network-alias")?,
         dns: several(matches, "dns", "--dns")?,
         dns_search: several(matches, "dns-search", "--dns-search")?,

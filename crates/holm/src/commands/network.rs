@@ -164,15 +164,27 @@ fn create(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn shown(network: &Network, ledger: &Ledger) -> Result<Json, Failure> {
+fn shown(networks: &Networks, network: &Network, ledger: &Ledger) -> Result<Json, Failure> {
     let mut document = serde_json::to_value(network).unwrap_or_default();
     let records = ledger.records()?;
+    let mut socket = route()?;
     let mut containers = serde_json::Map::new();
     for record in &records {
         for place in record.endpoints.iter().filter(|place| place.network == network.name) {
             let addresses: Vec<String> = place.addresses().map(|address| address.to_string()).collect();
             let ports: Vec<String> = record.ports.iter().map(ToString::to_string).collect();
             let kept = ledger.is_kept(&record.header.id)?;
+            // A container that ends meanwhile has no counters any more.
+            let traffic = networks.traffic(&mut socket, record, place).ok().flatten();
+            let way = |counters: network::Counters| {
+                json!({
+                    "bytes": counters.bytes,
+                    "packets": counters.packets,
+                    "dropped": counters.dropped,
+                    "errors": counters.errors,
+                })
+            };
+            let traffic = traffic.map(|seen| json!({"received": way(seen.received), "sent": way(seen.sent)}));
             containers.insert(
                 record.header.id.clone(),
                 json!({
@@ -184,6 +196,8 @@ fn shown(network: &Network, ledger: &Ledger) -> Result<Json, Failure> {
                     "aliases": place.aliases,
                     "ports": ports,
                     "running": kept,
+                    "limited": record.limited,
+                    "traffic": traffic,
                 }),
             );
         }
@@ -287,7 +301,7 @@ fn inspect(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
     let ledger = Ledger::open(networks.places())?;
     let mut list = Vec::new();
     for name in texts(matches, "name") {
-        list.push(shown(&networks.get(&name)?, &ledger)?);
+        list.push(shown(networks, &networks.get(&name)?, &ledger)?);
     }
     print(&table::json(&Json::Array(list)))?;
     Ok(0)

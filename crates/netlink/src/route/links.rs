@@ -124,3 +124,62 @@ pub fn index_of(socket: &mut Socket, name: &str) -> Result<u32, Error> {
         socket.ask(&mut request, |answer| LinkHeader::read(answer).map(|(header, _)| header.index))?;
     index.map(i32::cast_unsigned).ok_or(Error::Malformed { expected: "link" })
 }
+
+/// What went through a link, in the two directions as the link's own side sees them (`struct rtnl_link_stats64`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// What came in.
+    pub received: Counters,
+    /// What went out.
+    pub sent: Counters,
+}
+
+/// What went one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Bytes, with the headers of the link.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets that were dropped here.
+    pub dropped: u64,
+    /// Packets that were damaged.
+    pub errors: u64,
+}
+
+impl Traffic {
+    /// The same cable, seen from its other end.
+    pub const fn seen_from_the_other_end(self) -> Self {
+        Self { received: self.sent, sent: self.received }
+    }
+
+    fn read(data: &[u8]) -> Option<Self> {
+        let at = |place: usize| {
+            let bytes = data.get(place * 8..place * 8 + 8)?;
+            Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+        };
+        let way = |first: usize| {
+            Some(Counters {
+                packets: at(first)?,
+                bytes: at(first + 2)?,
+                errors: at(first + 4)?,
+                dropped: at(first + 6)?,
+            })
+        };
+        Some(Self { received: way(0)?, sent: way(1)? })
+    }
+}
+
+/// What went through a link since it was made.
+///
+/// # Errors
+/// [`Error::Refused`] with `ENODEV` when there is none.
+pub fn traffic(socket: &mut Socket, which: Which<'_>) -> Result<Traffic, Error> {
+    let mut request = Requests::new();
+    begin(&mut request, numbers::GETLINK, 0, which, LinkHeader::default());
+    let traffic = socket.ask(&mut request, |answer| {
+        let (_, attributes) = LinkHeader::read(answer)?;
+        Traffic::read(attributes.find(ifla::STATS64)?.data)
+    })?;
+    traffic.ok_or(Error::Malformed { expected: "link with counters" })
+}

@@ -85,6 +85,9 @@ pub enum Cause {
     /// The caller's own part: connecting the container.
     #[error("{}", report::one_line(&**_0))]
     Connect(report::BoxedExplain),
+    /// The filter for a hook that is started in the program's place.
+    #[error(transparent)]
+    Filter(Box<crate::plan::PlanError>),
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
@@ -242,6 +245,7 @@ impl Explain for Cause {
             Self::Cgroup(cause) => cause.below(),
             Self::Unit(cause) => cause.below(),
             Self::Record(cause) => cause.below(),
+            Self::Filter(cause) => cause.below(),
             _ => None,
         }
     }
@@ -259,6 +263,7 @@ impl Explain for Cause {
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
             Self::Connect(cause) => cause.kind(),
+            Self::Filter(cause) => cause.kind(),
             Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
             Self::StageSilent => Kind::ResourceExhausted,
@@ -272,6 +277,7 @@ impl Explain for Cause {
             Self::Unit(cause) => cause.hint(),
             Self::Record(cause) => cause.hint(),
             Self::Connect(cause) => report::first_hint(&**cause),
+            Self::Filter(cause) => cause.hint(),
             Self::Hook(cause) => cause.hint(),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(

@@ -16,6 +16,7 @@ use rustix::process::{Signal, WaitIdStatus, pidfd_send_signal};
 use spec::{Hook, Hooks, NamespaceType, State};
 use sys::{Errno, SyscallError, channel, raw};
 
+use super::Confinement;
 use super::spawn::{Birthplace, Stage};
 use crate::plan::HookPoint;
 use crate::record::has_ended;
@@ -43,7 +44,7 @@ pub enum HookEnd {
     #[error("exited with status {0}")]
     Exited(i32),
     /// By this signal.
-    #[error("was ended by signal {0}")]
+    #[error("was ended by {}", named(*.0))]
     Signalled(i32),
     /// It did not end in its time.
     #[error("was killed: it did not end within {0} s")]
@@ -51,6 +52,18 @@ pub enum HookEnd {
     /// It could not be started.
     #[error("could not be started: {0}")]
     NotStarted(SyscallError),
+}
+
+fn named(signal: i32) -> String {
+    let words = match signal {
+        6 => ": aborted",
+        9 => ": killed",
+        11 => ": segmentation fault",
+        15 => ": terminated",
+        31 => ": bad system call, which the filter does not allow",
+        _ => "",
+    };
+    format!("signal {signal}{words}")
 }
 
 fn said(output: &str) -> String {
@@ -81,15 +94,23 @@ impl Explain for HookFailed {
     }
 }
 
+/// What holds for the hooks of one point.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Surroundings<'a> {
+    /// Where createContainer hooks start, if they find the container's root there.
+    pub(crate) root: Option<&'a Path>,
+    /// What startContainer hooks are held to.
+    pub(crate) confinement: Option<&'a Confinement>,
+}
+
 /// Runs the hooks of one point and stops at the first that fails.
 ///
 /// `state` is what they read; its process is the container's, and for hooks in the container gets the number that it has there.
-/// `root` is where createContainer hooks start, if they find the container's root there.
 pub(crate) fn run(
     point: HookPoint,
     hooks: &Hooks,
     state: &State,
-    root: Option<&Path>,
+    surroundings: &Surroundings<'_>,
 ) -> Result<(), HookFailed> {
     let hooks = point.of(hooks);
     if hooks.is_empty() {
@@ -104,7 +125,7 @@ pub(crate) fn run(
     let inside = matches!(point, HookPoint::CreateContainer | HookPoint::StartContainer);
     let container = if inside { Some(Inside::look(state.pid).map_err(not_started)?) } else { None };
     let container = container.map(|inside| Inside {
-        directory: root.filter(|_| point == HookPoint::CreateContainer).map(Path::to_owned),
+        directory: surroundings.root.filter(|_| point == HookPoint::CreateContainer).map(Path::to_owned),
         ..inside
     });
     if let Some(container) = &container {
@@ -112,7 +133,8 @@ pub(crate) fn run(
     }
     let json = serde_json::to_vec(&state).unwrap_or_default();
     for (index, hook) in hooks.iter().enumerate() {
-        run_one(hook, &json, container.as_ref()).map_err(|end| failed(index, end))?;
+        run_one(hook, &json, container.as_ref(), surroundings.confinement)
+            .map_err(|end| failed(index, end))?;
     }
     Ok(())
 }
@@ -121,7 +143,9 @@ pub(crate) fn run(
 pub(crate) fn poststop(hooks: &Hooks, state: &State) -> Vec<HookFailed> {
     let one = |(index, hook): (usize, &Hook)| {
         let single = Hooks { poststop: vec![hook.clone()], ..Hooks::default() };
-        run(HookPoint::Poststop, &single, state, None).err().map(|failed| HookFailed { index, ..failed })
+        run(HookPoint::Poststop, &single, state, &Surroundings::default())
+            .err()
+            .map(|failed| HookFailed { index, ..failed })
     };
     hooks.poststop.iter().enumerate().filter_map(one).collect()
 }
@@ -194,11 +218,17 @@ fn pid_is_there(pid: i32) -> bool {
 
 type Ended = (HookEnd, String);
 
-fn run_one(hook: &Hook, state: &[u8], container: Option<&Inside>) -> Result<(), Ended> {
+fn run_one(
+    hook: &Hook,
+    state: &[u8],
+    container: Option<&Inside>,
+    confinement: Option<&Confinement>,
+) -> Result<(), Ended> {
     let not_started = |cause| (HookEnd::NotStarted(cause), String::new());
     let input = in_memory(c"holm-state", state).map_err(not_started)?;
     let output = in_memory(c"holm-hook-output", b"").map_err(not_started)?;
-    let (program, inherited) = program(hook, &input, &output, container).map_err(not_started)?;
+    let (program, inherited) =
+        program(hook, &input, &output, (container, confinement)).map_err(not_started)?;
     let pid_namespace = container.and_then(|inside| {
         inside.namespaces.iter().find(|(kind, _)| *kind == NamespaceType::Pid).map(|(_, fd)| fd.as_fd())
     });
@@ -242,7 +272,7 @@ fn program<'a>(
     hook: &Hook,
     input: &'a OwnedFd,
     output: &'a OwnedFd,
-    container: Option<&'a Inside>,
+    (container, confinement): (Option<&'a Inside>, Option<&Confinement>),
 ) -> Result<(Program, Vec<BorrowedFd<'a>>), SyscallError> {
     const SIGKILL: u64 = 9;
     let mut ops = Writer::new();
@@ -278,6 +308,11 @@ fn program<'a>(
     ops.push(Op::Duplicate { fd: stdout, number: 2 });
     ops.push(Op::ResetSignals {});
     ops.push(Op::CloseOnExec { first: 3 });
+    if let Some(confinement) = confinement {
+        confinement.take(&mut ops);
+        ops.push(Op::Prctl { option: raw::PR_SET_PDEATHSIG, argument: SIGKILL, second: 0 });
+        confinement.restrict(&mut ops);
+    }
     let candidates = ops.table([&hook.path]);
     let arguments = if hook.args.is_empty() { ops.table([&hook.path]) } else { ops.table(&hook.args) };
     let environment = ops.table(&hook.env);

@@ -5,6 +5,7 @@
 //! [`Running`], which undoes it when the container has ended.
 
 mod beside;
+mod confinement;
 mod enter;
 mod error;
 pub(crate) mod hooks;
@@ -33,6 +34,7 @@ use crate::start::Tail;
 use crate::state::{Claim, StateRoot};
 use crate::unit::RecordedUnit;
 
+pub(crate) use confinement::Confinement;
 pub use enter::{Entered, enter};
 use error::Doing;
 pub use error::{Cause, LaunchError};
@@ -378,8 +380,18 @@ impl Performing<'_> {
                 let state = self.oci_state(status);
                 let spec = &self.launch.spec;
                 let root = self.launch.place_of_root();
-                hooks::run(*point, &inherited(&spec.hooks, &spec.process.env), &state, root)
-                    .map_err(|failed| Cause::Hook(Box::new(failed)))?;
+                let all = inherited(&spec.hooks, &spec.process.env);
+                let confinement = match point {
+                    HookPoint::StartContainer => Some(Confinement::of(spec)?),
+                    _ => None,
+                };
+                hooks::run(
+                    *point,
+                    &all,
+                    &state,
+                    &hooks::Surroundings { root, confinement: confinement.as_ref() },
+                )
+                .map_err(|failed| Cause::Hook(Box::new(failed)))?;
             }
             Act::Listen => {
                 let socket = match self.made.first() {

@@ -38,6 +38,7 @@ pub(crate) use self::beside::{DeviceTree, Filesystem};
 pub(crate) use self::cgroup::CgroupView;
 pub use self::enter::enter;
 pub use self::error::PlanError;
+pub(crate) use self::filter::compile as compile_filter;
 pub use self::limits::of as limits_of;
 pub use self::namespaces::Source;
 pub(crate) use self::net_devices::NetDevice;

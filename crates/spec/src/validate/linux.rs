@@ -28,12 +28,10 @@ pub(super) fn check(spec: &Spec, findings: &mut Findings) {
     for (property, paths) in [("maskedPaths", &linux.masked_paths), ("readonlyPaths", &linux.readonly_paths)]
     {
         for (at, path) in paths.iter().enumerate() {
-            let place = format_args!("linux.{property}[{at}]");
+            // One that is not absolute is taken from the root on, as with runc.
             if path.is_empty() {
-                findings.wrong(place, "is empty; it has to be an absolute path");
-            } else if !path.starts_with('/') {
                 findings
-                    .warn(place, format!("`{path}` is not an absolute path; it is taken from the root on"));
+                    .wrong(format_args!("linux.{property}[{at}]"), "is empty; it has to be an absolute path");
             }
         }
         if !paths.is_empty() && linux.namespace(NamespaceType::Mount).is_none() {

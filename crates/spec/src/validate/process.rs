@@ -111,7 +111,12 @@ fn capabilities(capabilities: &Capabilities, findings: &mut Findings) {
     }
     if let Some(outside) = outside(sets.inheritable, sets.bounding) {
         let path = format_args!("process.capabilities.inheritable");
-        findings.wrong(path, format!("holds {outside}, which has to be in `bounding` as well"));
+        findings.wrong(
+            path,
+            format!(
+                "holds {outside}, which has to be in `bounding` as well, or the kernel refuses it (EPERM)"
+            ),
+        );
     }
     let ambient: CapabilitySet =
         capabilities.ambient.iter().filter_map(|name| Capability::from_name(name)).collect();

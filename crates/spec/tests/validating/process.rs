@@ -147,8 +147,8 @@ fn capability_sets_are_such_that_the_kernel_takes_them() {
         "process/capabilities/inheritable",
         r#"["CAP_SYS_ADMIN"]"#,
         expect![[r#"
-        process.capabilities.inheritable: holds CAP_SYS_ADMIN, which has to be in `bounding` as well
-    "#]],
+            process.capabilities.inheritable: holds CAP_SYS_ADMIN, which has to be in `bounding` as well, or the kernel refuses it (EPERM)
+        "#]],
     );
     set(
         "process/capabilities/ambient",

@@ -1,0 +1,706 @@
+//! `cargo xtask bench network`: what a container's network costs to make and to use, beside a floor and beside others.
+//!
+//! The process becomes a host of its own: a network namespace with a link to somebody outside. In there the contestants take
+//! turns. [`Maker`]s attach a container (namespace, cable, address, route, one published port) and take it away again; the floor sends the same
+//! netlink messages from memory and does nothing else. Netavark and the CNI plugins are executed, as their engines do. Start reading at
+//! [`run`].
+
+use super::programs::fastest_target;
+use super::stats::Series;
+use super::table::{provenance, write_section};
+use crate::Outcome;
+use crate::workspace::{cargo, must, root};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use netlink::netfilter::{Data, Element, Family, Transaction};
+use netlink::route::links::{self, Which};
+use netlink::route::{self, IFF_UP, LinkHeader, ifla, info};
+use netlink::{Protocol, Requests, Socket, flags};
+use network::{Attachment, ContainerNet, EndpointRequest, NetworkRequest, Networks, Places};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use serde_json::{Value, json};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MARK: &str = "bench:network";
+const CLONE_NEWNS: u64 = 0x0002_0000;
+const CLONE_NEWNET: u64 = 0x4000_0000;
+const NETAVARK: &str = "/usr/lib/podman/netavark";
+const AARDVARK: &str = "/usr/lib/podman/aardvark-dns";
+const CNI: &str = "/usr/lib/cni";
+/// The host, for those outside.
+const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+pub(super) fn command() -> Command {
+    let number = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_parser(value_parser!(u32)).default_value(default).help(help)
+    };
+    Command::new("network")
+        .about("Measure attaching containers, traffic between them and name servers; needs root")
+        .arg(number("runs", "60", "Attachments of each maker"))
+        .arg(number("containers", "500", "Containers on one bridge at the end"))
+        .arg(number("rounds", "12", "Rounds of traffic and of questions"))
+        .arg(
+            Arg::new("holm")
+                .long("holm")
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .help("The program whose name server is asked; it is built where none is given"),
+        )
+        .arg(
+            Arg::new("write")
+                .long("write")
+                .action(ArgAction::SetTrue)
+                .help("Update the tables in docs/benchmarks.md"),
+        )
+}
+
+pub(super) fn run(arguments: &ArgMatches) -> Outcome {
+    let number = |name: &str| *arguments.get_one::<u32>(name).expect("it has a default");
+    let holm = match arguments.get_one::<PathBuf>("holm") {
+        Some(program) => fs::canonicalize(program)?,
+        None => ours()?,
+    };
+    let room = Room::enter()?;
+    let mut text = String::new();
+    attach(&room, number("runs"), &mut text).map_err(|error| error.to_string())?;
+    many(&room, number("containers"), &mut text).map_err(|error| error.to_string())?;
+    traffic(&room, number("rounds"), &mut text).map_err(|error| error.to_string())?;
+    names(&room, &holm, number("rounds"), &mut text).map_err(|error| error.to_string())?;
+    print!("{text}");
+    if arguments.get_flag("write") {
+        write_section(&format!("{}\n\n{}", text.trim_end(), provenance(&versions())), MARK)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The others, as they call themselves.
+fn versions() -> Vec<String> {
+    let said = |program: &str| {
+        let output = process::Command::new(program).arg("--version").output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let mut versions = vec![format!("holm {}", env!("CARGO_PKG_VERSION"))];
+    versions.extend([said(NETAVARK), said(AARDVARK)].into_iter().filter(|version| !version.is_empty()));
+    versions
+}
+
+/// Builds `holm` as it ships, for its name server.
+fn ours() -> Result<PathBuf, Box<dyn Error>> {
+    let target = fastest_target();
+    must(cargo().args(["build", "--release", "--package", "holm"]).args(&target))?;
+    let triple = match target.get(1) {
+        Some(triple) => triple.clone(),
+        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
+    };
+    Ok(root().join("target").join(triple).join("release/holm"))
+}
+
+/// The host that this process has become.
+struct Room {
+    host: OwnedFd,
+    outside: OwnedFd,
+    networks: Networks,
+}
+
+fn own_namespace() -> Result<OwnedFd, Failure> {
+    Ok(File::open("/proc/thread-self/ns/net")?.into())
+}
+
+/// A new network namespace; this thread stays in the host's.
+fn namespace(host: &OwnedFd) -> Result<OwnedFd, Failure> {
+    sys::raw::unshare(CLONE_NEWNET).map_err(|errno| format!("unshare: {errno}"))?;
+    let new = own_namespace()?;
+    sys::ns::join(host, CLONE_NEWNET)?;
+    Ok(new)
+}
+
+/// Does something in another namespace, on a thread of its own.
+fn within<R: Send>(namespace: impl AsFd + Sync, act: impl FnOnce() -> R + Send) -> R {
+    thread::scope(|scope| {
+        let inside = scope.spawn(|| {
+            sys::ns::join(&namespace, CLONE_NEWNET).expect("the namespace is there");
+            act()
+        });
+        inside.join().expect("a thread of the measurement")
+    })
+}
+
+impl Room {
+    fn enter() -> Result<Self, Box<dyn Error>> {
+        sys::raw::unshare(CLONE_NEWNS | CLONE_NEWNET).map_err(|errno| format!("unshare: {errno}"))?;
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+        for place in ["/run", "/var/lib"] {
+            mount("none", place, "tmpfs", MountFlags::empty(), None)?;
+        }
+        Self::furnish().map_err(|error| error.to_string().into())
+    }
+
+    fn furnish() -> Result<Self, Failure> {
+        let host = own_namespace()?;
+        let outside = namespace(&host)?;
+        let mut socket = Socket::open(Protocol::Route)?;
+        let mut batch = Requests::new();
+        links::set_up(&mut batch, Which::Index(1), true);
+        links::add_pair(&mut batch, "eth0", "outside");
+        links::move_to(&mut batch, Which::Named("outside"), outside.as_fd());
+        socket.transact(&mut batch)?;
+        address("eth0", HOST.into(), None)?;
+        within(&outside, || address("outside", [192, 0, 2, 9].into(), Some(HOST.into())))?;
+        batch.clear();
+        let eth0 = links::index_of(&mut socket, "eth0")?;
+        links::add_default_route(&mut batch, eth0, [192, 0, 2, 9].into());
+        socket.transact(&mut batch)?;
+        // The measured routes without any engine go through this host, too.
+        fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        let places = Places::below(Path::new("/var/lib/holm"), Path::new("/run/holm"));
+        let networks = Networks::open(&places).map_err(boxed)?;
+        let request = NetworkRequest {
+            subnets: vec!["10.96.0.0/20".parse().map_err(|_| "a subnet")?],
+            dns: false,
+            ..NetworkRequest::bridge("bench".parse().map_err(|_| "a name")?)
+        };
+        networks.create(&request, &mut socket).map_err(boxed)?;
+        Ok(Self { host, outside, networks })
+    }
+
+    fn attach(&self, namespace: OwnedFd, id: u32, port: Option<u16>) -> Result<Attachment, Failure> {
+        let publish = port.map(|port| format!("{port}:80").parse().map_err(|_| "a port")).transpose()?;
+        let want = ContainerNet {
+            id: format!("{id:064x}"),
+            endpoints: vec![EndpointRequest { network: "bench".into(), ..EndpointRequest::default() }],
+            publish: publish.into_iter().collect(),
+            ..ContainerNet::default()
+        };
+        let reservation = self.networks.reserve(&want).map_err(boxed)?;
+        reservation.connect(&self.networks, namespace, &mut |_| ()).map_err(boxed)
+    }
+
+    fn detach(attachment: Attachment) -> Result<(), Failure> {
+        attachment.detach().pop().map_or(Ok(()), |error| Err(boxed(error)))
+    }
+}
+
+fn boxed(error: impl report::Explain) -> Failure {
+    report::one_line(&error).into()
+}
+
+/// Gives a link of this thread's namespace an address in a /24, and sets it up.
+fn address(link: &str, address: IpAddr, gateway: Option<IpAddr>) -> Result<(), Failure> {
+    let mut socket = Socket::open(Protocol::Route)?;
+    let index = links::index_of(&mut socket, link)?;
+    let mut batch = Requests::new();
+    links::set_up(&mut batch, Which::Index(1), true);
+    links::set_up(&mut batch, Which::Index(index), true);
+    links::add_address(&mut batch, index, address, 24);
+    if let Some(gateway) = gateway {
+        links::add_default_route(&mut batch, index, gateway);
+    }
+    Ok(socket.transact(&mut batch)?)
+}
+
+/// Somebody who attaches containers.
+struct Maker<'a> {
+    name: &'static str,
+    /// Attaches once, and returns how that is taken back.
+    attach: Box<dyn FnMut(u32) -> Result<Undo, Failure> + 'a>,
+}
+
+type Undo = Box<dyn FnOnce() -> Result<(), Failure>>;
+
+fn attach(room: &Room, runs: u32, text: &mut String) -> Result<(), Failure> {
+    // The bridge, the table and the kernel's modules are there before anything is measured, for everybody.
+    let first = room.attach(namespace(&room.host)?, 1, Some(7000))?;
+    let mut makers =
+        vec![floor(room, first.endpoints()[0].network_interface.clone()), holm(room), ready(room)];
+    makers.extend(netavark(room));
+    makers.extend(cni(room));
+    let mut series = vec![Series::default(); makers.len()];
+    let mut failures = vec![None; makers.len()];
+    for round in 0..runs + 3 {
+        for (index, maker) in
+            makers.iter_mut().enumerate().filter(|(index, _)| failures[*index].is_none()).collect::<Vec<_>>()
+        {
+            let start = Instant::now();
+            let outcome = (maker.attach)(100 + round);
+            let took = start.elapsed();
+            match outcome.and_then(|undo| undo()) {
+                Ok(()) if round >= 3 => series[index].values.push(took.as_secs_f64() * 1e3),
+                Ok(()) => {}
+                Err(error) => failures[index] = Some(error.to_string()),
+            }
+        }
+    }
+    let _ = writeln!(
+        text,
+        "| attach, ms ({runs} runs) | median | p10 | x floor | x holm |\n|---|---|---|---|---|"
+    );
+    for ((maker, own), failure) in makers.iter().zip(&series).zip(failures) {
+        if let Some(failure) = failure {
+            eprintln!("{}: left out: {failure}", maker.name);
+            continue;
+        }
+        let by = |base: usize| own.median() / series[base].median();
+        let (median, tenth) = (own.median(), own.p10());
+        let _ = writeln!(text, "| {} | {median:.2} | {tenth:.2} | {:.2} | {:.2} |", maker.name, by(0), by(1));
+    }
+    drop(makers);
+    Room::detach(first)
+}
+
+fn holm(room: &Room) -> Maker<'_> {
+    let attach = move |number| {
+        let attachment = room.attach(namespace(&room.host)?, number, Some(8080))?;
+        Ok(Box::new(move || Room::detach(attachment)) as Undo)
+    };
+    Maker { name: "holm", attach: Box::new(attach) }
+}
+
+/// As holm, with a namespace that was made before the clock ran.
+fn ready(room: &Room) -> Maker<'_> {
+    let mut kept = None;
+    let attach = move |number| {
+        let namespace = match kept.take() {
+            Some(namespace) => namespace,
+            None => namespace(&room.host)?,
+        };
+        let attachment = room.attach(namespace, number, Some(8083))?;
+        kept = None;
+        Ok(Box::new(move || Room::detach(attachment)) as Undo)
+    };
+    Maker { name: "holm, namespace kept ready", attach: Box::new(attach) }
+}
+
+/// The same messages to the kernel, and nothing else: no record, no lock, no choice, no look at the host.
+fn floor(room: &Room, bridge: String) -> Maker<'_> {
+    let index = Socket::open(Protocol::Route).and_then(|mut socket| links::index_of(&mut socket, &bridge));
+    let attach = move |_| {
+        let index = *index.as_ref().map_err(ToString::to_string)?;
+        let namespace = namespace(&room.host)?;
+        let mut socket = Socket::open(Protocol::Route)?;
+        sys::ns::join(&namespace, CLONE_NEWNET)?;
+        let mut inside = Socket::open(Protocol::Route)?;
+        sys::ns::join(&room.host, CLONE_NEWNET)?;
+        let mut batch = Requests::new();
+        bare_cable(&mut batch, &namespace, index);
+        socket.transact(&mut batch)?;
+        batch.clear();
+        links::set_up(&mut batch, Which::Index(1), true);
+        links::add_address(&mut batch, 64, [10, 96, 15, 250].into(), 20);
+        links::add_default_route(&mut batch, 64, [10, 96, 0, 1].into());
+        inside.transact(&mut batch)?;
+        let mut nft = Socket::open(Protocol::Netfilter)?;
+        let mut changes = Transaction::new();
+        changes.add_elements(Family::Ipv4, network::TABLE, "ports", &[port()], false);
+        changes.commit(&mut nft)?;
+        Ok(Box::new(move || {
+            let mut changes = Transaction::new();
+            changes.delete_elements(Family::Ipv4, network::TABLE, "ports", &[port()]);
+            changes.commit(&mut nft)?;
+            let mut batch = Requests::new();
+            links::delete(&mut batch, Which::Named("bare0"));
+            socket.transact(&mut batch)?;
+            drop(namespace);
+            Ok(())
+        }) as Undo)
+    };
+    Maker { name: "floor", attach: Box::new(attach) }
+}
+
+fn bare_cable(batch: &mut Requests, namespace: &OwnedFd, bridge: u32) {
+    const PEER: u16 = 1;
+    let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
+    batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &LinkHeader { index: 64, ..up }.bytes());
+    batch.text(ifla::IFNAME, "eth0").u32(ifla::MTU, 1500);
+    batch.attribute(ifla::ADDRESS, &[2, 0x68, 10, 96, 15, 250]);
+    batch.u32(ifla::NET_NS_FD, namespace.as_raw_fd().cast_unsigned());
+    batch.nest(ifla::LINKINFO, |link| {
+        link.attribute(info::KIND, b"veth");
+        link.nest(info::DATA, |data| {
+            data.nest(PEER, |end| _ = end.raw(&LinkHeader::default().bytes()).text(ifla::IFNAME, "bare0"));
+        });
+    });
+    links::begin(batch, route::NEWLINK, 0, Which::Named("bare0"), up).u32(ifla::MASTER, bridge);
+}
+
+/// TCP port 8081 of the host, which leads to port 80 of the floor's container.
+fn port() -> Element<'static> {
+    let key = vec![6, 0, 0, 0, 0x1f, 0x91, 0, 0];
+    Element { key, last: None, data: Some(Data::Value(vec![10, 96, 15, 250, 0, 80, 0, 0])) }
+}
+
+/// Where another process finds one of our descriptors.
+fn path_of(namespace: &OwnedFd) -> String {
+    format!("/proc/{}/fd/{}", process::id(), namespace.as_raw_fd())
+}
+
+/// Runs a program with something on its standard input; its standard output.
+fn feed(command: &mut process::Command, input: &str) -> Result<String, Failure> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    child.stdin.take().ok_or("no standard input")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(said);
+    }
+    Err(format!("{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn netavark(room: &Room) -> Option<Maker<'_>> {
+    if !Path::new(NETAVARK).exists() {
+        eprintln!("netavark is not installed");
+        return None;
+    }
+    let attach = move |number: u32| {
+        let namespace = namespace(&room.host)?;
+        let options = json!({
+            "container_id": format!("{number:064x}"), "container_name": "bench",
+            "port_mappings": [{"host_ip": "", "container_port": 80, "host_port": 8082, "range": 1, "protocol": "tcp"}],
+            "networks": {"bench": {"static_ips": ["10.99.0.2"], "interface_name": "eth0"}},
+            "network_info": {"bench": {"name": "bench", "id": "b".repeat(64), "driver": "bridge",
+                "network_interface": "nv0", "subnets": [{"subnet": "10.99.0.0/24", "gateway": "10.99.0.1"}],
+                "ipv6_enabled": false, "internal": false, "dns_enabled": false, "ipam_options": {"driver": "host-local"}}},
+        })
+        .to_string();
+        let path = path_of(&namespace);
+        let run = move |word: &str| {
+            let mut command = process::Command::new(NETAVARK);
+            command.args(["--config", "/run/netavark"]).arg(word).arg(&path);
+            feed(&mut command, &options)
+        };
+        run("setup")?;
+        Ok(Box::new(move || {
+            run("teardown")?;
+            drop(namespace);
+            Ok(())
+        }) as Undo)
+    };
+    fs::create_dir_all("/run/netavark").ok()?;
+    Some(Maker { name: "netavark", attach: Box::new(attach) })
+}
+
+fn cni(room: &Room) -> Option<Maker<'_>> {
+    if !Path::new(CNI).join("portmap").exists() {
+        eprintln!("the CNI plugins are not installed");
+        return None;
+    }
+    let attach = move |number: u32| {
+        let namespace = namespace(&room.host)?;
+        let path = path_of(&namespace);
+        let run = move |verb: &str, plugin: &str, conf: &Value| {
+            let mut command = process::Command::new(Path::new(CNI).join(plugin));
+            command.env("CNI_COMMAND", verb).env("CNI_CONTAINERID", format!("c{number}"));
+            command.env("CNI_NETNS", &path).env("CNI_IFNAME", "eth0").env("CNI_PATH", CNI);
+            feed(&mut command, &conf.to_string())
+        };
+        let bridge = json!({"cniVersion": "0.4.0", "name": "bench", "type": "bridge", "bridge": "cni0", "isGateway": true,
+            "ipMasq": true, "ipam": {"type": "host-local", "subnet": "10.97.0.0/24",
+            "routes": [{"dst": "0.0.0.0/0"}]}});
+        let result: Value = serde_json::from_str(&run("ADD", "bridge", &bridge)?)?;
+        let portmap = json!({"cniVersion": "0.4.0", "name": "bench", "type": "portmap", "capabilities": {"portMappings": true},
+            "runtimeConfig": {"portMappings": [{"hostPort": 8084, "containerPort": 80, "protocol": "tcp"}]},
+            "prevResult": result});
+        run("ADD", "portmap", &portmap)?;
+        Ok(Box::new(move || {
+            run("DEL", "portmap", &portmap)?;
+            run("DEL", "bridge", &bridge)?;
+            drop(namespace);
+            Ok(())
+        }) as Undo)
+    };
+    Some(Maker { name: "CNI bridge and portmap", attach: Box::new(attach) })
+}
+
+/// Attaches many containers to one bridge and compares the first with the last.
+fn many(room: &Room, containers: u32, text: &mut String) -> Result<(), Failure> {
+    let window = (containers / 10).clamp(1, 50) as usize;
+    let mut held = Vec::new();
+    let mut series = Series::default();
+    for number in 0..containers {
+        let namespace = namespace(&room.host)?;
+        let start = Instant::now();
+        let attachment = room.attach(namespace, 10_000 + number, Some(20_000 + number as u16))?;
+        series.values.push(start.elapsed().as_secs_f64() * 1e3);
+        held.push(attachment);
+    }
+    let part = |values: &[f64]| Series { values: values.to_vec(), ..Series::default() };
+    let (first, last) =
+        (part(&series.values[..window]), part(&series.values[series.values.len() - window..]));
+    let _ = writeln!(
+        text,
+        "\n| attach to a bridge with a published port each, without the namespace, ms | median | p10 |\n|---|---|---|\n\
+         | the first {window} of {containers} | {:.2} | {:.2} |\n| the last {window} | {:.2} | {:.2} |\n\n\
+         The last are {:.2} times the first.",
+        first.median(),
+        first.p10(),
+        last.median(),
+        last.p10(),
+        last.median() / first.median()
+    );
+    held.into_iter().try_for_each(Room::detach)
+}
+
+/// A namespace on a bridge that was made by hand.
+fn by_hand(room: &Room, name: &str, last: u8) -> Result<OwnedFd, Failure> {
+    let inside = namespace(&room.host)?;
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut batch = Requests::new();
+    let peer = format!("p{name}");
+    links::add_pair(&mut batch, name, &peer);
+    links::move_to(&mut batch, Which::Named(&peer), inside.as_fd());
+    links::set_up(&mut batch, Which::Named(name), true);
+    let bridge = links::index_of(&mut socket, "hand")?;
+    links::set_master(&mut batch, Which::Named(name), bridge);
+    socket.transact(&mut batch)?;
+    within(&inside, || address(&peer, [10, 98, 0, last].into(), Some([10, 98, 0, 1].into())))?;
+    Ok(inside)
+}
+
+/// A way from a client to a server, and what was measured on it.
+struct Way<'a> {
+    name: &'static str,
+    client: &'a OwnedFd,
+    to: SocketAddr,
+    rate: Series,
+    latency: Series,
+}
+
+fn traffic(room: &Room, rounds: u32, text: &mut String) -> Result<(), Failure> {
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut batch = Requests::new();
+    links::add(&mut batch, "hand", "bridge", |_| ());
+    socket.transact(&mut batch)?;
+    address("hand", [10, 98, 0, 1].into(), None)?;
+    let (hand_client, hand_server) = (by_hand(room, "h1", 2)?, by_hand(room, "h2", 3)?);
+    let (own_client, own_server) = (namespace(&room.host)?, namespace(&room.host)?);
+    let one = room.attach(own_client.try_clone()?, 1, None)?;
+    let two = room.attach(own_server.try_clone()?, 2, Some(80))?;
+    let target = two.endpoints()[0].addresses().next().ok_or("no address")?;
+    serve(&hand_server)?;
+    serve(&own_server)?;
+    let way = |name, client, address: IpAddr| {
+        let (rate, latency) = (Series::default(), Series::default());
+        Way { name, client, to: SocketAddr::new(address, 80), rate, latency }
+    };
+    let mut ways = [
+        way("two containers: bridge by hand", &hand_client, [10, 98, 0, 3].into()),
+        way("two containers: holm", &own_client, target),
+        way("from outside: routed by hand", &room.outside, [10, 98, 0, 3].into()),
+        way("from outside: holm, published port", &room.outside, HOST.into()),
+    ];
+    for round in 0..rounds + 1 {
+        for way in &mut ways {
+            let (rate, latency) = within(way.client, || measure(way.to))?;
+            if round > 0 {
+                way.rate.values.push(rate);
+                way.latency.values.push(latency);
+            }
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\n| TCP, one connection ({rounds} rounds) | Gbit/s, median | p90 | round trip, us, median | p10 |\n|---|---|---|---|---|"
+    );
+    for way in &ways {
+        let _ = writeln!(
+            text,
+            "| {} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            way.name,
+            way.rate.median(),
+            way.rate.quantile(0.9),
+            way.latency.median(),
+            way.latency.p10()
+        );
+    }
+    let rate = |one: usize, two: usize| ways[one].rate.median() / ways[two].rate.median();
+    let trip = |one: usize, two: usize| ways[one].latency.median() / ways[two].latency.median();
+    let _ = writeln!(
+        text,
+        "\nholm by hand-made: between containers {:.3} of the throughput, {:.3} of the round trip; through a published port {:.3} and {:.3}.",
+        rate(1, 0),
+        trip(1, 0),
+        rate(3, 2),
+        trip(3, 2)
+    );
+    Room::detach(one)?;
+    Room::detach(two)
+}
+
+/// Answers on port 80 in a namespace for as long as the process lives: a first byte of 1 is echoed, and so is each byte behind it; anything else is
+/// swallowed.
+fn serve(namespace: &OwnedFd) -> Result<(), Failure> {
+    let listener = within(namespace, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)))?;
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = stream;
+            let _ = stream.set_nodelay(true);
+            let mut block = vec![0; 256 * 1024];
+            let mut echo = None;
+            while let Ok(count @ 1..) = stream.read(&mut block) {
+                if *echo.get_or_insert(block[0] == 1) && stream.write_all(&block[..count]).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Gbit/s for a while, and the round trip of a byte in microseconds.
+fn measure(to: SocketAddr) -> Result<(f64, f64), Failure> {
+    const TRIPS: u32 = 2000;
+    const BYTES: usize = 256 << 20;
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_nodelay(true)?;
+    let mut byte = [1];
+    stream.write_all(&byte)?;
+    stream.read_exact(&mut byte)?;
+    let start = Instant::now();
+    for _ in 0..TRIPS {
+        stream.write_all(&byte)?;
+        stream.read_exact(&mut byte)?;
+    }
+    let trip = start.elapsed().as_secs_f64() * 1e6 / f64::from(TRIPS);
+    drop(stream);
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
+    let block = vec![0; 256 * 1024];
+    let start = Instant::now();
+    for _ in 0..BYTES / block.len() {
+        stream.write_all(&block)?;
+    }
+    Ok((BYTES as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e9, trip))
+}
+
+/// Answers per second of the name servers, for names of containers.
+fn names(room: &Room, holm: &Path, rounds: u32, text: &mut String) -> Result<(), Failure> {
+    const NAMES: u8 = 100;
+    let mut own = own_server(room, holm, NAMES)?;
+    let client = by_hand(room, "h5", 250)?;
+    let aardvark = aardvark(NAMES)?;
+    let mut servers = vec![("holm", "10.98.0.1", Series::default())];
+    if aardvark.is_some() {
+        servers.push(("aardvark-dns", "10.98.0.254", Series::default()));
+    }
+    for round in 0..rounds + 1 {
+        for (_, address, series) in &mut servers {
+            let rate = within(&client, || questions(address, NAMES))?;
+            if round > 0 {
+                series.values.push(rate);
+            }
+        }
+    }
+    let _ = writeln!(
+        text,
+        "\n| name servers ({rounds} rounds) | answers/s, median | p90 | x aardvark-dns |\n|---|---|---|---|"
+    );
+    let base = servers.last().map_or(f64::NAN, |(.., series)| series.median());
+    for (name, _, series) in &servers {
+        let (median, most) = (series.median(), series.quantile(0.9));
+        let ratio = if servers.len() > 1 { format!("{:.2}", median / base) } else { "-".into() };
+        let _ = writeln!(text, "| {name} | {median:.0} | {most:.0} | {ratio} |");
+    }
+    if let Some(mut child) = aardvark {
+        child.kill()?;
+        child.wait()?;
+    }
+    own.end()
+}
+
+/// Our server on the bridge that was made by hand, so that both are asked over the same links.
+struct OwnServer {
+    directory: PathBuf,
+}
+
+fn own_server(_: &Room, holm: &Path, names: u8) -> Result<OwnServer, Failure> {
+    let directory = PathBuf::from("/run/names");
+    let zone = dns::Zone {
+        network: "hand".into(),
+        device: "hand".into(),
+        gateways: vec![[10, 98, 0, 1].into()],
+        subnets: vec![([10, 98, 0, 0].into(), 24)],
+        internal: false,
+        resolvers: Vec::new(),
+    };
+    for number in 0..names {
+        let entry = dns::Entry {
+            container: format!("c{number}"),
+            names: vec![format!("name{number}")],
+            addresses: vec![[10, 98, 0, number].into()],
+            resolvers: Vec::new(),
+        };
+        dns::announce(&directory, &zone, &entry).map_err(boxed)?;
+    }
+    dns::ensure(&directory, "hand", &[holm.as_os_str(), dns::SUBCOMMAND.as_ref()]).map_err(boxed)?;
+    Ok(OwnServer { directory })
+}
+
+impl OwnServer {
+    fn end(&mut self) -> Result<(), Failure> {
+        dns::forget(&self.directory, "hand").map_err(boxed)
+    }
+}
+
+/// Debian's server, on another address of the same bridge.
+fn aardvark(names: u8) -> Result<Option<process::Child>, Failure> {
+    if !Path::new(AARDVARK).exists() {
+        eprintln!("aardvark-dns is not installed");
+        return Ok(None);
+    }
+    let mut socket = Socket::open(Protocol::Route)?;
+    let bridge = links::index_of(&mut socket, "hand")?;
+    let mut batch = Requests::new();
+    links::add_address(&mut batch, bridge, [10, 98, 0, 254].into(), 24);
+    socket.transact(&mut batch)?;
+    fs::create_dir_all("/run/aardvark")?;
+    let lines: String =
+        (0..names).map(|number| format!("c{number} 10.98.0.{number}  name{number}\n")).collect();
+    fs::write("/run/aardvark/hand", format!("10.98.0.254\n{lines}"))?;
+    let mut command = process::Command::new(AARDVARK);
+    command.args(["--config", "/run/aardvark", "--port", "53", "run"]).stdin(Stdio::null());
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    thread::sleep(Duration::from_millis(500));
+    Ok(Some(child))
+}
+
+/// Asks as fast as answers come, 32 questions at a time, for half a second; answers per second.
+fn questions(server: &str, names: u8) -> Result<f64, Failure> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect((server, 53))?;
+    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+    let queries: Vec<Vec<u8>> = (0..names)
+        .map(|number| dns::wire::query(number.into(), &format!("name{number}"), dns::wire::kind::A, None))
+        .collect();
+    let mut next = 0;
+    let mut ask = || {
+        next = (next + 1) % queries.len();
+        socket.send(&queries[next])
+    };
+    for _ in 0..32 {
+        ask()?;
+    }
+    let start = Instant::now();
+    let mut answers = 0u32;
+    let mut answer = [0; 512];
+    while start.elapsed() < Duration::from_millis(500) {
+        // A lost one is made up for, so that as many are on their way as before.
+        if let Ok(length) = socket.recv(&mut answer) {
+            if length < 40 || answer[3] & 0xf != 0 {
+                return Err(format!("{server} does not know a name").into());
+            }
+            answers += 1;
+        }
+        ask()?;
+    }
+    Ok(f64::from(answers) / start.elapsed().as_secs_f64())
+}
