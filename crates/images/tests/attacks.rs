@@ -192,7 +192,7 @@ fn limits_end_what_is_too_large_and_name_their_flags() {
 
 #[test]
 fn a_bomb_is_ended_long_before_it_has_gone_off() {
-    let Some(store) = store_with("attack-bomb", Some(Form::Erofs)) else { return };
+    let Some(store) = common::store("attack-bomb", Form::Erofs) else { return };
     // 1.2 GiB of zeros in a few MiB; what is read of it is little more than what any layer may have.
     let mut tar = Tar::default();
     tar.header(&Entry::file("zeros", b"").said_size(1200 << 20));

@@ -151,6 +151,10 @@ fn the_index_may_lie_on_loop_devices() {
 
 #[test]
 fn a_layer_that_no_index_can_hold_is_extracted() {
+    // Where the kernel knows no index, every layer is extracted, for another reason.
+    if common::store("forms-odd-index", Form::Erofs).is_none() {
+        return;
+    }
     let Some(store) = common::store_with("forms-odd", None) else { return };
     let mut tar = Tar::default();
     tar.add(Entry::sparse("odd", 10_000, &[(100, b"unaligned".to_vec()), (5000, b"x".to_vec())]));

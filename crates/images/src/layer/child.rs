@@ -101,7 +101,7 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
     let (blob, progress) = (File::from(next()?), File::from(next()?));
     let source = Growing { blob, progress, at: 0, good: 0, ended: false };
     let confined = |cause: SyscallError| Bad::Io {
-        doing: "confine the process that unpacks",
+        doing: cause.call,
         cause: io::Error::from_raw_os_error(cause.errno.raw()),
     };
     // Whatever files are made have the modes that the archive says.

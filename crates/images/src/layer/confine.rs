@@ -60,6 +60,8 @@ pub(super) fn to_directory(directory: OwnedFd, max_file_bytes: u64) -> Result<Ow
     sys::mount::enter_private_namespace()?;
     raw::move_mount(root, Fd::CWD, c"/").map_err(failed("move_mount"))?;
     raw::fchdir(root).map_err(failed("fchdir"))?;
+    // The copy shares what happens to it with its origin, if that is shared; as a root it may not (pivot_root(2)).
+    raw::mount(None, c".", None, raw::MS_PRIVATE, None).map_err(failed("mount"))?;
     raw::pivot_root_here().map_err(failed("pivot_root"))?;
     raw::detach_mount(c".").map_err(failed("umount2"))?;
     let _ = raw::close(root);

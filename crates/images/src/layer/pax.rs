@@ -76,7 +76,7 @@ mod tests {
         let bytes = b"12 path=a=b\n10 x=\xff\n\n\n\0\0";
         let found = records(bytes, 0);
         assert!(found.is_err());
-        let found = records(b"12 path=a=b\n7 x=\xff\n\0\0", 0).unwrap();
+        let found = records(b"12 path=a=b\n6 x=\xff\n\0\0", 0).unwrap();
         assert_eq!(found, [(&b"path"[..], &b"a=b"[..]), (&b"x"[..], &b"\xff"[..])]);
         for text in ["5 a=", "999 a=b\n", "a=b\n", "3 \n", "6 ab=c", "18446744073709551616 a=b\n"] {
             assert!(records(text.as_bytes(), 0).is_err(), "{text}");
