@@ -35,10 +35,13 @@ impl Value for Policy {
 }
 
 impl Value for Driver {
-    const FORM: &'static str = "json-file, k8s-file, journald, none or passthrough";
+    const FORM: &'static str = "json-file, k8s-file, journald or none";
     const EXAMPLE: &'static str = "json-file";
 
     fn parse(text: &str) -> Result<Self, Problem> {
+        if text == "passthrough" {
+            return Err("a container in the background cannot have the caller's own streams yet".into());
+        }
         Self::from_name(text)
             .ok_or_else(|| format!("there is no log driver `{}`", text.escape_debug()).into())
     }
@@ -133,6 +136,18 @@ mod tests {
             "always:3",
             "sometimes",
         ]));
+    }
+
+    #[test]
+    fn a_driver_that_cannot_be_had_is_refused() {
+        expect![[r#"
+            k8s-file => K8sFile
+            none => None
+            passthrough !! a container in the background cannot have the caller's own streams yet
+            syslog !! there is no log driver `syslog`
+            json-file => JsonFile
+        "#]]
+        .assert_eq(&table::<Driver>(&["k8s-file", "none", "passthrough", "syslog"]));
     }
 
     #[test]

@@ -25,11 +25,7 @@ pub(super) fn flags() -> Vec<Arg> {
             "Start it again when it ends: no (default), on-failure[:MOST], always, unless-stopped",
         ),
         signed("stop-timeout", "SECONDS", "How long it may take to stop; -1 is without end [default: 10]"),
-        one(
-            "log-driver",
-            "DRIVER",
-            "Where its output goes: json-file (default), k8s-file, journald, none, passthrough",
-        ),
+        one("log-driver", "DRIVER", "Where its output goes: json-file (default), k8s-file, journald, none"),
         many("log-opt", "KEY=VALUE", "max-size (default 10m), max-file (default 3), tag"),
         one("health-cmd", "COMMAND", "Ask for its health by running this in its shell"),
         one("health-interval", "TIME", "Between two questions [default: 30s]"),
@@ -66,6 +62,7 @@ pub(super) fn extras(matches: &ArgMatches, keeps: bool) -> Result<Extras, BoxedE
         stop_timeout: seconds(matches, "stop-timeout", "--stop-timeout")?,
         health: health(matches)?,
         image: None,
+        manifest: None,
     })
 }
 

@@ -32,8 +32,6 @@ pub enum Driver {
     Journald,
     /// Nowhere.
     None,
-    /// The container has the descriptors of whoever started it.
-    Passthrough,
 }
 
 impl Driver {
@@ -44,13 +42,12 @@ impl Driver {
             Self::K8sFile => "k8s-file",
             Self::Journald => "journald",
             Self::None => "none",
-            Self::Passthrough => "passthrough",
         }
     }
 
     /// The driver of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::JsonFile, Self::K8sFile, Self::Journald, Self::None, Self::Passthrough]
+        [Self::JsonFile, Self::K8sFile, Self::Journald, Self::None]
             .into_iter()
             .find(|driver| driver.name() == name)
     }
@@ -126,7 +123,7 @@ impl Log {
             Driver::JsonFile => Sink::Json(file()),
             Driver::K8sFile => Sink::K8s(file()),
             Driver::Journald => Sink::Journal(Journal::new(&setup.fields)),
-            Driver::None | Driver::Passthrough => Sink::Nowhere,
+            Driver::None => Sink::Nowhere,
         };
         Self { sink, output: Splitter::default(), error: Splitter::default(), batch: Vec::new(), lost: 0 }
     }
