@@ -32,6 +32,7 @@ use spec::Signal;
 
 /// A root directory and what becomes of changes to it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Rootfs {
     /// The directory on the host; of an image, its topmost layer.
     pub directory: PathBuf,

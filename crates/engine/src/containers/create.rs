@@ -8,7 +8,7 @@ use sys::SyscallError;
 use super::definition::{Definition, HealthCheck, LogChoice};
 use super::error::ContainerFailure;
 use super::home::{Home, LAYER, Lock, Places, make_directory};
-use super::{events, names};
+use super::{events, names, root};
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::name::ContainerName;
@@ -33,6 +33,8 @@ pub struct Extras {
     pub health: Option<HealthCheck>,
     /// The image's name, as it is shown.
     pub image: Option<String>,
+    /// The image's manifest, by which the store knows it.
+    pub manifest: Option<String>,
 }
 
 /// A container that was just made, which this process has the lock of.
@@ -64,10 +66,14 @@ pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<C
             return Err(boxed(error));
         }
     };
+    let held = home.durable && extras.manifest.is_some();
     let outcome = fill(places, &home, &mut request, extras);
     match outcome {
         Ok(definition) => Ok(Created { home, definition, lock }),
         Err(error) => {
+            if held {
+                let _ = root::release(&home);
+            }
             let _ = std::fs::remove_dir_all(&home.directory);
             Err(error)
         }
@@ -85,6 +91,10 @@ fn fill(
         let layer = home.directory.join(LAYER);
         make_directory(&layer)?;
         request.rootfs.changes = Changes::Keep(layer);
+    }
+    let manifest = extras.manifest.filter(|_| home.durable);
+    if let Some(manifest) = &manifest {
+        root::hold(home, manifest)?;
     }
     let name = match &request.name {
         Some(name) => {
@@ -107,6 +117,7 @@ fn fill(
         health: extras.health,
         terminal_type: std::env::var("TERM").ok().filter(|kind| !kind.is_empty()),
         image: extras.image,
+        manifest,
     };
     if let Err(error) = home.write_definition(&definition, false) {
         let _ = names::release(places, &definition.name, home);

@@ -43,6 +43,9 @@ pub struct Definition {
     /// The name of the image that it was made from, as it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// The manifest of that image, where the store holds it for this container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// How long a container may take to stop where nothing else is said, in seconds.
@@ -97,8 +100,10 @@ impl Definition {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Some(request) = value.get_mut("request") {
             prune(request);
-            if let Some(limits) = request.get_mut("limits") {
-                prune(limits);
+            for part in ["limits", "places", "rootfs"] {
+                if let Some(part) = request.get_mut(part) {
+                    prune(part);
+                }
             }
         }
         serde_json::to_vec(&value).unwrap_or_default()
@@ -160,6 +165,7 @@ mod tests {
             health: None,
             terminal_type: None,
             image: None,
+            manifest: None,
         }
     }
 

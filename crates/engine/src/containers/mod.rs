@@ -18,6 +18,7 @@ pub mod logs;
 pub mod names;
 pub mod processes;
 pub mod remove;
+mod root;
 pub mod start;
 pub mod state;
 pub mod stats;

@@ -8,7 +8,7 @@ use super::definition::Definition;
 use super::error::ContainerFailure;
 use super::home::{Home, Places};
 use super::state::{self, Status};
-use super::{events, find, names, stop, supervise};
+use super::{events, find, names, root, stop, supervise};
 use crate::host::boxed;
 
 /// Takes a container away with everything that is its own. One that has a process is killed with `force` only.
@@ -51,6 +51,10 @@ pub fn remove_locked(
     supervise::settle(places, home)?;
     if let Some(definition) = definition {
         names::release(places, &definition.name, home)?;
+    }
+    // Without a definition it may have been killed after it held its image.
+    if home.durable && definition.is_none_or(|it| it.manifest.is_some()) {
+        root::release(home)?;
     }
     events::emit(places, home, definition, "destroy", &[]);
     // A monitor that has not ended yet finds nothing to do.

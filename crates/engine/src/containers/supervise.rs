@@ -215,7 +215,11 @@ fn launch(
     let failed = |cause| boxed(home.failed("start", cause));
     settle(places, home)?;
     make_directory(&home.run_directory)?;
-    let request = definition.request.clone().check().map_err(boxed)?;
+    let mut flags = definition.request.clone();
+    if definition.manifest.is_some() {
+        super::root::find(home, &mut flags)?;
+    }
+    let request = flags.check().map_err(boxed)?;
     let mut prepared = prepare::for_container(&request, caller, size, &home.id)?;
     let config = serde_json::to_vec(&*prepared.launch.spec).map_err(|error| {
         failed(SyscallError::new("write", "the configuration", std::io::Error::other(error)))

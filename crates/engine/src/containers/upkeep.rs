@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::home::{Home, Places};
 use super::state::{self, State, Status};
-use super::{all, names, remove, start, supervise};
+use super::{all, names, remove, root, start, supervise};
 use crate::host::boxed;
 
 /// Something that was not as it should be.
@@ -43,6 +43,13 @@ pub fn check(places: &Places, only_look: bool) -> Result<Vec<Finding>, BoxedExpl
                 container: super::home::short(&id).to_owned(),
                 problem: "it was to end with a process that was killed".to_owned(),
                 done: Some("taken away".to_owned()),
+            });
+        }
+        for id in root::release_strays(places)? {
+            findings.push(Finding {
+                container: super::home::short(&id).to_owned(),
+                problem: "it held its image and is not there".to_owned(),
+                done: Some("the image is free".to_owned()),
             });
         }
         let named = |id: &str, durable: bool| {

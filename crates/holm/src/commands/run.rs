@@ -37,11 +37,14 @@ pub fn run(matches: &ArgMatches, global: Global) -> Result<u8, BoxedExplain> {
             launch::run(prepared, &caller, &mut say)
         }
         Request::Rootfs(request, extras) => go(matches, &request, *extras, &caller, global),
-        Request::Image(asked, extras) => {
+        Request::Image(asked, mut extras) => {
             let store = image::store()?;
-            // It protects what the container uses until this command ends.
-            let (request, _lease) = image::ready(matches, *asked, &store, &mut say)?;
-            go(matches, &request, *extras, &caller, global)
+            // The lease protects what the container uses until this command ends.
+            let ready = image::ready(matches, *asked, &store, &mut say)?;
+            extras.manifest = Some(ready.manifest);
+            let status = go(matches, &ready.request, *extras, &caller, global);
+            drop(ready.lease);
+            status
         }
     }
 }
@@ -95,10 +98,13 @@ pub fn create(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let created = match request(matches)? {
         Request::Bundle(_) => return Err(boxed(NoBundle)),
         Request::Rootfs(request, extras) => create::create(&places, &request, *extras)?,
-        Request::Image(asked, extras) => {
+        Request::Image(asked, mut extras) => {
             let store = image::store()?;
-            let (request, _lease) = image::ready(matches, *asked, &store, &mut say)?;
-            create::create(&places, &request, *extras)?
+            let ready = image::ready(matches, *asked, &store, &mut say)?;
+            extras.manifest = Some(ready.manifest);
+            let created = create::create(&places, &ready.request, *extras)?;
+            drop(ready.lease);
+            created
         }
     };
     cidfile.write(&created.home.id)?;

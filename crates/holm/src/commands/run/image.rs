@@ -27,6 +27,16 @@ pub fn store() -> Result<Store, BoxedExplain> {
     Store::open(Options::of_caller()).map_err(boxed)
 }
 
+/// A request of an image's.
+pub struct Ready<'s> {
+    /// The request.
+    pub request: RunRequest,
+    /// The image's manifest.
+    pub manifest: String,
+    /// What protects the image until its container holds it.
+    pub lease: Lease<'s>,
+}
+
 /// What an image makes of a request. As long as the lease lives, nothing of the image is collected.
 ///
 /// # Errors
@@ -36,7 +46,7 @@ pub fn ready<'s>(
     asked: ImageRequest,
     store: &'s Store,
     say: &mut dyn FnMut(&str),
-) -> Result<(RunRequest, Lease<'s>), BoxedExplain> {
+) -> Result<Ready<'s>, BoxedExplain> {
     let ImageRequest { name, mut flags, entrypoint, pull } = asked;
     let lease = store.lease().map_err(boxed)?;
     let image = obtain(matches, store, &name, pull, say)?;
@@ -52,7 +62,7 @@ pub fn ready<'s>(
     }
     flags.rootfs.directory = directories.remove(0);
     flags.rootfs.below = directories;
-    Ok((flags.check().map_err(boxed)?, lease))
+    Ok(Ready { request: flags.check().map_err(boxed)?, manifest: image.manifest.to_string(), lease })
 }
 
 /// Keeps everything that the image needs, and reads its configuration.
