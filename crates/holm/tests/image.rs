@@ -28,6 +28,8 @@ impl Room {
         Command::new(env!("CARGO_BIN_EXE_holm"))
             .args(args)
             .env("HOLM_IMAGES", self.path("store"))
+            .env("HOLM_ROOT", self.path("root"))
+            .env("HOLM_RUNROOT", self.path("run"))
             .output()
             .unwrap()
     }
@@ -230,4 +232,29 @@ fn an_archive_without_an_image_changes_nothing() {
         );
     }
     assert_eq!(room.holm(&["images", "-q"]), "");
+}
+
+#[test]
+fn an_image_stays_as_long_as_a_container_is_made_of_it() {
+    let Some(room) = Room::new("held") else { return };
+    let Some(busybox) =
+        ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists())
+    else {
+        println!("SKIPPED held: needs busybox");
+        return;
+    };
+    std::fs::create_dir_all(room.0.join("rootfs/bin")).unwrap();
+    std::fs::copy(busybox, room.0.join("rootfs/bin/true")).unwrap();
+    room.import();
+    room.holm(&["create", "--name", "kept", "mine/base:1"]);
+    let refused = room.try_holm(&["image", "remove", "mine/base:1"]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("is used by 1 container"), "{told}");
+    room.holm(&["image", "prune", "--all"]);
+    // As after a start of the machine: nothing is mounted.
+    room.try_holm(&["image", "unmount", "--all"]);
+    room.holm(&["start", "kept"]);
+    assert_eq!(room.holm(&["wait", "kept"]).trim(), "0");
+    room.holm(&["rm", "kept"]);
+    room.holm(&["image", "remove", "mine/base:1"]);
 }

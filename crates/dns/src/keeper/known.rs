@@ -112,7 +112,8 @@ impl Known {
         !self.networks.values().any(Place::is_live)
     }
 
-    fn look_at_everything(&mut self) {
+    /// Reads all networks anew.
+    pub(super) fn look_at_everything(&mut self) {
         let found = entries(&self.directory);
         let gone: Vec<String> = self.networks.keys().filter(|name| !found.contains(name)).cloned().collect();
         for name in gone {

@@ -106,13 +106,14 @@ pub fn start_locked(
 }
 
 /// Variables that programs of ours are given: where things are, and nothing that is the caller's business.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "PATH",
     "HOME",
     "USER",
     "XDG_RUNTIME_DIR",
     "XDG_DATA_HOME",
     "HOLM_ROOT",
+    "HOLM_IMAGES",
     "HOLM_RUNROOT",
     "DBUS_SESSION_BUS_ADDRESS",
     "TMPDIR",
