@@ -182,7 +182,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         r#"
         "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ip link | grep -q hv'
-        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
+        until_it sh -c 'ls /run/holm/network/containers | grep -q .'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
         sleep 0.3
@@ -193,7 +193,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         links
         # And by the next one of its name and port.
         "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
-        until_it sh -c 'ls /run/holm/network/containers | grep -q web-'
+        until_it sh -c 'ls /run/holm/network/containers | grep -q .'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
         run --name "$WEB" -p 8080:80 -- echo again 2>/dev/null

@@ -139,12 +139,19 @@ impl Cable {
 /// What TCP leaves of a link's rate for the data of full packets: 1448 of 1514 bytes.
 const DATA: f64 = 1448.0 / 1514.0;
 
-fn near(measured: f64, wanted: f64, what: &str) {
-    let ratio = measured / (wanted * DATA);
-    assert!(
-        (0.9..=1.1).contains(&ratio),
-        "{what}: {measured:.0} bit/s of data, {ratio:.3} times what was asked for"
-    );
+/// The limit holds: never more than a tenth above it, and of three measurements one at least that is no more than a tenth below, since a
+/// busy machine takes time from any.
+fn holds(cable: &Cable, up: bool, bytes: usize, wanted: f64, what: &str) {
+    let mut lowest = Vec::new();
+    for _ in 0..3 {
+        let ratio = cable.rate(up, bytes) / (wanted * DATA);
+        assert!(ratio <= 1.1, "{what}: {ratio:.3} times what was asked for");
+        if ratio >= 0.9 {
+            return;
+        }
+        lowest.push(ratio);
+    }
+    panic!("{what}: {lowest:.3?} times what was asked for");
 }
 
 #[test]
@@ -152,12 +159,12 @@ fn what_is_sent_and_received_keeps_within_a_tenth_of_its_limit() {
     const TEST: &str = "what_is_sent_and_received_keeps_within_a_tenth_of_its_limit";
     let Some(mut cable) = Cable::new(TEST) else { return };
     let Some(()) = cable.limit(TEST, Some("20m"), Some("80m")) else { return };
-    near(cable.rate(true, 4_000_000), 20e6, "up");
-    near(cable.rate(false, 16_000_000), 80e6, "down");
+    holds(&cable, true, 4_000_000, 20e6, "up");
+    holds(&cable, false, 16_000_000, 80e6, "down");
     // Another limit takes the place of the first.
     cable.limit(TEST, Some("100m"), None).unwrap();
-    near(cable.rate(true, 20_000_000), 100e6, "up, changed");
-    near(cable.rate(false, 16_000_000), 80e6, "down, still");
+    holds(&cable, true, 20_000_000, 100e6, "up, changed");
+    holds(&cable, false, 16_000_000, 80e6, "down, still");
     // What is sent is free again without the detour.
     tc::remove(&mut cable.socket, "vhost").unwrap();
     tc::remove(&mut cable.socket, "vhost").unwrap();
@@ -169,7 +176,7 @@ fn a_slow_limit_holds_too() {
     const TEST: &str = "a_slow_limit_holds_too";
     let Some(mut cable) = Cable::new(TEST) else { return };
     let Some(()) = cable.limit(TEST, Some("1mbit"), None) else { return };
-    near(cable.rate(true, 300_000), 1e6, "up");
+    holds(&cable, true, 300_000, 1e6, "up");
 }
 
 #[test]
@@ -189,8 +196,8 @@ fn the_inside_sees_no_discipline_that_it_could_change() {
         tc::limit(&mut socket, "eth0", index, 1500, limits).map_err(|error| report::one_line(&error))
     });
     outcome.unwrap();
-    near(cable.rate(true, 4_000_000), 20e6, "up");
-    near(cable.rate(false, 4_000_000), 20e6, "down");
+    holds(&cable, true, 4_000_000, 20e6, "up");
+    holds(&cable, false, 4_000_000, 20e6, "down");
 }
 
 #[test]

@@ -216,6 +216,7 @@ mod tests {
             &[port(None)],
         );
         expect![[r#"
+            steps
                1 network make the network bridge with 10.224.0.0/22  (it is the first time that it is used)
                2 network write down that the container has 10.224.0.2, port *:8080 -> 80/tcp  (so that nobody else gets it, and a crash leaves nothing unknown)
                3 network make the bridge holm0 with 10.224.0.1  (nobody is on the network yet)
@@ -224,15 +225,16 @@ mod tests {
                6 network give the links 10.224.0.2, and a way out by 10.224.0.1  (one batch inside)
                7 network publish port 8080/tcp to 10.224.0.2 port 80  (an element of a map; the host's own firewall comes first)
         "#]]
-        .assert_eq(&first.to_string());
+        .assert_eq(&format!("steps\n{first}"));
         let mut inside = endpoint("back", "10.224.0.9");
         inside.ipv4.as_mut().unwrap().gateway = None;
         let next = steps(&[(network("back", "holm1"), Before::Ready)], &[inside], &[]);
         expect![[r#"
+            steps
                1 network write down that the container has 10.224.0.9  (so that nobody else gets it, and a crash leaves nothing unknown)
                2 network lay a cable from holm0 by hv0 to eth0 inside, 02:68:0a:e0:00:09, mtu 1500  (one batch of rtnetlink; router advertisements are refused before)
                3 network give the links 10.224.0.9, and no way out  (one batch inside)
         "#]]
-        .assert_eq(&next.to_string());
+        .assert_eq(&format!("steps\n{next}"));
     }
 }

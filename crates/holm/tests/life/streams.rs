@@ -57,6 +57,21 @@ impl Seat {
         self.seen.drain(..end);
     }
 
+    /// Waits until it shows what `other` types.
+    fn follows(&mut self, other: &mut Self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.seen.contains("are you there") {
+            assert!(Instant::now() < until, "it is not attached: {:?}", self.seen);
+            other.types("are you there\n");
+            let timeout = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            if poll(&mut [PollFd::new(&self.terminal, PollFlags::IN)], Some(&timeout)).unwrap_or(0) > 0 {
+                let mut buffer = [0; 4096];
+                let len = self.terminal.read(&mut buffer).unwrap();
+                self.seen.push_str(&String::from_utf8_lossy(&buffer[..len]));
+            }
+        }
+    }
+
     fn ends(mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
@@ -99,6 +114,8 @@ fn a_terminal_is_left_and_come_back_to() {
     let mut two = Seat::at(&house, &["attach", "--detach-keys", "ctrl-x,q", "t"]);
     one.types("from one\n");
     one.shows("from one");
+    // What is typed before it is attached belongs to nobody yet.
+    two.follows(&mut one);
     two.types("from two\n");
     two.shows("from two");
     // Both see what either types.

@@ -43,6 +43,8 @@ pub struct LayerWriter<'s> {
     making: Making,
     told: u64,
     diff_id: Option<Digest>,
+    /// The lease that protects it.
+    lease: String,
 }
 
 /// A layer that is being made ready.
@@ -88,13 +90,13 @@ impl LayerWriter<'_> {
     /// # Errors
     /// What does not match, or is wrong with the archive. Nothing is kept then.
     pub fn finish(self) -> Result<ReadyLayer, Error> {
-        let Self { store, blob, mut making, diff_id, .. } = self;
+        let Self { store, blob, mut making, diff_id, lease, .. } = self;
         // First the digest: what is not what it should be is not reported as a broken archive.
         blob.check()?;
         making.child.tell(ALL, &mut 0);
         let digest = blob.descriptor().digest;
         blob.finish()?;
-        store.settle(making, &digest, diff_id)
+        store.settle(making, &lease, &digest, diff_id)
     }
 }
 
@@ -128,7 +130,7 @@ impl Store {
         let plain = diff_id == Some(announced.digest);
         let (form, reason) = self.form();
         let making = self.make(form, reason, blob.reader()?, !plain)?;
-        Ok(LayerWriter { store: self, blob, making, told: 0, diff_id })
+        Ok(LayerWriter { store: self, blob, making, told: 0, diff_id, lease: lease.name.clone() })
     }
 
     /// Makes a layer ready whose content is there.
@@ -149,7 +151,7 @@ impl Store {
         }
         let (form, reason) = self.form();
         let making = self.make(form, reason, self.open_blob(digest)?.into(), diff_id != Some(*digest))?;
-        self.settle(making, digest, diff_id)
+        self.settle(making, &lease.name, digest, diff_id)
     }
 
     /// The layer of this plain content, if it is ready and certain to be whole.
@@ -235,13 +237,19 @@ impl Store {
     }
 
     /// Waits for a layer to be ready, and puts it into its place.
-    fn settle(&self, making: Making, digest: &Digest, diff_id: Option<Digest>) -> Result<ReadyLayer, Error> {
+    fn settle(
+        &self,
+        making: Making,
+        lease: &str,
+        digest: &Digest,
+        diff_id: Option<Digest>,
+    ) -> Result<ReadyLayer, Error> {
         let Making { child, form, reason, plain, index, directory } = making;
         let done = match child.finish()? {
             Ok(done) => done,
             Err(Failed::Unindexable(why)) if self.options.form != Some(Form::Erofs) => {
                 let making = self.make(Form::Tree, why, self.open_blob(digest)?.into(), false)?;
-                return self.settle(making, digest, diff_id);
+                return self.settle(making, lease, digest, diff_id);
             }
             Err(failed) => {
                 return Err(Error::from(failed).during(format!("make the layer {} ready", digest.short())));
@@ -256,6 +264,8 @@ impl Store {
                 found: done.diff_id.to_string(),
             });
         }
+        // It may be known only now; before it is there, or whoever collects in this moment takes it.
+        self.protect(lease, &done.diff_id)?;
         let place = self.layout.layer(&done.diff_id);
         match form {
             Form::Erofs => {

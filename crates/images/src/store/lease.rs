@@ -60,6 +60,16 @@ impl<'s> Lease<'s> {
     }
 }
 
+impl Store {
+    /// Protects content for the lease of this name.
+    pub(super) fn protect(&self, lease: &str, digest: &Digest) -> Result<(), Error> {
+        self.connection()
+            .execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", params![lease, digest.to_string()])
+            .map(drop)
+            .map_err(database::doing("protect content"))
+    }
+}
+
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // Whoever collects next would do the same: a failure changes nothing.
