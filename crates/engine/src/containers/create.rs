@@ -8,7 +8,7 @@ use sys::SyscallError;
 use super::definition::{Definition, HealthCheck, LogChoice};
 use super::error::ContainerFailure;
 use super::home::{Home, LAYER, Lock, Places, make_directory};
-use super::{events, names, root};
+use super::{events, names, remove, root};
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::name::ContainerName;
@@ -98,7 +98,13 @@ fn fill(
     }
     let name = match &request.name {
         Some(name) => {
-            names::claim(places, name.as_str(), home)?;
+            if let Err(error) = names::claim(places, name.as_str(), home) {
+                // A container whose holm was killed gives way.
+                if remove::sweep(places, usize::MAX).is_empty() {
+                    return Err(error);
+                }
+                names::claim(places, name.as_str(), home)?;
+            }
             name.as_str().to_owned()
         }
         None => claim_some_name(places, home)?,
