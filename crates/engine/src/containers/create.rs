@@ -58,12 +58,17 @@ pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<C
     let id = crate::prepare::random_id();
     let durable = !extras.auto_remove;
     let home = Home::new(places, &id, durable);
-    make_directory(&home.directory)?;
-    let lock = match home.lock() {
-        Ok(lock) => lock,
-        Err(error) => {
-            let _ = std::fs::remove_dir(&home.directory);
-            return Err(boxed(error));
+    let mut tries = 0;
+    let lock = loop {
+        make_directory(&home.directory)?;
+        match home.lock() {
+            Ok(lock) => break lock,
+            // Somebody who sweeps took it for one that a killed process left, before it was locked.
+            Err(ContainerFailure::NotFound(_)) if tries < 100 => tries += 1,
+            Err(error) => {
+                let _ = std::fs::remove_dir(&home.directory);
+                return Err(boxed(error));
+            }
         }
     };
     let held = home.durable && extras.manifest.is_some();
