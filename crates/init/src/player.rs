@@ -2,6 +2,9 @@
 //!
 //! [`play`] is the loop, `Player::perform` the meaning of each operation. Whatever is wrong with the program itself ends in an
 //! error number, never in a panic.
+//!
+//! Every page of a function's frame is touched when it is called, and each page that is touched first takes the kernel longer than a system
+//! call. What needs large variables is therefore never inlined into the loop, nor what many operations do with middling ones.
 
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -97,10 +100,12 @@ impl Player {
         self.image.bytes().get(start..end).ok_or(Errno::FAULT)
     }
 
+    #[inline(never)]
     fn open_below(&self, root: Slot, path: Text, flags: u64, no_links: bool) -> Result<Fd, Errno> {
         below::open(self.fd(root)?, self.text(path)?, flags, links(no_links), self.program.openat2)
     }
 
+    #[inline(never)]
     fn ensure(&self, root: Slot, path: Text, leaf: Leaf, no_links: bool) -> Result<Fd, Errno> {
         below::ensure(self.fd(root)?, self.text(path)?, leaf, links(no_links), self.program.openat2)
     }
@@ -413,6 +418,7 @@ impl Player {
     }
 
     /// Hides something of this mode; `attach` moves a mount there.
+    #[inline(never)]
     fn cover(
         &self,
         mode: u32,
@@ -434,6 +440,7 @@ impl Player {
 
     /// What lies at a name directly in a directory is what the look-up below the root would find there, unless that is a link: no mount
     /// of a directory can be attached to one.
+    #[inline(never)]
     fn attach(&self, from: Slot, root: Slot, path: Text, direct: bool, no_links: bool) -> Result<(), Errno> {
         let mount = self.fd(from)?;
         if direct && raw::move_mount(mount, self.fd(root)?, self.text(path)?).is_ok() {
@@ -446,6 +453,7 @@ impl Player {
 
     /// Opens the directory without following links of procfs, which lead to descriptors (CVE-2024-21626), and makes sure that
     /// the kernel can name the place.
+    #[inline(never)]
     fn change_directory(&self, path: Text) -> Result<(), Errno> {
         let path = self.text(path)?;
         let flags = raw::O_PATH | raw::O_DIRECTORY;
@@ -506,6 +514,7 @@ impl Player {
         Ok(())
     }
 
+    #[inline(never)]
     fn wait_for(&mut self, turn: u32, first: Slot, count: u32) -> Result<(), Errno> {
         let mut bytes = [0; message::LEN];
         let mut fds = [Fd::NONE; MAX_FDS];
@@ -526,6 +535,7 @@ impl Player {
 }
 
 impl Player {
+    #[inline(never)]
     fn pass_listener(&self, listener: Fd, turn: u32) -> Result<(), Errno> {
         write_whole(self.control, &Message::Listener { number: turn, fd: listener.0 }.to_bytes())?;
         let mut bytes = [0; message::LEN];
@@ -562,6 +572,7 @@ fn let_go(path: &CStr) -> Result<(), Errno> {
 
 /// Waits for a connection. A signal that would end a program ends this process, which as the first of a pid namespace it would not do
 /// by itself (pid_namespaces(7)); all signals are blocked.
+#[inline(never)]
 fn wait_or_end(listener: Fd) -> Result<(), Errno> {
     /// HUP, INT, QUIT, ABRT, USR1, USR2, ALRM, TERM, STKFLT, XCPU, XFSZ, VTALRM, PROF, IO, PWR, and those of real time.
     const ENDING: u64 = 1 << 0

@@ -120,11 +120,16 @@ mod writer {
     }
 
     impl Writer {
-        /// An empty program.
+        /// An empty program, with room for that of a launch.
         pub fn new() -> Self {
+            Self::with_room(256, 8192)
+        }
+
+        /// An empty program, with room for this many operations and bytes beside them.
+        pub fn with_room(ops: usize, bytes: usize) -> Self {
             Self {
-                ops: Vec::with_capacity(256),
-                data: Vec::with_capacity(8192),
+                ops: Vec::with_capacity(ops),
+                data: Vec::with_capacity(bytes),
                 inherited: Vec::new(),
                 next: 0,
                 free: Vec::new(),

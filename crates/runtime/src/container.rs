@@ -199,12 +199,22 @@ impl Container {
     /// # Errors
     /// When what is kept of it is damaged.
     pub fn spec(&self) -> Result<Valid<Spec>, ContainerError> {
-        let failed = |why: String| ContainerError::Configuration { id: self.id.to_string(), why };
+        spec::validate(self.spec_unjudged()?).map_err(|error| self.not_readable(report::one_line(&error)))
+    }
+
+    /// The same for who changes it and has it judged then.
+    ///
+    /// # Errors
+    /// As [`Container::spec`].
+    pub fn spec_unjudged(&self) -> Result<Spec, ContainerError> {
         let kept = self.kept().unwrap_or_default();
         let config = kept.splitn(3, |byte| *byte == b'\n').nth(2);
-        let config = config.ok_or_else(|| failed("it is not there, or was cut off".to_owned()))?;
-        let spec = spec::load(config).map_err(|error| failed(report::one_line(&error)))?;
-        spec::validate(spec).map_err(|error| failed(report::one_line(&error)))
+        let config = config.ok_or_else(|| self.not_readable("it is not there, or was cut off".to_owned()))?;
+        spec::load(config).map_err(|error| self.not_readable(report::one_line(&error)))
+    }
+
+    fn not_readable(&self, why: String) -> ContainerError {
+        ContainerError::Configuration { id: self.id.to_string(), why }
     }
 
     pub(crate) fn root(&self) -> &StateRoot {
@@ -222,6 +232,11 @@ impl Container {
     /// Its id.
     pub fn id(&self) -> &ContainerId {
         &self.id
+    }
+
+    /// The compiled filters that are kept beside its record.
+    pub fn filters(&self) -> Option<std::sync::Arc<seccomp::Cache>> {
+        self.root.filters()
     }
 
     /// The directory that relative paths of its configuration start from.
@@ -298,7 +313,8 @@ impl Container {
         self.status_of(self.pid() != 0)
     }
 
-    fn status_of(&self, alive: bool) -> Status {
+    /// The same for who knows whether its first process lives.
+    pub fn status_of(&self, alive: bool) -> Status {
         match (alive, self.record.created) {
             (false, false) if self.intent().is_some_and(|intent| intent.keeper.open().is_some()) => {
                 Status::Creating

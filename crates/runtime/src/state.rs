@@ -6,7 +6,8 @@
 //! kept is taken away by [`crate::Container::delete`] alone.
 //!
 //! Beside the record `ID.json` a kept container has `ID@config`, with the configuration as it was read and a copy of the record's
-//! first line, and until it is started the socket `ID@start`. No id has an `@` in it.
+//! first line, and until it is started the socket `ID@start`. No id has an `@` in it. In `@filters` are filters of system calls that were
+//! compiled for one container and may serve another; they may go at any time.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +20,7 @@ use cgroups::Cgroup;
 use cgroups::plan::GroupPlan;
 use report::{Explain, Hint, Kind};
 use rustix::fs::{
-    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, linkat, openat, statat, unlinkat,
+    AtFlags, CWD, FlockOperation, Mode, OFlags, flock, fstat, linkat, mkdirat, openat, statat, unlinkat,
 };
 use rustix::process::{Signal, pidfd_send_signal};
 use sys::SyscallError;
@@ -110,30 +111,53 @@ impl StateRoot {
     /// # Errors
     /// When it can be neither opened nor made.
     pub fn open(path: &Path) -> Result<Self, StateError> {
+        if let Some(there) = Self::find(path)? {
+            return Ok(there);
+        }
+        use std::os::unix::fs::DirBuilderExt;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        let failed = |call, error: sys::Errno| StateError::Use {
+            path: path.to_owned(),
+            cause: SyscallError::new(call, path.display().to_string(), error),
+        };
+        made.map_err(|error| failed("mkdir", error.into()))?;
+        Self::find(path)?.ok_or_else(|| failed("openat", sys::Errno::NOENT))
+    }
+
+    /// Opens the directory, if it is there: one that is not holds no containers.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or belongs to another user.
+    pub fn find(path: &Path) -> Result<Option<Self>, StateError> {
         let failed = |call, errno: sys::Errno| StateError::Use {
             path: path.to_owned(),
             cause: SyscallError::new(call, path.display().to_string(), errno),
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = match openat(CWD, path, flags, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => {
-                use std::os::unix::fs::DirBuilderExt;
-                std::fs::DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(path)
-                    .map_err(|error| failed("mkdir", error.into()))?;
-                openat(CWD, path, flags, Mode::empty())
-            }
-            outcome => outcome,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            outcome => outcome.map_err(|errno| failed("openat", errno.into()))?,
         };
-        let dir = dir.map_err(|errno| failed("openat", errno.into()))?;
         // A directory of somebody else's, as anybody can make one in /tmp, would let them forge records.
         let owner = fstat(&dir).map_err(|errno| failed("fstat", errno.into()))?.st_uid;
         if owner != rustix::process::geteuid().as_raw() {
             return Err(failed("fstat: the directory is another user's", sys::Errno::PERM));
         }
-        Ok(Self { dir: Arc::new(dir), path: path.to_owned() })
+        Ok(Some(Self { dir: Arc::new(dir), path: path.to_owned() }))
+    }
+
+    /// The compiled filters that are kept beside the records; none where that cannot be done, which costs time only.
+    pub fn filters(&self) -> Option<Arc<seccomp::Cache>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || openat(&self.dir, FILTERS, flags, Mode::empty());
+        let dir = match open() {
+            Err(rustix::io::Errno::NOENT) => {
+                mkdirat(&self.dir, FILTERS, Mode::RWXU).ok()?;
+                open()
+            }
+            outcome => outcome,
+        };
+        seccomp::Cache::new(dir.ok()?).ok().map(Arc::new)
     }
 
     /// The same directory, by the same handle.
@@ -246,6 +270,8 @@ impl StateRoot {
 }
 
 const SUFFIX: &str = ".json";
+/// The directory of compiled filters.
+const FILTERS: &str = "@filters";
 /// What fits into the address of a socket behind `/proc/self/fd/N/`.
 const SOCKET_NAME: usize = 80;
 

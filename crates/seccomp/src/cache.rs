@@ -3,14 +3,14 @@
 //! [`Cache::compile`] is [`crate::compile()`] with a memory; start reading there. A file is believed only
 //! when it is ours (a regular file of this user that nobody else may write), whole (checksum), and holds
 //! the very profile that is asked for: the name is a hash, but the profile itself is compared. Anything
-//! else is compiled anew and replaced. Removing old files is the owner's business; every file may go at any
-//! time.
+//! else is compiled anew and replaced. Every file may go at any time; when there are too many, all but the
+//! newest do.
 
 use crate::arch::Arch;
 use crate::compile::{COMPILER_VERSION, CompileError, compile};
 use crate::filter::Filter;
 use crate::profile::{Op, Profile};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use std::hash::{DefaultHasher, Hasher};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -125,13 +125,31 @@ impl Cache {
         let file = openat(&self.directory, &temporary, flags, Mode::RUSR | Mode::WUSR)?;
         let stored = write_all(file.as_fd(), &content)
             .and_then(|()| renameat(&self.directory, &temporary, &self.directory, name));
-        if stored.is_err() {
+        if stored.is_ok() {
+            self.tidy(name);
+        } else {
             // The first error is the one to tell; a leftover temporary file is harmless.
             let _ = unlinkat(&self.directory, &temporary, AtFlags::empty());
         }
         stored
     }
+
+    /// Removes all filters but `newest` once there are more than anybody needs at a time.
+    fn tidy(&self, newest: &str) {
+        let Ok(entries) = Dir::read_from(&self.directory) else { return };
+        let names: Vec<_> = entries.flatten().map(|entry| entry.file_name().to_owned()).collect();
+        if names.len() <= MOST {
+            return;
+        }
+        for name in names.iter().filter(|name| name.to_bytes() != newest.as_bytes()) {
+            // The directory itself and its parent are among them, and refuse.
+            let _ = unlinkat(&self.directory, name.as_c_str(), AtFlags::empty());
+        }
+    }
 }
+
+/// How many files there may be: some 20 KB each.
+const MOST: usize = 64;
 
 /// Flags, the longest program, checksum.
 const LARGEST_ANSWER: usize = 4 + crate::filter::MAX_INSTRUCTIONS * crate::filter::INSTRUCTION_BYTES + 8;

@@ -67,7 +67,20 @@ pub fn load(bytes: &[u8]) -> Result<Spec, LoadError> {
 
 /// Reads any of the documents of this crate.
 pub fn load_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, LoadError> {
-    serde_json::from_slice(bytes).map_err(|error| at_its_place(bytes, &error))
+    // All of it at once, which is quicker than string by string.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text).map_err(|error| at_its_place(bytes, &error)),
+        Err(error) => Err(not_text(bytes, &error)),
+    }
+}
+
+/// The error of a document that is not UTF-8, with the string at fault.
+fn not_text(bytes: &[u8], error: &std::str::Utf8Error) -> LoadError {
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Err(error) => at_its_place(bytes, &error),
+        // Not to be expected: the parser takes no other text.
+        Ok(_) => LoadError { path: String::new(), message: error.to_string(), line: 0, column: 0 },
+    }
 }
 
 /// `error` with the property it is about.

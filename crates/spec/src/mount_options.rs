@@ -211,7 +211,8 @@ pub fn parse(mount: &Mount) -> Result<MountOptions, OptionRefused> {
             "tmpcopyup" => copyup_at = Some(index),
             _ => {}
         }
-        if take_known(&mut parsed, option) || is_for_user_space(option) {
+        // None of those known here has a value.
+        if !option.contains('=') && take_known(&mut parsed, option) || is_for_user_space(option) {
             continue;
         }
         data_at = data_at.or(Some(index));

@@ -49,12 +49,7 @@ impl Arena {
     /// Has the kernel provide the first `bytes` of the region at once, which costs less than one page after the other
     /// (`MADV_POPULATE_WRITE`, Linux 5.14; older kernels do nothing).
     pub fn provide(&self, bytes: usize) {
-        const MADV_POPULATE_WRITE: usize = 23;
-        let bytes = bytes.min(SIZE);
-        // SAFETY: the range is part of the region; its content does not change.
-        let _ = unsafe {
-            crate::raw::syscall!(crate::raw::nr::MADVISE, self.start(), bytes, MADV_POPULATE_WRITE)
-        };
+        populate(self.start(), bytes.min(SIZE));
     }
 
     fn start(&self) -> usize {
@@ -84,6 +79,22 @@ impl Arena {
         let Some(end) = offset.checked_add(new).filter(|end| *end <= SIZE) else { return false };
         self.used.compare_exchange(offset + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
+}
+
+/// Has the kernel provide the next `bytes` of the calling thread's stack at once, as [`Arena::provide`] does.
+pub fn provide_stack(bytes: usize) {
+    const PAGE: usize = 4096;
+    let here = 0u8;
+    let end = (&raw const here as usize) / PAGE * PAGE;
+    let bytes = bytes / PAGE * PAGE;
+    populate(end.saturating_sub(bytes), bytes);
+}
+
+/// Makes the pages of a range present, as far as it is memory that may be written.
+fn populate(start: usize, bytes: usize) {
+    const MADV_POPULATE_WRITE: usize = 23;
+    // SAFETY: the content of memory does not change.
+    let _ = unsafe { crate::raw::syscall!(crate::raw::nr::MADVISE, start, bytes, MADV_POPULATE_WRITE) };
 }
 
 // SAFETY: `take` hands out every byte once, aligned as asked; what it cannot give comes from the system's allocator, and an address

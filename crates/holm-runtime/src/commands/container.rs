@@ -59,15 +59,16 @@ impl Live {
     }
 
     pub(super) fn status(&self) -> Status {
-        self.container.status()
+        self.container.status_of(true)
     }
 
     pub(super) fn cgroup(&self) -> Result<Cgroup, Failure> {
         Ok(self.container.cgroup()?)
     }
 
+    /// The configuration that it was made from, to be judged once it is changed.
     pub(super) fn spec(&self) -> Result<Spec, Failure> {
-        Ok(self.container.spec()?.into_inner())
+        Ok(self.container.spec_unjudged()?)
     }
 
     /// A handle of its root.

@@ -86,6 +86,8 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
         status => return Err(WrongState { id: container.id().to_string(), status }.into()),
     }
     let mut spec = container.spec()?;
+    // What only concerns the making of a container was judged then.
+    (spec.mounts, spec.hooks) = Default::default();
     let detach = flag("detach");
     spec.process = match file("process") {
         Some(path) => read_process(path)?,
@@ -126,8 +128,13 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
         context.log.warn(&warning.to_string());
     }
     let options = Options { stdio, preserve_fds, keep_keyring: false };
+    let has_filter = spec.linux.seccomp.is_some();
     let enter = Enter::new(container.id().clone(), spec, target, cgroups, options);
-    let plan = runtime::plan::enter(&enter, &HostFacts::of_this_process()?)?;
+    let mut facts = HostFacts::of_this_process()?;
+    if has_filter {
+        facts.on_demand.filters = container.container.filters();
+    }
+    let plan = runtime::plan::enter(&enter, &facts)?;
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
         plan.facts().iter().for_each(|fact| context.log.debug(fact));
@@ -150,7 +157,8 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     }
     relay::attend(entered.pidfd(), &signals, entered.terminal())?;
     let exit = entered.wait()?;
-    Ok(ExitCode::from(exit.status() as u8))
+    // Nothing is left to be written or taken away, and to take this program apart would keep its caller waiting.
+    sys::raw::exit(exit.status() & 0xff)
 }
 
 fn read_process(path: &Path) -> Result<Process, Failure> {

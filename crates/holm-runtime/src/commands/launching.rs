@@ -39,7 +39,11 @@ pub(super) fn launch(context: &Context, arguments: &Arguments, mode: Mode) -> Re
     // Whoever is not there to take them ends the launch before it has begun.
     let console = connect(arguments, "console-socket")?;
     let handle = connect(arguments, "pidfd-socket")?;
-    let facts = HostFacts { network_ahead: network.is_some(), ..HostFacts::read()? };
+    let state = StateRoot::open(&context.root)?;
+    let mut facts = HostFacts { network_ahead: network.is_some(), ..HostFacts::read()? };
+    if launch.spec.linux.seccomp.is_some() {
+        facts.on_demand.filters = state.filters();
+    }
     let plan = ManuallyDrop::new(runtime::plan(&launch, &facts)?);
     if context.log.is_debug() {
         plan.to_string().lines().for_each(|step| context.log.debug(step));
@@ -48,7 +52,6 @@ pub(super) fn launch(context: &Context, arguments: &Arguments, mode: Mode) -> Re
     for note in plan.notes() {
         context.log.warn(note);
     }
-    let state = StateRoot::open(&context.root)?;
     let running = runtime::launch_with(&launch, &plan, &state, network)?;
     let started = Started { pid: running.pid(), pidfd: running.pidfd()?, terminal: running.terminal() };
     match pass_on(arguments, &started, console, handle) {

@@ -60,9 +60,9 @@ pub(crate) fn id(arguments: &Arguments) -> Result<ContainerId, Failure> {
 /// The container that a command line names.
 pub(crate) fn container(context: &Context, arguments: &Arguments) -> Result<Container, Failure> {
     let id = id(arguments)?;
-    // A directory that is not there holds no containers, and is not made for the question.
-    if !context.root.exists() {
-        return Err(StateError::NotFound { id: id.to_string() }.into());
+    // A directory that is not there is not made for the question.
+    match StateRoot::find(&context.root)? {
+        Some(root) => Ok(Container::open(&root, &id)?),
+        None => Err(StateError::NotFound { id: id.to_string() }.into()),
     }
-    Ok(Container::open(&StateRoot::open(&context.root)?, &id)?)
 }

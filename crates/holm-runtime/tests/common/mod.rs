@@ -89,7 +89,10 @@ impl Bundle {
     pub(crate) fn left(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(self.dir.join("state")).into_iter().flatten().flatten() {
-            found.push(entry.path());
+            // Compiled filters serve the next container as well.
+            if entry.file_name() != "@filters" {
+                found.push(entry.path());
+            }
         }
         directories_named(Path::new("/sys/fs/cgroup"), &self.id, &mut found);
         found

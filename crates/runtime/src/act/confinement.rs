@@ -38,7 +38,7 @@ impl Confinement {
                 *set = set.intersection(possible);
             }
         }
-        let filter = spec.linux.seccomp.as_ref().map(compile_filter).transpose();
+        let filter = spec.linux.seccomp.as_ref().map(|section| compile_filter(section, None)).transpose();
         Ok(Self {
             uid: process.user.uid,
             gid: process.user.gid,

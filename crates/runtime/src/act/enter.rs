@@ -158,15 +158,10 @@ impl Performing<'_> {
         Ok(())
     }
 
-    pub(super) fn spawn_outside(
-        &mut self,
-        cgroup: Option<Produced>,
-        any_processor: bool,
-    ) -> Result<(), Failure> {
+    pub(super) fn spawn_outside(&mut self, cgroup: Option<Produced>) -> Result<(), Failure> {
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
         let cgroup = cgroup.map(|produced| self.fd(produced).as_fd());
-        let processors = if any_processor { Processors::Any } else { Processors::Kept };
-        let place = Birthplace { cgroup, processors, ..Birthplace::HERE };
+        let place = Birthplace { cgroup, processors: Processors::Kept, ..Birthplace::HERE };
         let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
         self.control = Some(control);
         self.made.push(Made::Stage(stage));
@@ -242,6 +237,22 @@ impl Performing<'_> {
 
     fn expects_birth(&self) -> bool {
         self.plan.program().ops().iter().any(|(_, op)| matches!(op, Op::Rebirth {}))
+    }
+
+    /// Waits until nobody is at the other end any more, where only the news of a birth is expected before: it is there to be read
+    /// then, and this process has to be woken once only.
+    pub(super) fn await_silence(&self) -> Result<(), Failure> {
+        if !self.expects_birth() || self.born.is_some() {
+            return Ok(());
+        }
+        let control = self.control()?;
+        loop {
+            match poll(&mut [PollFd::new(control, PollFlags::RDHUP)], None) {
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(SyscallError::new("poll", "the stage's socket", errno).into()),
+            }
+        }
     }
 
     /// Waits for the news of the process that the stage goes on in, which may come later than what that process says.

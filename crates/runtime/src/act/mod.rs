@@ -350,7 +350,7 @@ impl Performing<'_> {
             Act::TakeContainer => self.take_container()?,
             Act::OpenGroups(ways) => self.open_groups(ways)?,
             Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
-            Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
+            Act::SpawnOutside { cgroup } => self.spawn_outside(*cgroup)?,
             Act::Spawn { namespaces, into_cgroup, pid_namespace, joined } => {
                 self.spawn(*namespaces, *into_cgroup, *pid_namespace, joined)?;
             }
@@ -537,6 +537,7 @@ impl Performing<'_> {
     }
 
     fn await_exec(&mut self) -> Result<(), Failure> {
+        self.await_silence()?;
         match self.receive()? {
             None => match self.stage().and_then(Stage::failure) {
                 Some(error) => Err(error.into()),

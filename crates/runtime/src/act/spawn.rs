@@ -26,7 +26,7 @@ pub(crate) enum Processors {
     Same,
     /// On all that its cgroup has.
     Any,
-    /// It says so itself, and is left alone.
+    /// It says so itself, and is left alone: this process waits for it at once, so that it is best off here.
     Kept,
 }
 
@@ -167,21 +167,17 @@ fn born_in<T>(
 /// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work
 /// to do. The scheduler may take it back at any time.
 fn push_away(pid: i32, processors: Processors) {
+    if processors == Processors::Kept {
+        return;
+    }
     let Ok(mut all) = sched_getaffinity(None) else { return };
     if all.count() < 2 && processors != Processors::Any {
         return;
     }
-    let mut others = CpuSet::new();
-    let here = sys::raw::processor();
-    for cpu in 0..CpuSet::MAX_CPU {
-        if cpu != here && all.is_set(cpu) {
-            others.set(cpu);
-        }
-    }
-    match processors {
-        Processors::Same => {}
-        Processors::Any => (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu)),
-        Processors::Kept => return,
+    let mut others = all;
+    others.unset(sys::raw::processor());
+    if processors == Processors::Any {
+        (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
     }
     // Best effort: the process may have ended already.
     if let Some(pid) = Pid::from_raw(pid)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use sys::raw;
 
@@ -17,6 +17,8 @@ pub struct OnDemand {
     pub landlock: OnceLock<u32>,
     /// Where resctrl is mounted.
     pub resctrl: OnceLock<Option<PathBuf>>,
+    /// Compiled filters of system calls, where some are kept. They make plans quicker, and no different.
+    pub filters: Option<Arc<seccomp::Cache>>,
 }
 
 impl OnDemand {

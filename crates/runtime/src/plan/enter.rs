@@ -8,9 +8,11 @@
 
 use cgroups::{Recorded, Version};
 use init::ops::{Op, Slot};
+use init::program::Writer;
 use seccomp::{Action, Arch, Call, evaluate};
 use spec::NamespaceType;
-use sys::raw;
+use spec::process::CpuAffinity;
+use sys::{Errno, raw};
 
 use super::identity::{self, Credentials};
 use super::namespaces::{self, JOIN_ORDER};
@@ -31,7 +33,7 @@ const PROCFS: u64 = 0x9fa0;
 /// # Errors
 /// [`PlanError`] when this host cannot give what is asked for.
 pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
-    let mut builder = Builder::new(&enter.launch, facts);
+    let mut builder = Builder::with_program(&enter.launch, facts, Writer::with_room(64, 4096), 32);
     let plan = &mut builder;
     let why = "by its handle, which never comes to mean another process";
     let target = plan.produce("take hold of the container's first process", why, Act::TakeContainer);
@@ -45,6 +47,7 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     oom_score(plan);
     labels(plan)?;
     let affinity = &plan.launch.spec.process.exec_cpu_affinity;
+    run_on_any(plan, affinity);
     run_on(plan, &affinity.initial, "before it counts for the container, as the specification asks")?;
     join_cgroups(plan, &groups);
     run_on(plan, &affinity.r#final, "as the specification asks")?;
@@ -183,9 +186,7 @@ fn open_namespaces(
 }
 
 fn spawn(plan: &mut Builder<'_>, groups: &Groups) {
-    let affinity = &plan.launch.spec.process.exec_cpu_affinity;
-    let chosen = !affinity.initial.is_empty() || !affinity.r#final.is_empty();
-    let act = Act::SpawnOutside { cgroup: groups.clone_into, any_processor: !chosen };
+    let act = Act::SpawnOutside { cgroup: groups.clone_into };
     let place = if groups.clone_into.is_some() { " in the container's cgroup" } else { "" };
     plan.engine(
         format!("start the stage{place}"),
@@ -307,12 +308,25 @@ fn write_own(plan: &mut Builder<'_>, name: &str, text: &str) {
     plan.ops.close(file);
 }
 
+/// More than `CONFIG_NR_CPUS` of any kernel.
+const MAX_CPUS: usize = 8192;
+
+/// Where the specification does not say, as with other runtimes.
+fn run_on_any(plan: &mut Builder<'_>, affinity: &CpuAffinity) {
+    if !affinity.initial.is_empty() || !affinity.r#final.is_empty() {
+        return;
+    }
+    plan.stage("run on any processor", "the caller may be held to some; the cgroup's are the container's");
+    let mask = plan.ops.blob(&[0xff; MAX_CPUS / 8]);
+    // To be told no is no reason to fail.
+    plan.push(Op::Tolerate { errno: Errno::PERM.raw() as u32, skip: 0 });
+    plan.push(Op::SetAffinity { mask });
+}
+
 fn run_on(plan: &mut Builder<'_>, cpus: &str, why: &'static str) -> Result<(), PlanError> {
     if cpus.is_empty() {
         return Ok(());
     }
-    /// More than `CONFIG_NR_CPUS` of any kernel.
-    const MAX_CPUS: usize = 8192;
     let list = spec::cpu_list::parse(cpus)
         .ok_or_else(|| PlanError::invalid("CPU affinity", format!("`{cpus}` is no list of processors")))?;
     let list: Vec<u32> = list.into_iter().flatten().take(MAX_CPUS).collect();

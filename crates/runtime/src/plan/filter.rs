@@ -1,14 +1,14 @@
 //! From the `seccomp` section of the specification to a filter for the kernel.
 
 use report::BoxedExplain;
-use seccomp::{Action, Arch, Condition, Flags, Profile, Rule};
+use seccomp::{Action, Arch, Cache, Condition, Flags, Profile, Rule};
 use spec::Seccomp;
 use spec::seccomp::Flag;
 
 use super::PlanError;
 
-/// Compiles the profile.
-pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
+/// Compiles the profile, unless that was done before and `cache` has it.
+pub(crate) fn compile(section: &Seccomp, cache: Option<&Cache>) -> Result<seccomp::Filter, PlanError> {
     let native = Arch::native().ok_or_else(|| {
         PlanError::unsupported(
             "seccomp profile",
@@ -16,7 +16,10 @@ pub(crate) fn compile(section: &Seccomp) -> Result<seccomp::Filter, PlanError> {
         )
     })?;
     let profile = profile(section)?;
-    seccomp::compile(&profile, native).map_err(boxed)
+    match cache {
+        Some(cache) => cache.compile(&profile, native).map(|(filter, _)| filter).map_err(boxed),
+        None => seccomp::compile(&profile, native).map_err(boxed),
+    }
 }
 
 fn boxed(error: impl report::Explain + Send + Sync + 'static) -> PlanError {

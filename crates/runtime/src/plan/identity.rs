@@ -81,7 +81,7 @@ impl Credentials {
             }
         }
         let filter = match &spec.linux.seccomp {
-            Some(section) => Some(filter::compile(section)?),
+            Some(section) => Some(filter::compile(section, plan.facts.on_demand.filters.as_deref())?),
             None => None,
         };
         Ok(Self { sets, landlock, filter })

@@ -123,8 +123,8 @@ pub(crate) enum Act {
     OpenGroups(Vec<(cgroups::Version, PathBuf)>),
     /// Opens a namespace of the container that is entered. Yields it.
     OpenNamespaceOf { pid: i32, kind: NamespaceType },
-    /// Starts the stage outside of all of a container but its cgroup. `any_processor`: it may run where the caller may not.
-    SpawnOutside { cgroup: Option<Produced>, any_processor: bool },
+    /// Starts the stage outside of all of a container but its cgroup.
+    SpawnOutside { cgroup: Option<Produced> },
     /// Starts the stage.
     Spawn {
         namespaces: u64,
@@ -415,11 +415,15 @@ pub(crate) struct Ticket(usize);
 
 impl<'a> Builder<'a> {
     fn new(launch: &'a Launch, facts: &'a HostFacts) -> Self {
+        Self::with_program(launch, facts, Writer::new(), 96)
+    }
+
+    fn with_program(launch: &'a Launch, facts: &'a HostFacts, ops: Writer, steps: usize) -> Self {
         Self {
             launch,
             facts,
-            ops: Writer::new(),
-            steps: Vec::with_capacity(96),
+            ops,
+            steps: Vec::with_capacity(steps),
             acts: Vec::with_capacity(16),
             inherited: Vec::new(),
             produced: 0,

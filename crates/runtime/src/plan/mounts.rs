@@ -240,6 +240,11 @@ fn one(
 }
 
 pub(crate) fn normal(destination: &str) -> PathBuf {
+    let mut parts = destination.split('/');
+    // As nearly all are.
+    if parts.next() == Some("") && !parts.any(|part| part.is_empty() || part == ".") {
+        return PathBuf::from(destination);
+    }
     Path::new("/").join(destination).components().collect()
 }
 
