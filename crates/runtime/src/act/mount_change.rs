@@ -23,7 +23,8 @@ pub fn change_mounts(
     facts: &HostFacts,
     target: BorrowedFd<'_>,
 ) -> Result<(), LaunchError> {
-    let Err((step, failure)) = perform(change, plan, target) else { return Ok(()) };
+    let Err(failed) = perform(change, plan, target) else { return Ok(()) };
+    let (step, failure) = *failed;
     let mut left = Vec::new();
     if let (What::Add, Failure::Stage { op, .. }) = (change.what, &failure) {
         left.extend(take_back(change, made_before(change, plan, *op), facts, target));
@@ -31,12 +32,12 @@ pub fn change_mounts(
     Err(LaunchError::new(Doing::ChangeMounts, &change.launch, plan, step, failure, left))
 }
 
-fn perform(change: &MountChange, plan: &Plan, target: BorrowedFd<'_>) -> Result<(), (u32, Failure)> {
+fn perform(change: &MountChange, plan: &Plan, target: BorrowedFd<'_>) -> Result<(), Box<(u32, Failure)>> {
     let mut performing = Performing::of_running(&change.launch, plan, target);
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {
             undo(std::mem::take(&mut performing.made));
-            return Err((*step, failure));
+            return Err(Box::new((*step, failure)));
         }
     }
     // It has said that it is done; what is left is its end.
@@ -77,14 +78,11 @@ fn take_back(
     match plan::change_mounts(&change, facts) {
         Ok(plan) => match perform(&change, &plan, target) {
             Ok(()) => None,
-            Err((step, failure)) => failed(Box::new(LaunchError::new(
-                Doing::ChangeMounts,
-                &change.launch,
-                &plan,
-                step,
-                failure,
-                Vec::new(),
-            ))),
+            Err(cause) => {
+                let (step, cause) = *cause;
+                let (doing, launch) = (Doing::ChangeMounts, &change.launch);
+                failed(Box::new(LaunchError::new(doing, launch, &plan, step, cause, Vec::new())))
+            }
         },
         Err(error) => failed(Box::new(error)),
     }
