@@ -155,7 +155,7 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     if detach {
         return Ok(ExitCode::SUCCESS);
     }
-    relay::attend(entered.pidfd(), &signals, entered.terminal())?;
+    relay::attend(entered.pidfd(), &signals, entered.terminal(), None)?;
     let exit = entered.wait()?;
     // Nothing is left to be written or taken away, and to take this program apart would keep its caller waiting.
     sys::raw::exit(exit.status() & 0xff)
