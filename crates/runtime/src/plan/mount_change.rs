@@ -165,7 +165,7 @@ fn find(plan: &mut Builder<'_>, root: Slot, destination: &str) -> Slot {
 }
 
 fn spawn(plan: &mut Builder<'_>) {
-    let act = Act::SpawnOutside { cgroup: None, any_processor: false };
+    let act = Act::SpawnOutside { cgroup: None };
     plan.engine(
         "start the stage",
         "from a sealed copy, so that no file of the host is ever mapped in the container",
