@@ -313,7 +313,8 @@ mod tests {
         ledger
             .append("c", &Event::Lives(Life { handle: life.handle + 1, start: life.start + 1, ..life }))
             .unwrap();
-        let afterwards = (ledger.adopt("c").unwrap().is_some(), ledger.is_kept("c").unwrap());
+        let adopted = ledger.adopt("c").unwrap().is_some();
+        let afterwards = (adopted, ledger.is_kept("c").unwrap());
         std::fs::remove_dir_all(&base).unwrap();
         assert_eq!((while_it_runs, afterwards), ((false, true), (true, false)));
         assert!(twice.is_none(), "one at a time");

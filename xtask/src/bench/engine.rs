@@ -179,15 +179,15 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
     }
     for engine in &engines {
         let names: Vec<String> = (0..containers).map(|number| format!("idle{number}")).collect();
-        let mut starts = Vec::new();
+        let mut each = Vec::new();
         for name in &names {
             let (wall, _) = timed(&mut engine.run(&["-d", "--name", name], &["sleep", "10000"]))?;
-            starts.push(wall);
+            each.push(wall);
         }
         let tenth = (containers / 10).max(1);
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-        note((8, "start, mean of the first tenth"), engine.name, mean(&starts[..tenth]), 0.0);
-        note((9, "start, mean of the last tenth"), engine.name, mean(&starts[containers - tenth..]), 0.0);
+        note((8, "start, mean of the first tenth"), engine.name, mean(&each[..tenth]), 0.0);
+        note((9, "start, mean of the last tenth"), engine.name, mean(&each[containers - tenth..]), 0.0);
         for _ in 0..runs {
             let (wall, cpu) = timed(&mut engine.command(&["ps"]))?;
             note((10, "ps, all containers"), engine.name, wall, cpu);

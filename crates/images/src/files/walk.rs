@@ -263,7 +263,7 @@ mod tests {
     fn depth_takes_no_descriptors() {
         let dir = scene("deep");
         let mut here = open(&dir);
-        for _ in 0..1500 {
+        for _ in 0..1100 {
             rustix::fs::mkdirat(&here, "d", Mode::RWXU).unwrap();
             here = openat(&here, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
         }
@@ -274,7 +274,7 @@ mod tests {
             count += 1;
         }
         assert!(std::process::Command::new("rm").arg("-r").arg(&dir).status().unwrap().success());
-        assert_eq!(count, 1500);
+        assert_eq!(count, 1100);
     }
 
     #[test]
