@@ -124,7 +124,7 @@ impl<'s, W: Write> Sender<'s, W> {
             name,
             mode: status.st_mode & 0o7777,
             owner: self.ids.inside((status.st_uid, status.st_gid)),
-            mtime: (status.st_mtime as i64, status.st_mtime_nsec as u32),
+            mtime: (status.st_mtime, status.st_mtime_nsec as u32),
             ..Head::default()
         };
         if found.kind() != S_IFDIR && status.st_nlink > 1 {
