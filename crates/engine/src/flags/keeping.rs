@@ -140,7 +140,7 @@ mod tests {
         expect![[r#"
             k8s-file => K8sFile
             none => None
-            passthrough
+            passthrough => Passthrough
             syslog !! there is no log driver `syslog`
             json-file => JsonFile
         "#]]
