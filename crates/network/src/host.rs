@@ -94,6 +94,16 @@ impl Host {
         }
     }
 
+    /// Those of the networks whose bridge is there, with its number. Each is asked for by its name: a list of all links is not whole where many
+    /// come and go meanwhile (before Linux 6.9).
+    pub(crate) fn bridges<'a>(&mut self, all: &'a [Network]) -> Result<Vec<(&'a Network, u32)>, Error> {
+        let mut there = Vec::new();
+        for network in all.iter().filter(|network| network.driver == Driver::Bridge) {
+            there.extend(self.link(&network.interface)?.map(|link| (network, link.index)));
+        }
+        Ok(there)
+    }
+
     /// The network's link if it is ready for containers.
     pub(crate) fn ready_link(&mut self, network: &Network) -> Result<Option<Found>, Error> {
         let found = self.link(&network.interface)?;
@@ -183,7 +193,7 @@ impl Host {
     ) -> Result<(), Error> {
         let facts = HostNetwork::read(&mut self.route)?;
         for network in wanted {
-            if facts.link(&network.interface).is_none() {
+            if self.link(&network.interface)?.is_none() {
                 self.make_bridge(network, &facts)?;
             }
         }
@@ -191,19 +201,15 @@ impl Host {
         let all = networks.list()?;
         let facts = HostNetwork::read(&mut self.route)?;
         let mut world = World { gate, ..World::default() };
-        for network in all.iter().filter(|network| network.driver == Driver::Bridge) {
-            let Some(link) = facts.link(&network.interface) else { continue };
+        let bridges = self.bridges(&all)?;
+        for (network, index) in &bridges {
             world.bridges.push(BridgeRules {
-                index: link.index,
+                index: *index,
                 internal: network.internal,
                 subnets: network.subnets.iter().map(|subnet| subnet.subnet).collect(),
             });
         }
-        let ipv6 = all.iter().any(|network| {
-            network.driver == Driver::Bridge
-                && network.subnet(false).is_some()
-                && facts.link(&network.interface).is_some()
-        });
+        let ipv6 = bridges.iter().any(|(network, _)| network.subnet(false).is_some());
         for record in ledger.records()? {
             world.ports.extend(allocate::routes(&record.ports, &record.endpoints));
         }
