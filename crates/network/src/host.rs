@@ -250,7 +250,7 @@ impl Host {
         batch.nest(ifla::LINKINFO, |link| {
             link.attribute(info::KIND, b"bridge");
         });
-        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
+        self.make_link(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
         let outcome = self.set_up_bridge(network);
         if outcome.is_err() {
             // What is half made is in the way of the next try.
@@ -259,6 +259,20 @@ impl Host {
             let _ = self.route.transact(&mut batch);
         }
         outcome
+    }
+
+    /// Makes a link of a kind whose module the kernel may have to load. While somebody else has it loaded, one who comes second is told
+    /// that there is no such kind; a moment later there is.
+    fn make_link(&mut self, batch: &mut Requests) -> Result<(), netlink::Error> {
+        for _ in 0..10 {
+            match self.route.transact(batch) {
+                Err(cause) if cause.errno() == Some(sys::Errno::OPNOTSUPP) => {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                outcome => return outcome,
+            }
+        }
+        self.route.transact(batch)
     }
 
     fn set_up_bridge(&mut self, network: &Network) -> Result<(), Error> {
@@ -302,7 +316,7 @@ impl Host {
                 });
             });
         });
-        match self.route.transact(&mut batch) {
+        match self.make_link(&mut batch) {
             // Made by a process that was killed before it was done with it.
             Err(cause) if cause.errno() == Some(sys::Errno::EXIST) => {}
             outcome => outcome.map_err(|cause| Error::kernel(doing(), cause))?,
