@@ -10,8 +10,12 @@ use crate::Outcome;
 use crate::workspace::cargo;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{self, ExitCode, Stdio};
 use tally::Tally;
+
+/// More failures than these are no accident.
+const MOST_AGAIN: usize = 10;
 
 pub(crate) fn command() -> Command {
     Command::new("test")
@@ -32,6 +36,9 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Only this package"),
         )
+        .arg(Arg::new("again").long("again").action(ArgAction::SetTrue).help(
+            "Run failed tests once more, alone; those that pass then are listed as unsteady, and are no failures",
+        ))
         .arg(Arg::new("filter").value_name("FILTER").help("Only tests whose name contains this"))
 }
 
@@ -49,6 +56,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         print!("{}", tally.report());
         return Ok(ExitCode::FAILURE);
     }
+    let apart = Apart::new()?;
     let hidden: Vec<u32> = arguments.get_many("without").into_iter().flatten().copied().collect();
     hide::syscalls(&hidden)?;
 
@@ -57,6 +65,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             continue;
         }
         let mut command = cargo();
+        apart.told_to(&mut command);
         command
             .args(["test", "--no-fail-fast", targets])
             .args(&scope)
@@ -66,8 +75,42 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         let passed = stream(&mut command, &mut tally)?;
         tally.ended(targets, passed);
     }
+    if arguments.get_flag("again") && (1..=MOST_AGAIN).contains(&tally.failures().len()) {
+        println!("\nFailed tests once more, alone:");
+        let mut command = cargo();
+        apart.told_to(&mut command);
+        command.args(["test", "--no-fail-fast", "--all-targets"]).args(&scope);
+        command.args(["--", "--exact", "--test-threads", "1"]).args(tally.failures());
+        let mut second = Tally::default();
+        stream(&mut command, &mut second)?;
+        tally.again(&second);
+    }
     print!("{}", tally.report());
     Ok(if tally.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where containers of tests that name no place are recorded, away from those of this machine. A test that wants the defaults, on a host
+/// that it made, takes these variables away.
+struct Apart {
+    directory: PathBuf,
+}
+
+impl Apart {
+    fn new() -> io::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("holm-test-{}", process::id()));
+        std::fs::create_dir(&directory)?;
+        Ok(Self { directory })
+    }
+
+    fn told_to(&self, command: &mut process::Command) {
+        command.env("HOLM_ROOT", self.directory.join("root")).env("HOLM_RUNROOT", self.directory.join("run"));
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
 }
 
 /// `cargo test --doc` refuses packages without a library.
