@@ -190,7 +190,7 @@ impl Container {
     }
 
     pub(crate) fn tail(&self) -> Tail {
-        let kept = self.kept().unwrap_or_default();
+        let kept = self.kept_soon().unwrap_or_default();
         kept.split(|byte| *byte == b'\n')
             .nth(1)
             .and_then(|line| serde_json::from_slice(line).ok())
@@ -210,7 +210,7 @@ impl Container {
     /// # Errors
     /// As [`Container::spec`].
     pub fn spec_unjudged(&self) -> Result<Spec, ContainerError> {
-        let kept = self.kept().unwrap_or_default();
+        let kept = self.kept_soon().unwrap_or_default();
         let config = kept.splitn(3, |byte| *byte == b'\n').nth(2);
         let config = config.ok_or_else(|| self.not_readable("it is not there, or was cut off".to_owned()))?;
         spec::load(config).map_err(|error| self.not_readable(report::one_line(&error)))
@@ -218,6 +218,18 @@ impl Container {
 
     fn not_readable(&self, why: String) -> ContainerError {
         ContainerError::Configuration { id: self.id.to_string(), why }
+    }
+
+    /// What is kept beside the record. It is written while the first process is on its way already: who has seen that live waits a moment.
+    fn kept_soon(&self) -> Option<Vec<u8>> {
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+        for _ in 0..400 {
+            match self.kept() {
+                None if self.process().is_some() => std::thread::sleep(PAUSE),
+                kept => return kept,
+            }
+        }
+        self.kept()
     }
 
     pub(crate) fn root(&self) -> &StateRoot {
