@@ -8,3 +8,4 @@ mod house;
 mod logs;
 mod streams;
 mod verbs;
+mod volumes;

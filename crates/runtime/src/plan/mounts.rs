@@ -106,8 +106,10 @@ pub(crate) fn prepare_sources(
         let options = options(mount)?;
         let Some(bind) = options.bind else { continue };
         let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty();
-        let by_engine =
-            plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
+        // A descriptor of the launching process is that process's to use.
+        let is_descriptor = mount.source.starts_with("/proc/self/fd/");
+        let by_engine = plan.facts.is_privileged()
+            && (is_descriptor || plan.facts.calls.mount_setattr && namespaces.foreign_ids);
         if !mapped && !by_engine {
             continue;
         }
