@@ -10,6 +10,7 @@ use crate::Outcome;
 use crate::workspace::cargo;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{self, ExitCode, Stdio};
 use tally::Tally;
 
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         print!("{}", tally.report());
         return Ok(ExitCode::FAILURE);
     }
+    let apart = Apart::new()?;
     let hidden: Vec<u32> = arguments.get_many("without").into_iter().flatten().copied().collect();
     hide::syscalls(&hidden)?;
 
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             continue;
         }
         let mut command = cargo();
+        apart.told_to(&mut command);
         command
             .args(["test", "--no-fail-fast", targets])
             .args(&scope)
@@ -68,6 +71,30 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     }
     print!("{}", tally.report());
     Ok(if tally.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where containers of tests that name no place are recorded, away from those of this machine. A test that wants the defaults, on a host
+/// that it made, takes these variables away.
+struct Apart {
+    directory: PathBuf,
+}
+
+impl Apart {
+    fn new() -> io::Result<Self> {
+        let directory = std::env::temp_dir().join(format!("holm-test-{}", process::id()));
+        std::fs::create_dir(&directory)?;
+        Ok(Self { directory })
+    }
+
+    fn told_to(&self, command: &mut process::Command) {
+        command.env("HOLM_ROOT", self.directory.join("root")).env("HOLM_RUNROOT", self.directory.join("run"));
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
 }
 
 /// `cargo test --doc` refuses packages without a library.

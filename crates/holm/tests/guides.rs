@@ -139,6 +139,8 @@ impl Shell {
             ])
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
+            .env_remove("HOLM_ROOT")
+            .env_remove("HOLM_RUNROOT")
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

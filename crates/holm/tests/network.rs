@@ -1,102 +1,18 @@
-//! `holm network` and containers on networks, as people use them: on hosts that are network and mount namespaces of their own, with a
-//! /run and a /var/lib of their own, and somebody outside. A pid namespace takes every process of a host with it.
+//! `holm network` and containers on networks, as people use them: on hosts that are network and mount namespaces of their own, with somebody
+//! outside.
 
-use std::process::{Command, Output};
+mod host;
 
 use expect_test::{Expect, expect};
 
-/// What every host begins with: nobody's networks, and a cable to `outside`, 192.0.2.9.
-const HOST: &str = r#"
-set -eu
-mount -t tmpfs tmpfs /run
-mkdir -p /run/netns
-mount -t tmpfs tmpfs /var/lib
-printf 'search example.com\nnameserver 127.0.0.53\nnameserver 192.0.2.9\n' >/run/own-resolv.conf
-resolv=$(readlink -f /etc/resolv.conf)
-mkdir -p "${resolv%/*}"
-[ -e "$resolv" ] || : >"$resolv"
-mount --bind /run/own-resolv.conf "$resolv"
-ip link set lo up
-ip netns add outside
-ip link add eth0 type veth peer name eth0 netns outside
-ip addr add 192.0.2.1/24 dev eth0
-ip link set eth0 up
-ip -n outside addr add 192.0.2.9/24 dev eth0
-ip -n outside link set eth0 up
-ip -n outside link set lo up
-ip route add default via 192.0.2.9
-holm() { "$HOLM" "$@"; }
-run() { "$HOLM" run --rootfs / "$@"; }
-# Waits until the command succeeds.
-until_it() { n=0; until "$@" >/dev/null 2>&1; do n=$((n + 1)); [ $n -lt 200 ] || { echo "never: $*" >&2; return 1; }; sleep 0.05; done; }
-# The last line of a page; $0 and $1 are host and port.
+/// The last line of a page; $0 and $1 are host and port.
+const WORDS: &str = r#"
 FETCH='printf "GET / HTTP/1.0\r\n\r\n" | busybox nc -w 3 $0 $1 | tail -n 1 | grep .'
 fetch() { sh -c "$FETCH" "$@"; }
-links() { ip -o link | sed 's/^[0-9]*: //; s/[@:].*//'; }
-outside() { ip netns exec outside "$@"; }
 "#;
 
-/// Runs a script as root of a host of its own. None where that cannot be had, which is said.
-fn host(test: &str, script: &str) -> Option<Output> {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED {test}: needs root");
-        return None;
-    }
-    let able = std::thread::spawn(|| {
-        sys::ns::make(sys::clone::CLONE_NEWNET).map_err(|error| error.to_string())?;
-        network::able().map_err(|error| report::one_line(&error))
-    });
-    if let Err(why) = able.join().unwrap() {
-        eprintln!("SKIPPED {test}: {why}");
-        return None;
-    }
-    for program in ["unshare", "ip", "busybox", "jq"] {
-        let there =
-            Command::new(program).arg("--version").output().or_else(|_| Command::new(program).output());
-        if there.is_err() {
-            eprintln!("SKIPPED {test}: needs {program}");
-            return None;
-        }
-    }
-    let directory = std::env::temp_dir().join(format!("holm-host-{}-{test}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let output = Command::new("timeout")
-        .args([
-            "90",
-            "unshare",
-            "--net",
-            "--mount",
-            "--propagation",
-            "private",
-            "--pid",
-            "--fork",
-            "--kill-child",
-        ])
-        .args(["--mount-proc", "sh", "-c"])
-        .arg(format!("{HOST}\ncd {}\n{script}", directory.display()))
-        .env("HOLM", env!("CARGO_BIN_EXE_holm"))
-        .env("WEB", web(test))
-        .env_remove("HOLM_NETWORK")
-        .output()
-        .unwrap();
-    let _ = std::fs::remove_dir_all(&directory);
-    Some(output)
-}
-
-/// A container's name: cgroups are called by it, and belong to the whole machine.
-fn web(test: &str) -> String {
-    format!("web-{}-{test}", std::process::id())
-}
-
 fn check(test: &str, script: &str, expected: &Expect) {
-    let Some(output) = host(test, script) else { return };
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    text = text.replace(&web(test), "web");
-    if !output.status.success() {
-        text.push_str(&format!("[{}]\n", output.status));
-    }
-    expected.assert_eq(&text);
+    host::Host { programs: &[], words: WORDS }.check(test, "web", script, expected);
 }
 
 #[test]
@@ -106,7 +22,7 @@ fn a_container_has_a_network_without_being_asked() {
         r#"
         echo hello >index.html
         outside busybox httpd -f -p 80 &
-        run --name "$WEB" --hostname web.example -- sh -c '
+        run --name "$NAME" --hostname web.example -- sh -c '
             ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4
             ip route | sed "s/ *$//"
             tail -n 1 /etc/hosts; cat /etc/resolv.conf
@@ -143,7 +59,7 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         "published_ports",
         r#"
         mkdir www; echo hello >www/index.html
-        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www &
+        "$HOLM" run --rootfs / --name "$NAME" -p 8080:80 -p 127.0.0.1:9090:80 -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www &
         holm=$!
         until_it outside sh -c "$FETCH" 192.0.2.1 8080
         outside sh -c "$FETCH" 192.0.2.1 8080
@@ -151,7 +67,7 @@ fn published_ports_are_reached_and_gone_with_the_container() {
         fetch 127.0.0.1 9090
         outside sh -c "$FETCH" 192.0.2.1 9090 2>/dev/null || echo shut
         run -- sh -c "$FETCH" 192.0.2.1 8080
-        run --network "container:$WEB" -- sh -c "$FETCH" 127.0.0.1 80
+        run --network "container:$NAME" -- sh -c "$FETCH" 127.0.0.1 80
         run -p 8080:80 -- true || true
         holm network inspect bridge | jq -c '.[0].containers[] | [.name, .addresses, .ports, .running]'
         kill $holm; wait $holm || true
@@ -180,7 +96,7 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
     check(
         "what_a_killed_holm_leaves",
         r#"
-        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        "$HOLM" run --rootfs / --name "$NAME" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ip link | grep -q hv'
         until_it sh -c 'ls /run/holm/network/containers | grep -q .'
         sleep 0.3
@@ -192,11 +108,11 @@ fn what_a_killed_holm_leaves_is_reported_and_mended() {
         nft list map ip holm ports 2>/dev/null | grep -c 8080 || true
         links
         # And by the next one of its name and port.
-        "$HOLM" run --rootfs / --name "$WEB" -p 8080:80 -- sleep 60 & holm=$!
+        "$HOLM" run --rootfs / --name "$NAME" -p 8080:80 -- sleep 60 & holm=$!
         until_it sh -c 'ls /run/holm/network/containers | grep -q .'
         sleep 0.3
         kill -9 $holm; wait $holm 2>/dev/null || true
-        run --name "$WEB" -p 8080:80 -- echo again 2>/dev/null
+        run --name "$NAME" -p 8080:80 -- echo again 2>/dev/null
         holm network prune
         links
         "#,
@@ -251,15 +167,15 @@ fn networks_are_made_listed_joined_and_removed() {
         holm network list -q
         holm network list | tr -s ' ' | cut -d' ' -f1,3-
         holm network inspect blue | jq -c '.[0] | [.name, .driver, .network_interface, .subnets, .internal, .dns_enabled, .labels]'
-        run --name "$WEB" --network blue:ip=10.9.0.77,alias=db --network back -- sh -c '
+        run --name "$NAME" --network blue:ip=10.9.0.77,alias=db --network back -- sh -c '
             ip -o -4 addr | tr -s " " | cut -d" " -f2,4; ip -o -6 addr show scope global | tr -s " " | cut -d" " -f2,4; sleep 3' & holm=$!
         until_it sh -c '"$HOLM" network inspect blue | jq -e ".[0].containers[]" '
         sleep 0.5
         holm network create green --subnet 10.7.0.0/24
-        holm network connect green "$WEB"
+        holm network connect green "$NAME"
         holm network inspect green | jq -c '.[0].containers[] | [.name, .interface, .addresses]'
         holm network rm blue || true
-        holm network disconnect green "$WEB"
+        holm network disconnect green "$NAME"
         holm network rm green
         wait $holm
         holm network rm blue back

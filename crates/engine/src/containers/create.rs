@@ -1,6 +1,7 @@
 //! Making a container: its id, its name, its definition. Nothing of it runs then.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use report::BoxedExplain;
 use sys::SyscallError;
@@ -89,6 +90,25 @@ pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<C
     }
 }
 
+/// How long a container may take to end whose holm was killed.
+const DYING: Duration = Duration::from_secs(5);
+
+/// Takes the name for a container. One whose holm was killed gives way, once its processes have ended with that.
+fn claim(places: &Places, name: &str, home: &Home) -> Result<(), BoxedExplain> {
+    let until = Instant::now() + DYING;
+    loop {
+        let Err(error) = names::claim(places, name, home) else { return Ok(()) };
+        if !remove::sweep(places, usize::MAX).containers.is_empty() {
+            return names::claim(places, name, home);
+        }
+        let is_left = |(id, durable): (String, bool)| Home::new(places, &id, durable).is_left_alone();
+        if Instant::now() > until || !names::resolve(places, name).is_some_and(is_left) {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 fn fill(
     places: &Places,
     home: &Home,
@@ -107,13 +127,7 @@ fn fill(
     }
     let name = match &request.name {
         Some(name) => {
-            if let Err(error) = names::claim(places, name.as_str(), home) {
-                // A container whose holm was killed gives way.
-                if remove::sweep(places, usize::MAX).is_empty() {
-                    return Err(error);
-                }
-                names::claim(places, name.as_str(), home)?;
-            }
+            claim(places, name.as_str(), home)?;
             name.as_str().to_owned()
         }
         None => claim_some_name(places, home)?,

@@ -16,6 +16,7 @@ pub struct Registered {
     home: Home,
     definition: Definition,
     lock: Option<Lock>,
+    keeper: Option<std::os::fd::OwnedFd>,
 }
 
 /// Makes the definition.
@@ -25,7 +26,7 @@ pub struct Registered {
 pub fn register(places: &Places, request: &RunRequest, extras: Extras) -> Result<Registered, BoxedExplain> {
     let extras = Extras { auto_remove: true, ..extras };
     let Created { home, definition, lock } = create::create(places, request, extras)?;
-    Ok(Registered { places: places.clone(), home, definition, lock: Some(lock) })
+    Ok(Registered { places: places.clone(), home, definition, lock: Some(lock), keeper: None })
 }
 
 impl Registered {
@@ -44,9 +45,11 @@ impl Registered {
         caller: &Caller,
         say: &mut dyn FnMut(&str),
     ) -> Result<u8, BoxedExplain> {
-        for id in remove::sweep(&self.places, 4) {
+        for id in remove::sweep(&self.places, 4).containers {
             say(&format!("took away what was left of container {}", super::home::short(&id)));
         }
+        // Held to the end of this program, so that nobody sweeps it between the container's end and that.
+        self.keeper = self.home.keeper_lock().map_err(boxed)?;
         let run = RunRecord { run: 1, started_ns: monitor::time::now_ns(), ..RunRecord::default() };
         let directory = monitor::exit::open_directory(&self.home.directory).map_err(boxed)?;
         monitor::exit::write_record(&directory, RUN, &run, false).map_err(boxed)?;

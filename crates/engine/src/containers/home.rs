@@ -27,6 +27,8 @@ pub const STOPPED: &str = "stopped";
 pub const RUN: &str = "run.json";
 /// The file that a monitor holds a lock on, in the run directory.
 pub const MONITOR: &str = "monitor";
+/// The file that a program holds a lock on which runs a container in the foreground, as long as it lives.
+pub const KEEPER: &str = "keeper";
 /// The directory of the layer that takes the changes of a container that stays.
 pub const LAYER: &str = "layer";
 /// The OCI configuration of a container in the foreground; the record of others has it.
@@ -167,7 +169,8 @@ impl Home {
         ContainerFailure::Call { what, name: self.short().to_owned(), cause }
     }
 
-    /// The OCI configuration that it runs with.
+    /// The OCI configuration that it runs with. Whoever launched a container in the foreground keeps it once the program runs, and is
+    /// waited for; this process must not have the lock.
     ///
     /// # Errors
     /// When it is not there, or is damaged.
@@ -175,7 +178,12 @@ impl Home {
         match container.spec() {
             Ok(spec) => Ok(spec.into_inner()),
             Err(error) => {
-                let bytes = std::fs::read(self.directory.join(CONFIG)).map_err(|_| boxed(error))?;
+                let read = || std::fs::read(self.directory.join(CONFIG));
+                let again = |_| {
+                    drop(self.lock());
+                    read()
+                };
+                let bytes = read().or_else(again).map_err(|_| boxed(error))?;
                 spec::load(&bytes).map_err(boxed)
             }
         }
@@ -221,20 +229,46 @@ impl Home {
 
     /// Whether a monitor watches it: its lock is the kernel's word for that.
     pub fn has_monitor(&self) -> bool {
-        let Ok(file) = File::open(self.run_directory.join(MONITOR)) else { return false };
+        self.is_locked(MONITOR)
+    }
+
+    /// Whether a program runs it in the foreground, or is about to take away what is left of it.
+    pub fn has_keeper(&self) -> bool {
+        self.is_locked(KEEPER)
+    }
+
+    /// Whether it ran in the foreground and the program that did that is gone, with which its processes end.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        let Some(_lock) = self.try_lock() else { return false };
+        let goes = self.definition().is_ok_and(|definition| definition.auto_remove)
+            && self.run().is_some_and(|run| !run.monitored);
+        goes && !self.has_monitor() && !self.has_keeper()
+    }
+
+    fn is_locked(&self, file: &str) -> bool {
+        let Ok(file) = File::open(self.run_directory.join(file)) else { return false };
         flock(&file, FlockOperation::NonBlockingLockShared).is_err()
     }
 
     /// Takes the lock that a monitor holds as long as it lives. None when there is one.
     pub(crate) fn monitor_lock(&self) -> Result<Option<OwnedFd>, ContainerFailure> {
+        self.life_lock(MONITOR)
+    }
+
+    /// The same for who runs it in the foreground.
+    pub(crate) fn keeper_lock(&self) -> Result<Option<OwnedFd>, ContainerFailure> {
+        self.life_lock(KEEPER)
+    }
+
+    fn life_lock(&self, name: &'static str) -> Result<Option<OwnedFd>, ContainerFailure> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = self.run_directory.join(MONITOR);
+        let path = self.run_directory.join(name);
         let open = || openat(CWD, &path, flags, Mode::RUSR | Mode::WUSR);
         let file = match open() {
             Err(rustix::io::Errno::NOENT) if make_directory(&self.run_directory).is_ok() => open(),
             outcome => outcome,
         };
-        let file = file.map_err(|errno| self.failed("watch", SyscallError::new("openat", MONITOR, errno)))?;
+        let file = file.map_err(|errno| self.failed("watch", SyscallError::new("openat", name, errno)))?;
         Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
     }
 

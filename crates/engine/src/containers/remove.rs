@@ -99,32 +99,46 @@ fn remove_tree(home: &Home, path: &std::path::Path) -> Result<(), BoxedExplain> 
     }
 }
 
-/// Takes away what killed processes left, at most `most` things: containers that were to go with their end and have none who sees to
-/// it, and directories without a definition. Returns ids.
-pub fn sweep(places: &Places, most: usize) -> Vec<String> {
-    let mut swept = Vec::new();
+/// What [`sweep`] took away, by ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Containers that were to go with their end, and had none who saw to it.
+    pub containers: Vec<String>,
+    /// What was not a container yet, or no longer.
+    pub scraps: Vec<String>,
+}
+
+/// Takes away what killed processes left, at most `most` things.
+pub fn sweep(places: &Places, most: usize) -> Swept {
+    let mut swept = Swept::default();
     for durable in [true, false] {
         for entry in std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten() {
-            if swept.len() >= most {
+            if swept.containers.len() + swept.scraps.len() >= most {
                 return swept;
             }
             let Ok(name) = entry.file_name().into_string() else { continue };
             if let Some(id) = name.strip_prefix('.') {
-                if std::fs::remove_dir_all(entry.path()).is_ok() {
-                    swept.push(id.to_owned());
+                // Whoever hid it may be about to remove it.
+                let hidden =
+                    Home { id: id.to_owned(), directory: entry.path(), ..Home::new(places, id, durable) };
+                if hidden.try_lock().is_some_and(|_lock| std::fs::remove_dir_all(&hidden.directory).is_ok()) {
+                    swept.scraps.push(hidden.id);
                 }
                 continue;
             }
             let home = Home::new(places, &name, durable);
-            if sweep_one(places, &home).is_some() {
-                swept.push(name);
+            match sweep_one(places, &home) {
+                Some(true) => swept.containers.push(name),
+                Some(false) => swept.scraps.push(name),
+                None => {}
             }
         }
     }
     swept
 }
 
-fn sweep_one(places: &Places, home: &Home) -> Option<()> {
+/// Whether it was a container; none where it stays.
+fn sweep_one(places: &Places, home: &Home) -> Option<bool> {
     if home.id.len() != 64 {
         return None;
     }
@@ -142,7 +156,7 @@ fn sweep_one(places: &Places, home: &Home) -> Option<()> {
         Err(ContainerFailure::NotFound(_)) => {}
         Err(_) => return None,
     }
-    if home.has_monitor() {
+    if home.has_monitor() || home.has_keeper() {
         return None;
     }
     let records = StateRoot::open(&places.records()).ok()?;
@@ -158,7 +172,8 @@ fn sweep_one(places: &Places, home: &Home) -> Option<()> {
         // `create --rm`: it waits to be started.
         return None;
     }
-    remove_locked(places, home, definition.ok().as_ref()).ok()
+    remove_locked(places, home, definition.as_ref().ok()).ok()?;
+    Some(definition.is_ok())
 }
 
 /// The containers that `texts` name, each once, in order.

@@ -31,7 +31,8 @@ pub fn check(places: &Places, only_look: bool) -> Result<Vec<Finding>, BoxedExpl
         check_one(places, &records, &home, only_look, &mut findings);
     }
     if !only_look {
-        for id in remove::sweep(places, usize::MAX) {
+        let remove::Swept { containers, scraps } = remove::sweep(places, usize::MAX);
+        for id in containers.into_iter().chain(scraps) {
             findings.push(Finding {
                 container: super::home::short(&id).to_owned(),
                 problem: "a killed process left it behind".to_owned(),

@@ -48,7 +48,7 @@ pub struct Options {
 
 impl Options {
     /// The store of the caller: `/var/lib/holm/images` for root, `$XDG_DATA_HOME/holm/images` for others; the running program unpacks,
-    /// called with the word `unpack-layer`.
+    /// called with the word `unpack-layer`. `HOLM_IMAGES` names another store, `HOLM_RUNROOT` the directory below which layers are mounted.
     pub fn of_caller() -> Self {
         let uid = rustix::process::geteuid().as_raw();
         let variable =
@@ -66,7 +66,7 @@ impl Options {
         };
         Self {
             root: variable("HOLM_IMAGES").unwrap_or(root),
-            run,
+            run: variable("HOLM_RUNROOT").map_or(run, |directory| directory.join("layers")),
             unpacker: vec!["/proc/self/exe".into(), "unpack-layer".into()],
             form: None,
             limits: Limits::default(),
