@@ -287,7 +287,12 @@ pub fn mount_disk(file: &Path, at: &Path) -> Result<(), Error> {
         .open(file)
         .map_err(|error| step("mount a container's disk", "open", file, error))?;
     let failed = |cause| Error::step("mount a container's disk", cause);
-    let device = loop_device::attach_writable(disk.as_fd()).map_err(failed)?;
+    // Where another mount namespace has it mounted still: through a second device the file system would be there twice, and destroy itself.
+    let known = loop_device::serving(file).map_err(failed)?;
+    let device = match known {
+        Some(device) => device,
+        None => loop_device::attach_writable(disk.as_fd()).map_err(failed)?,
+    };
     let context = Context::new("ext4").map_err(failed)?;
     context.set("source", &device.path).map_err(failed)?;
     let mounted = context.mount(sys::raw::MOUNT_ATTR_NODEV | sys::raw::MOUNT_ATTR_NOSUID).map_err(failed)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::house::House;
+use super::house::{House, soon};
 
 /// A house with a root of its own, and without anything mounted in it afterwards.
 struct Yard {
@@ -134,11 +134,9 @@ fn a_volume_outlives_its_containers() {
     assert_eq!(yard.prints(&["volume", "prune", "--all"]), "reclaimed 0B");
     let listed = yard.prints(&["volume", "ls", "--filter", "label=tier=db", "--filter", "dangling=false"]);
     assert_eq!(listed, "DRIVER   VOLUME NAME\nlocal    data");
-    assert!(
-        yard.prints(&["system", "df"]).contains("Local Volumes   2       2"),
-        "{}",
-        yard.prints(&["system", "df"])
-    );
+    let room = yard.prints(&["system", "df"]);
+    let words: Vec<&str> = room.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(words[..4], ["Local", "Volumes", "2", "2"], "{room}");
     yard.prints(&["rm", "-v", "web"]);
     assert_eq!(yard.volumes(), ["data"], "the one with a name stays");
     assert_eq!(yard.prints(&["volume", "prune"]), "reclaimed 0B", "a name protects");
@@ -194,7 +192,7 @@ fn no_path_of_a_container_s_making_leads_out_of_its_volume() {
     symlink(&outside, yard.tree().join("away")).unwrap();
     symlink("../../../../../../..", yard.tree().join("up")).unwrap();
     assert_eq!(yard.inside(&["-v", "a:/away"], "echo x >/away/x; ls /away"), "x");
-    assert_eq!(yard.inside(&["-v", "b:/up/etc"], "echo x >/up/etc/x; ls /etc"), "x");
+    assert_eq!(yard.inside(&["-v", "b:/up/opt"], "echo x >/up/opt/x; ls /opt"), "x");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
     assert_eq!(std::fs::read_dir(yard.data("a")).unwrap().count(), 1, "nothing of the host was copied");
     // Links in the volume on the way to the part of it that is asked for.
@@ -229,7 +227,7 @@ fn no_path_of_a_container_s_making_leads_out_of_its_volume() {
         "ls /p",
     ]);
     yard.prints(&["wait", "d"]);
-    assert_eq!(yard.prints(&["logs", "d"]), "f\ng");
+    soon("its output is in the log", || yard.prints(&["logs", "d"]) == "f\ng");
     // Between two starts somebody puts a link in the directory's place.
     yard.inside(&["-v", "v:/v"], &format!("rm -rf /v/real; ln -s {out} /v/real"));
     let said = yard.fails(&["start", "d"], 125);
