@@ -14,6 +14,9 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode, Stdio};
 use tally::Tally;
 
+/// More failures than these are no accident.
+const MOST_AGAIN: usize = 10;
+
 pub(crate) fn command() -> Command {
     Command::new("test")
         .about("Run all tests and documentation tests; the last line counts them")
@@ -33,6 +36,9 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Only this package"),
         )
+        .arg(Arg::new("again").long("again").action(ArgAction::SetTrue).help(
+            "Run failed tests once more, alone; those that pass then are listed as unsteady, and are no failures",
+        ))
         .arg(Arg::new("filter").value_name("FILTER").help("Only tests whose name contains this"))
 }
 
@@ -68,6 +74,16 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             .arg("--show-output");
         let passed = stream(&mut command, &mut tally)?;
         tally.ended(targets, passed);
+    }
+    if arguments.get_flag("again") && (1..=MOST_AGAIN).contains(&tally.failures().len()) {
+        println!("\nFailed tests once more, alone:");
+        let mut command = cargo();
+        apart.told_to(&mut command);
+        command.args(["test", "--no-fail-fast", "--all-targets"]).args(&scope);
+        command.args(["--", "--exact", "--test-threads", "1"]).args(tally.failures());
+        let mut second = Tally::default();
+        stream(&mut command, &mut second)?;
+        tally.again(&second);
     }
     print!("{}", tally.report());
     Ok(if tally.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -304,3 +304,17 @@ fn names_servers_and_hosts_are_written_as_asked() {
         "#]],
     );
 }
+
+#[test]
+fn a_limit_that_kills_the_launch_is_told_as_that() {
+    check(
+        "a_limit_that_kills",
+        r#"
+        run --memory 1k -- true 2>&1 | grep -cE 'it may have been killed, as by a memory limit|it needs more memory than its limit'
+        ls /run/holm/network/containers
+        "#,
+        &expect![[r#"
+            1
+        "#]],
+    );
+}

@@ -1,6 +1,6 @@
 //! Counting tests from what their harnesses print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The sum over all test programs.
@@ -12,6 +12,9 @@ pub(crate) struct Tally {
     /// Names of tests that skipped themselves, by reason.
     skipped: BTreeMap<String, Vec<String>>,
     failures: Vec<String>,
+    passes: BTreeSet<String>,
+    /// Tests that failed, and passed when they were run again alone.
+    unsteady: Vec<String>,
     /// Runs that ended badly without a failed test to show for it: a build that broke, a test program that died.
     broken: Vec<String>,
 }
@@ -32,7 +35,26 @@ impl Tally {
             line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... FAILED"))
         {
             self.failures.push(name.to_owned());
+        } else if let Some(name) = line.strip_prefix("test ").and_then(|test| test.strip_suffix(" ... ok")) {
+            self.passes.insert(name.to_owned());
         }
+    }
+
+    /// Names of tests that failed.
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Takes a second run of the failed tests into account: those that passed in it are unsteady, and not failed.
+    pub(crate) fn again(&mut self, second: &Self) {
+        let passed = |name: &String| {
+            second.passes.contains(name) && !second.failures.iter().any(|failed| failed == name)
+        };
+        let (unsteady, failures): (Vec<_>, Vec<_>) = self.failures.drain(..).partition(passed);
+        self.failures = failures;
+        self.failed = self.failed.saturating_sub(unsteady.len() as u64);
+        self.passed += unsteady.len() as u64;
+        self.unsteady.extend(unsteady);
     }
 
     /// Notes how a run of several test programs ended.
@@ -65,6 +87,9 @@ impl Tally {
         }
         if self.ignored > 0 {
             let _ = writeln!(text, "skipped {}: marked `ignore`", self.ignored);
+        }
+        for name in &self.unsteady {
+            let _ = writeln!(text, "unsteady, failed and then passed alone: {name}");
         }
         for name in &self.failures {
             let _ = writeln!(text, "failed: {name}");
@@ -135,6 +160,28 @@ mod tests {
                 1 passed, 2 failed, 0 skipped
             "#]],
         );
+    }
+
+    #[test]
+    fn what_passes_alone_is_unsteady_and_what_does_not_has_failed() {
+        let (mut tally, mut second) = (Tally::default(), Tally::default());
+        for line in ["test a ... ok", "test b ... FAILED", "test c ... FAILED", "test d ... FAILED"] {
+            tally.line(line);
+        }
+        tally.line("test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out");
+        // The last is not there at all.
+        second.line("test b ... ok");
+        second.line("test c ... FAILED");
+        tally.again(&second);
+        assert!(!tally.is_success());
+        expect![[r#"
+
+            unsteady, failed and then passed alone: b
+            failed: c
+            failed: d
+            2 passed, 2 failed, 0 skipped
+        "#]]
+        .assert_eq(&tally.report());
     }
 
     #[test]

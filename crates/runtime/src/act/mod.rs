@@ -253,8 +253,16 @@ impl Performing<'_> {
             Some((number, _)) if number == turn => {}
             _ => return Err(self.ended()),
         }
-        connect(ids::open_network_namespace(self.pid())?).map_err(Cause::Connect)?;
+        connect(self.network_namespace()?).map_err(Cause::Connect)?;
         if self.plan.fails_after(step) { Err(Cause::Injected.into()) } else { Ok(()) }
+    }
+
+    /// The stage's. One that was killed meanwhile, as by its memory limit, has none.
+    fn network_namespace(&mut self) -> Result<OwnedFd, Failure> {
+        match ids::open_network_namespace(self.pid()) {
+            Err(error) if matches!(error.errno, sys::Errno::NOENT | sys::Errno::SRCH) => Err(self.ended()),
+            namespace => Ok(namespace?),
+        }
     }
 
     fn perform(&mut self, act: &Act) -> Result<(), Failure> {
@@ -307,7 +315,7 @@ impl Performing<'_> {
             },
             Act::MoveNetDevices { turn, devices } => match self.receive()? {
                 Some((number, _)) if number == *turn => {
-                    let namespace = ids::open_network_namespace(self.pid())?;
+                    let namespace = self.network_namespace()?;
                     net_devices::move_all(devices, &namespace)?;
                 }
                 _ => return Err(self.ended()),
