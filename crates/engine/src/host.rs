@@ -135,7 +135,7 @@ pub fn look(
         }
     };
 
-    let (sources, held) = sources(request, caller, kernel, outside.as_deref())?;
+    let (sources, held) = sources(request, caller, host, outside.as_deref())?;
     let mut facts = Facts {
         ids,
         no_idmapped_root,
@@ -416,14 +416,14 @@ fn block_devices(request: &RunRequest) -> BTreeMap<PathBuf, (u32, u32)> {
 fn sources(
     request: &RunRequest,
     caller: &Caller,
-    kernel: (u32, u32),
+    host: &HostFacts,
     outside: Option<&str>,
 ) -> Result<(Vec<Source>, Vec<OwnedFd>), BoxedExplain> {
     let (mut sources, mut held) = (Vec::new(), Vec::new());
     for mount in &request.mounts {
         match mount {
-            Mount::Bind(bind) => sources.push(source(bind, kernel, outside)?),
-            Mount::Volume(volume) => sources.push(volume_source(volume, caller, kernel, outside, &mut held)?),
+            Mount::Bind(bind) => sources.push(source(bind, host.kernel, outside)?),
+            Mount::Volume(volume) => sources.push(volume_source(volume, caller, host, outside, &mut held)?),
             Mount::Tmpfs(_) => {}
         }
     }
@@ -435,15 +435,24 @@ fn sources(
 fn volume_source(
     volume: &VolumeMount,
     caller: &Caller,
-    kernel: (u32, u32),
+    host: &HostFacts,
     outside: Option<&str>,
     held: &mut Vec<OwnedFd>,
 ) -> Result<Source, BoxedExplain> {
     let (mut path, read_only) = crate::volumes::data_path(&caller.state_directory, volume);
     // One that is not there yet, for a plan that is only shown, will be where its store is.
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let no_idmap = no_idmap_at(there, kernel, outside);
+    let no_idmap = no_idmap_at(there, host.kernel, outside);
     match &volume.subpath {
+        // Others mount in a namespace of their own, to which a descriptor of this one is of no use; and a path could lead elsewhere.
+        Some(subpath) if !host.is_privileged() => {
+            return Err(boxed(Refused {
+                flag: format!("volume-subpath={}", subpath.as_path().display()),
+                problem: "only root can mount a directory inside a volume".to_owned(),
+                advice: "mount the whole volume, and use the directory in it".to_owned(),
+                kind: Kind::PermissionDenied,
+            }));
+        }
         Some(subpath) if path.exists() => {
             let failed = |cause| {
                 let (name, path) = (volume.shown().to_owned(), subpath.as_path().to_owned());

@@ -179,8 +179,14 @@ impl Store {
         wanted: &NewVolume,
         kind: &Kind,
     ) -> Result<Option<Volume>, BoxedExplain> {
-        if let Kind::Bind { device, .. } = kind {
-            crate::host::canonical("--opt device", device)?;
+        match kind {
+            Kind::Bind { device, .. } => drop(crate::host::canonical("--opt device", device)?),
+            Kind::Tmpfs(_) if !rustix::process::geteuid().is_root() => {
+                let problem =
+                    "only root can mount it; --tmpfs gives a container memory of its own".to_owned();
+                return Err(boxed(VolumeFailure::BadOption { given: "type=tmpfs".to_owned(), problem }));
+            }
+            _ => {}
         }
         let failed = |call: &'static str, error: std::io::Error| {
             let cause = SyscallError::new(call, name.as_str(), error);

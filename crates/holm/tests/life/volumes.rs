@@ -237,6 +237,56 @@ fn no_path_of_a_container_s_making_leads_out_of_its_volume() {
 }
 
 #[test]
+fn an_ordinary_user_has_volumes_and_no_parts_of_them() {
+    const TEST: &str = "an_ordinary_user_has_volumes_and_no_parts_of_them";
+    let Some(yard) = Yard::new(TEST) else { return };
+    let home = yard.base.join("user");
+    std::fs::create_dir_all(home.join("run")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_holm"), home.join("holm")).unwrap();
+    for path in [home.clone(), home.join("run")] {
+        std::os::unix::fs::chown(path, Some(65_533), Some(65_533)).unwrap();
+    }
+    let (tree, program) = (yard.tree(), home.join("holm"));
+    let holm = |args: &[&str]| {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(&program);
+        command
+            .args(args)
+            .uid(65_533)
+            .gid(65_533)
+            .env("HOME", &home)
+            .env("XDG_RUNTIME_DIR", home.join("run"));
+        command
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("HOLM_ROOT")
+            .env_remove("HOLM_RUNROOT")
+            .current_dir("/");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).trim_end().to_owned())
+    };
+    let root = ["run", "--network", "none", "--rootfs", tree.to_str().unwrap()];
+    let run = |flags: &[&str], script: &str| holm(&[&root[..], flags, &["--", "sh", "-c", script]].concat());
+    let (able, said) = run(&[], "true");
+    if !able {
+        eprintln!("SKIPPED {TEST}: an ordinary user has no containers here: {said}");
+        return;
+    }
+    let script = "mkdir /v/sub; echo hi >/v/sub/f; stat -c %u /v/sub/f";
+    assert_eq!(run(&["-v", "data:/v"], script), (true, "0".to_owned()));
+    let script = "cat /v/sub/f; (echo x >/v/x) 2>/dev/null || echo fixed";
+    assert_eq!(run(&["-v", "data:/v:ro"], script), (true, "hi\nfixed".to_owned()));
+    let (done, said) = run(&["--mount", "type=volume,src=data,dst=/v,volume-subpath=sub"], "ls /v");
+    assert!(!done && said.contains("only root can mount a directory inside a volume"), "{said}");
+    for option in ["type=tmpfs", "size=20m"] {
+        let (done, said) = holm(&["volume", "create", "-o", option, "more"]);
+        assert!(!done && said.contains("only root can mount"), "{said}");
+    }
+    assert_eq!(holm(&["volume", "ls", "-q"]), (true, "data".to_owned()));
+    assert_eq!(holm(&["volume", "rm", "data"]), (true, "data".to_owned()));
+}
+
+#[test]
 fn a_volume_without_a_name_goes_with_its_container_where_that_is_asked_for() {
     let Some(yard) = Yard::new("a_volume_without_a_name_goes_with_its_container_where_that_is_asked_for")
     else {
