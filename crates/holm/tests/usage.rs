@@ -38,6 +38,22 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
         "#]],
     );
     refused(
+        "exec",
+        &expect![[r#"
+        error: missing: <CONTAINER> <PROGRAM>...
+          hint:  `holm exec --help` lists the flags
+        125
+    "#]],
+    );
+    refused(
+        "rename a",
+        &expect![[r#"
+        error: missing: <NAME>
+          hint:  `holm rename --help` lists the flags
+        125
+    "#]],
+    );
+    refused(
         "run --rootfs",
         &expect![[r#"
         error: a value is required for `--rootfs <DIR>` but none was supplied

@@ -93,58 +93,55 @@ fn a_bare_host_is_told_what_to_do() {
     check(
         &report,
         &expect![[r#"
-        FEATURE                     STATE    FOUND
-        kernel                      limited  Linux 5.10
-                                             lost: own ids for containers of root need Linux 5.19
-                                             do:   run a newer kernel
-        user namespace              missing  user.max_user_namespaces is 0
-                                             lost: containers have the host's ids, and only root has containers
-                                             do:   sysctl user.max_user_namespaces=15000
-        time namespace              missing  the kernel does not have it
-                                             lost: --time-offset
-                                             do:   run a kernel that is built with it
-        containers without root     missing  user.max_user_namespaces is 0
-                                             lost: only root has containers
-                                             do:   sysctl user.max_user_namespaces=15000
-        cgroup memory               missing  no hierarchy has it
-                                             lost: --memory and its relatives
-                                             do:   boot with a kernel that has it, and mount cgroup2
-        overlay                     missing
-                                             lost: a root directory can only be changed itself
-                                             do:   modprobe overlay
-        id-mapped mounts            limited  nfs has no id-mapped mounts
-                                             lost: containers of root that use this directory have the host's ids
-                                             do:   keep root directories on ext4, xfs or btrfs with Linux 5.19 or newer
-        mount calls                 limited  without mount_setattr (Linux 5.12), close_range (Linux 5.11)
-                                             lost: older and slower ways are taken
-                                             do:   run a newer kernel, or a container that allows the calls
-        seccomp                     missing  the kernel has no filters
-                                             lost: containers can make every system call
-                                             do:   run a kernel with CONFIG_SECCOMP_FILTER
-        landlock                    limited
-                                             lost: helpers that read hostile files are confined less
-                                             do:   boot with lsm=…,landlock
-        security modules            limited  neither AppArmor nor SELinux is active
-                                             lost: --security-opt apparmor= and label=; a second line of defence
-                                             do:   nothing: containers are kept in by the other means
-        capabilities of the caller  limited  without CAP_SYS_RESOURCE
-                                             lost: containers without a user namespace lack them too; limits cannot be raised without CAP_SYS_RESOURCE
-                                             do:   give them to the surrounding container or virtual machine
-        ip forwarding               limited  net.ipv4.ip_forward is 0
-                                             lost: containers on a bridge reach nobody outside
-                                             do:   sysctl net.ipv4.ip_forward=1
-        nftables                    missing
-                                             lost: no bridge networks and published ports
-                                             do:   load nf_tables, or run as root
-        criu                        missing
-                                             lost: containers cannot be checkpointed
-                                             do:   install criu
-        executable memory files     missing  vm.memfd_noexec is 2
-                                             lost: no container can be started: its first stage is run from memory
-                                             do:   sysctl vm.memfd_noexec=1
+            FEATURE                     STATE    FOUND
+            kernel                      limited  Linux 5.10
+                                                 lost: own ids for containers of root need Linux 5.19
+                                                 do:   run a newer kernel
+            user namespace              missing  user.max_user_namespaces is 0
+                                                 lost: containers have the host's ids, and only root has containers
+                                                 do:   sysctl user.max_user_namespaces=15000
+            time namespace              missing  the kernel does not have it
+                                                 lost: --time-offset
+                                                 do:   run a kernel that is built with it
+            containers without root     missing  user.max_user_namespaces is 0
+                                                 lost: only root has containers
+                                                 do:   sysctl user.max_user_namespaces=15000
+            cgroup memory               missing  no hierarchy has it
+                                                 lost: --memory and its relatives
+                                                 do:   boot with a kernel that has it, and mount cgroup2
+            overlay                     missing
+                                                 lost: a root directory can only be changed itself
+                                                 do:   modprobe overlay
+            id-mapped mounts            limited  nfs has no id-mapped mounts
+                                                 lost: containers of root that use this directory have the host's ids
+                                                 do:   keep root directories on ext4, xfs or btrfs with Linux 5.19 or newer
+            mount calls                 limited  without mount_setattr (Linux 5.12), close_range (Linux 5.11)
+                                                 lost: older and slower ways are taken
+                                                 do:   run a newer kernel, or a container that allows the calls
+            seccomp                     missing  the kernel has no filters
+                                                 lost: containers can make every system call
+                                                 do:   run a kernel with CONFIG_SECCOMP_FILTER
+            landlock                    limited
+                                                 lost: helpers that read hostile files are confined less
+                                                 do:   boot with lsm=…,landlock
+            security modules            limited  neither AppArmor nor SELinux is active
+                                                 lost: --security-opt apparmor= and label=; a second line of defence
+                                                 do:   nothing: containers are kept in by the other means
+            capabilities of the caller  limited  without CAP_SYS_RESOURCE
+                                                 lost: containers without a user namespace lack them too; limits cannot be raised without CAP_SYS_RESOURCE
+                                                 do:   give them to the surrounding container or virtual machine
+            nftables                    missing
+                                                 lost: no bridge networks and published ports
+                                                 do:   load nf_tables, or run as root
+            criu                        missing
+                                                 lost: containers cannot be checkpointed
+                                                 do:   install criu
+            executable memory files     missing  vm.memfd_noexec is 2
+                                                 lost: no container can be started: its first stage is run from memory
+                                                 do:   sysctl vm.memfd_noexec=1
 
-        0 ok, 7 limited, 9 missing
-    "#]],
+            0 ok, 6 limited, 9 missing
+        "#]],
     );
 }
 

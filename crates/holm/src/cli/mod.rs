@@ -106,7 +106,12 @@ pub fn report_usage(error: &clap::Error, subcommand: &str) -> ExitCode {
     }
     let text = error.render().to_string();
     let first = text.lines().next().unwrap_or_default();
-    let message = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
+    let mut message = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        // What is missing stands on lines of its own.
+        let missing = text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim);
+        message = format!("missing: {}", missing.collect::<Vec<_>>().join(" "));
+    }
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(list)) => list.first().cloned(),
