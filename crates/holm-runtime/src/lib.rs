@@ -17,14 +17,14 @@ mod failure;
 mod log;
 mod time;
 
-use context::Context;
+use context::{Context, Rootless};
 use log::Log;
 
 /// Runs the command line `args`, without the program's name, and returns the exit status.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let name = cli::command_name(&args);
     if let Some((name, arguments)) = cli::plain(&args, name.as_deref()) {
-        return run(name, &arguments);
+        return run(name, &arguments, &args);
     }
     let subcommand = name.as_deref().and_then(cli::subcommand);
     let whole = match subcommand {
@@ -42,14 +42,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         return cli::print(&cli::command().render_help().to_string());
     };
     match cli::table(name) {
-        Some(table) => run(table.name, &cli::Arguments::of_matches(table, arguments)),
+        Some(table) => run(table.name, &cli::Arguments::of_matches(table, arguments), &args),
         // `help` is the command-line parser's own.
         None => ExitCode::SUCCESS,
     }
 }
 
-fn run(name: &str, arguments: &cli::Arguments) -> ExitCode {
-    let context = match Context::new(arguments) {
+fn run(name: &str, arguments: &cli::Arguments, args: &[OsString]) -> ExitCode {
+    let context = match Context::new(arguments, Rootless::of(args)) {
         Ok(context) => context,
         Err(failure) => return failure.report(&Log::none()),
     };

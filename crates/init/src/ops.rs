@@ -332,6 +332,13 @@ ops! {
     Attach = 110 "move_mount" { from: Slot, root: Slot, path: Text, direct: bool, no_links: bool }
     /// A detached copy of a mount that has these attributes from the start (Linux 6.15).
     OpenTreeAttr = 111 "open_tree_attr" { dir: Slot, name: Text, flags: u64, set: u64, out: Slot }
+    /// Refuses to go on unless something is mounted exactly at the place, and that is not the root: `EINVAL`, `EBUSY`. The text is for
+    /// the sentence that tells of it.
+    CheckMount = 112 "umount2" { place: Slot, root: Slot, path: Text }
+    /// Detaches what is mounted at the place, and all below it. `own`: the directory of this process's descriptors in a procfs.
+    Detach = 113 "umount2" { place: Slot, own: Slot, path: Text }
+    /// Ends the process; all is done.
+    Finish = 114 "exit" {}
     /// Writes what time it is into the program itself, in nanoseconds of the monotonic clock. For profiles.
     Stamp = 96 "clock_gettime" { at: u32 }
     /// Fails. For tests of what a failure leaves behind.

@@ -407,6 +407,21 @@ impl Player {
                 if access == 0 { Ok(()) } else { raw::landlock_allow(self.fd(rules)?, place, access) }
             }
             Op::LandlockRestrict { rules } => raw::landlock_restrict_self(self.fd(rules)?),
+            Op::CheckMount { place, root, .. } => {
+                let (place, root) = (raw::status(self.fd(place)?, c"")?, raw::status(self.fd(root)?, c"")?);
+                match place.is_mount_root {
+                    Some(false) => Err(Errno::INVAL),
+                    Some(true) if place.mount_id == root.mount_id => Err(Errno::BUSY),
+                    _ => Ok(()),
+                }
+            }
+            Op::Detach { place, own, .. } => {
+                // By descriptor: a file is no place to change to, and a path could lead elsewhere by now.
+                raw::fchdir(self.fd(own)?)?;
+                let mut buffer = [0; 32];
+                raw::detach_mount(numbered(b"", self.fd(place)?.0, b"", &mut buffer)?)
+            }
+            Op::Finish {} => raw::exit(0),
             Op::Stamp { at } => self.image.set_word(at.into(), raw::monotonic_ns()).ok_or(Errno::FAULT),
             Op::Fail { errno } => Err(Errno::from_raw(errno as i32)),
         }

@@ -360,6 +360,9 @@ mod writer {
                 | Op::EnsureSame { path, .. }
                 | Op::Mask { path, .. }
                 | Op::WriteBelow { path, .. }
+                | Op::Attach { path, .. }
+                | Op::CheckMount { path, .. }
+                | Op::Detach { path, .. }
                 | Op::ChangeDirectory { path } => self.text(path),
                 Op::MakeDirectory { name, .. }
                 | Op::MakeNode { name, .. }

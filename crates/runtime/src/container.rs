@@ -19,7 +19,10 @@ use crate::act::LaunchError;
 use crate::inputs::ContainerId;
 use crate::record::{Intent, Process, Record, RecordedGroup, freezer};
 use crate::start::Tail;
-use crate::state::{StateError, StateRoot, config_name, lock_within, record_name};
+use crate::state::{
+    StateError, StateRoot, config_name, listen_for_notifications, lock_within, notify_name, record_name,
+    start_name,
+};
 
 /// How long another process may take with a container before we give up on it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -139,7 +142,7 @@ impl Container {
         let mut container = Self { root, id: id.clone(), file, record: Record::default(), len: 0 };
         container.read()?;
         if container.file.is_none() && container.record.intent.is_none() {
-            let left = [config_name(id.as_str()), crate::state::start_name(id.as_str())];
+            let left = [config_name(id.as_str()), start_name(id.as_str()), notify_name(id.as_str())];
             let is_there =
                 |name: &String| statat(&container.root.dir, name, AtFlags::SYMLINK_NOFOLLOW).is_ok();
             if !left.iter().any(is_there) {
@@ -340,6 +343,16 @@ impl Container {
     pub(crate) fn state_after_start(&self) -> State {
         let pid = self.record.started.map_or(0, |process| process.pid);
         State { pid, ..self.state_as(Status::Running) }
+    }
+
+    /// A socket for what its program says of itself, from now on; none for a container that was not to have one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn notifications(&self) -> Result<Option<OwnedFd>, ContainerError> {
+        let failed =
+            |cause| ContainerError::Call { what: "listen to the program of", id: self.id.to_string(), cause };
+        listen_for_notifications(&self.root.dir, self.id.as_str()).map_err(failed)
     }
 
     /// Its cgroup; directories that are gone are left out.

@@ -14,7 +14,7 @@ use sys::SyscallError;
 use crate::act::{Cause, PATIENCE, hooks};
 use crate::container::{Container, ContainerError};
 use crate::record::{RecordedGroup, freezer, has_ended};
-use crate::state::{config_name, record_name, start_name};
+use crate::state::{config_name, record_name, remove_notify, start_name};
 
 /// How long to wait for a live creator before its container is taken from it.
 const CREATOR_PATIENCE: Duration = Duration::from_secs(3);
@@ -120,6 +120,9 @@ impl Container {
         let unit = self.intent().and_then(|intent| intent.unit.as_ref());
         let unit = unit.and_then(|unit| unit.stop().err()).map(Cause::Unit);
         let id = self.id().as_str();
+        if self.intent().is_none_or(|intent| intent.notify) {
+            remove_notify(&self.root().dir, id).map_err(|errno| self.root().failed("unlinkat", id, errno))?;
+        }
         self.root().remove(&start_name(id))?;
         self.root().remove(&config_name(id))?;
         // Last what the id is claimed by.

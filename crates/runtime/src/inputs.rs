@@ -54,6 +54,8 @@ pub enum Life {
         config: Vec<u8>,
         /// Everything is made, and the program waits for [`crate::Container::start`].
         wait: bool,
+        /// There is a directory with a socket for what the program says of itself: [`crate::state::notify_directory`].
+        notify: bool,
     },
 }
 
@@ -75,7 +77,8 @@ impl Launch {
                 if (looked_for.iter().any(|hooks| !hooks.is_empty()) || is_source(path))
                     && !told
                     && self.files.is_empty()
-                    && linux.namespace(NamespaceType::User).is_none() =>
+                    && linux.namespace(NamespaceType::User).is_none()
+                    && linux.namespace(NamespaceType::Mount).is_some() =>
             {
                 Some(path)
             }
@@ -86,6 +89,11 @@ impl Launch {
     /// Whether the program waits to be started.
     pub fn waits(&self) -> bool {
         matches!(self.life, Life::Kept { wait: true, .. })
+    }
+
+    /// Whether the program has a socket to say something of itself.
+    pub(crate) fn notifies(&self) -> bool {
+        matches!(self.life, Life::Kept { notify: true, .. })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod enter;
 pub mod environment;
 pub mod facts;
 pub mod inputs;
+pub mod mount_change;
 pub mod passwd;
 pub mod plan;
 
@@ -24,11 +25,12 @@ mod record;
 mod start;
 
 pub use act::{
-    Cause, Connect, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, enter, launch,
-    launch_connected, launch_with,
+    Cause, Connect, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, change_mounts, enter,
+    launch, launch_connected, launch_with,
 };
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;
 pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
+pub use mount_change::MountChange;
 pub use plan::{Plan, PlanError, plan, plan_connected};

@@ -45,6 +45,9 @@ pub(crate) struct Intent {
     /// Whether its processes are in a pid namespace of their own, which takes them with it.
     #[serde(default)]
     pub(crate) own_pids: bool,
+    /// Whether there is a directory with a socket for what its program says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) notify: bool,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(crate) annotations: Map<String>,
     /// Those that run after the creation.
@@ -132,6 +135,7 @@ impl Intent {
             keeper: Process::this(),
             durable: matches!(launch.life, Life::Kept { .. }),
             own_pids: spec.linux.namespaces.iter().any(crate::act::is_new_pid_namespace),
+            notify: launch.notifies(),
             annotations: spec.annotations.clone(),
             hooks: Hooks {
                 start_container: crate::environment::inherited(&spec.hooks, &spec.process.env)
@@ -275,6 +279,7 @@ mod tests {
             keeper: Process { pid: 1, handle: 2, start: 0 },
             durable: true,
             own_pids: true,
+            notify: false,
             annotations: Map::default(),
             hooks: Hooks::default(),
         };

@@ -6,7 +6,8 @@
 //! kept is taken away by [`crate::Container::delete`] alone.
 //!
 //! Beside the record `ID.json` a kept container has `ID@config`, with the configuration as it was read and a copy of the record's
-//! first line, and until it is started the socket `ID@start`. No id has an `@` in it.
+//! first line, and until it is started the socket `ID@start`. One whose program says something of itself has the directory `ID@notify`
+//! with a socket. No id has an `@` in it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -45,6 +46,9 @@ pub struct Claim {
     durable: bool,
     /// The record's first line.
     intent: Vec<u8>,
+    notify: bool,
+    /// The socket for what the program says, of a container that does not wait for its start.
+    notifications: Option<OwnedFd>,
 }
 
 /// The record of a container cannot be kept.
@@ -165,7 +169,8 @@ impl StateRoot {
         }
         let dir = Arc::clone(&self.dir);
         let durable = matches!(launch.life, Life::Kept { .. });
-        Ok(Claim { dir, id: launch.id.clone(), file, durable, intent })
+        let notify = launch.notifies();
+        Ok(Claim { dir, id: launch.id.clone(), file, durable, intent, notify, notifications: None })
     }
 
     fn unnamed(&self, name: &str) -> Result<OwnedFd, StateError> {
@@ -257,6 +262,53 @@ pub(crate) fn config_name(id: &str) -> String {
     format!("{id}@config")
 }
 
+pub(crate) fn notify_name(id: &str) -> String {
+    format!("{id}@notify")
+}
+
+/// The directory with the socket of a container's program, in the directory of records at `root`.
+pub fn notify_directory(root: &Path, id: &ContainerId) -> PathBuf {
+    root.join(notify_name(id.as_str()))
+}
+
+/// The name of the socket in that directory.
+pub const NOTIFY_SOCKET: &str = "notify.sock";
+
+/// Takes the directory away, if it is there.
+pub(crate) fn remove_notify(dir: &OwnedFd, id: &str) -> Result<(), rustix::io::Errno> {
+    let name = notify_name(id);
+    let inside = open_directory(dir, &name).map(|inside| remove(&inside, NOTIFY_SOCKET));
+    match inside {
+        Err(rustix::io::Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+        Ok(removed) => removed?,
+    }
+    unlinkat(dir, &name, AtFlags::REMOVEDIR)
+}
+
+/// Listens on the socket in the directory; none when there is no such directory.
+pub(crate) fn listen_for_notifications(dir: &OwnedFd, id: &str) -> Result<Option<OwnedFd>, SyscallError> {
+    let name = notify_name(id);
+    let failed = |call, errno: rustix::io::Errno| SyscallError::new(call, name.as_str(), errno);
+    let inside = match open_directory(dir, &name) {
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        outcome => outcome.map_err(|errno| failed("openat", errno))?,
+    };
+    // One of a start that failed.
+    remove(&inside, NOTIFY_SOCKET).map_err(|errno| failed("unlinkat", errno))?;
+    let socket = sys::channel::datagrams_in(&inside, NOTIFY_SOCKET)?;
+    // Whoever is the container's user has to write there; nobody else sees the directory.
+    let mode = Mode::from_raw_mode(0o777);
+    rustix::fs::chmodat(&inside, NOTIFY_SOCKET, mode, AtFlags::empty())
+        .map_err(|errno| failed("fchmodat", errno))?;
+    Ok(Some(socket))
+}
+
+fn open_directory(dir: &OwnedFd, name: &str) -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(dir, name, flags, Mode::empty())
+}
+
 /// Long ids are cut off, and distinguished by a sum (FNV-1a): two that are taken for one make the second creation fail.
 pub(crate) fn start_name(id: &str) -> String {
     if id.len() + "@start".len() <= SOCKET_NAME {
@@ -346,6 +398,27 @@ impl Claim {
         sys::channel::listen_in(self.dir.as_fd(), &name)
     }
 
+    /// Makes the directory for what the program says, and listens there unless the program waits for its start.
+    pub(crate) fn make_notify(&mut self, waits: bool) -> Result<(), StateError> {
+        let (id, name) = (self.id.as_str(), notify_name(self.id.as_str()));
+        // One that a record lost its owner to.
+        remove_notify(&self.dir, id).map_err(|errno| self.failed("unlinkat", errno))?;
+        rustix::fs::mkdirat(&self.dir, &name, Mode::RWXU).map_err(|errno| self.failed("mkdirat", errno))?;
+        // The mask of this process is for files of its own.
+        rustix::fs::chmodat(&self.dir, &name, Mode::from_raw_mode(0o755), AtFlags::empty())
+            .map_err(|errno| self.failed("fchmodat", errno))?;
+        if !waits {
+            let socket = listen_for_notifications(&self.dir, id);
+            self.notifications = socket.map_err(|error| self.failed(error.call, error.errno))?;
+        }
+        Ok(())
+    }
+
+    /// The socket for what the program says.
+    pub(crate) fn notifications(&self) -> Option<BorrowedFd<'_>> {
+        self.notifications.as_ref().map(AsFd::as_fd)
+    }
+
     /// Lets others work on a kept container.
     pub(crate) fn unlock(&self) {
         if self.durable {
@@ -356,6 +429,9 @@ impl Claim {
     /// Takes the record away, last what the id is claimed by.
     pub(crate) fn release(self) -> Result<(), StateError> {
         let id = self.id.as_str();
+        if self.notify {
+            remove_notify(&self.dir, id).map_err(|errno| self.failed("unlinkat", errno))?;
+        }
         if self.durable {
             let others = [start_name(id), config_name(id)].map(|name| remove(&self.dir, &name));
             others

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use cgroups::{CgroupPath, Layout, Place};
 use expect_test::{ExpectFile, expect_file};
-use init::ops::Op;
+use init::ops::{Op, Slot};
 use runtime::facts::{Calls, OnDemand};
 use runtime::{ContainerId, HostFacts, Launch, Plan, PlanError, Root, Stdio, Upper};
 use spec::{IdMapping, Namespace, NamespaceType, Rlimit, Seccomp, Spec};
@@ -526,6 +526,44 @@ fn nothing_is_mounted_after_the_old_root_is_gone() {
             last(&plan, |op| matches!(op, Op::MoveMount { .. } | Op::FsMount { .. } | Op::Mask { .. }));
         assert!(mounted < Some(pivot), "{name}");
     }
+}
+
+#[test]
+fn nothing_of_a_container_in_the_hosts_mount_namespace_is_attached_there() {
+    let mut spec = default_spec();
+    remove(&mut spec, NamespaceType::Mount);
+    spec.linux.masked_paths.clear();
+    spec.linux.readonly_paths.clear();
+    spec.root.readonly = true;
+    let plan = planned(&launch(spec.clone()), &on_kernel((6, 18)));
+    let of_namespace = |op: &Op| {
+        matches!(
+            op,
+            Op::PropagateAll { .. }
+                | Op::PivotRoot { .. }
+                | Op::LetGo { .. }
+                | Op::MountByFd { .. }
+                | Op::Reconfigure { .. }
+                | Op::MoveMount { to: Slot::CWD, .. }
+                | Op::Attach { root: Slot::CWD, .. }
+        )
+    };
+    assert_eq!(first(&plan, of_namespace), None, "{plan}");
+    let change = first(&plan, |op| matches!(op, Op::ChangeRoot { .. }));
+    let mounted = last(&plan, |op| matches!(op, Op::MoveMount { .. } | Op::Attach { .. }));
+    assert!(mounted.is_some() && mounted < change, "{plan}");
+    let refused = |spec: &Spec, kernel| {
+        let launch = launch(spec.clone());
+        runtime::plan(&launch, &on_kernel(kernel)).expect_err("it is refused").to_string()
+    };
+    assert!(refused(&spec, (6, 14)).contains("Linux 6.15"));
+    let mut with_user = spec.clone();
+    add(&mut with_user, NamespaceType::User, "");
+    with_user.linux.uid_mappings = vec![IdMapping { container_id: 0, host_id: 100_000, size: 65_536 }];
+    with_user.linux.gid_mappings.clone_from(&with_user.linux.uid_mappings);
+    assert!(refused(&with_user, (6, 18)).contains("user namespace"));
+    spec.linux.rootfs_propagation = Some(spec::Propagation::Rshared);
+    assert!(refused(&spec, (6, 18)).contains("rootfsPropagation"));
 }
 
 #[test]

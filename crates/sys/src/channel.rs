@@ -28,6 +28,18 @@ pub fn listen_in(dir: impl AsFd, name: &str) -> Result<OwnedFd, SyscallError> {
     Ok(socket)
 }
 
+/// A socket for datagrams (`SOCK_DGRAM`) with this name in a directory, as for [`listen_in`].
+///
+/// # Errors
+/// `EADDRINUSE` when the name is there.
+pub fn datagrams_in(dir: impl AsFd, name: &str) -> Result<OwnedFd, SyscallError> {
+    let failed = |call| move |errno: rustix::io::Errno| SyscallError::new(call, name, errno);
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(failed("socket"))?;
+    bind(&socket, &address(dir.as_fd(), name)?).map_err(failed("bind"))?;
+    Ok(socket)
+}
+
 /// Connects to a socket that [`listen_in`] made.
 ///
 /// # Errors

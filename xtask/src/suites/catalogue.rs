@@ -167,7 +167,7 @@ fn crun(
     let mut environment =
         vec![("INIT".to_owned(), text(&inner)), ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
     let mut scripts = Vec::new();
-    if matches!(kind, Kind::Holm | Kind::Crun) {
+    if kind == Kind::Crun {
         environment.push(("OCI_RUNTIME".to_owned(), text(runtime)));
     } else {
         let script = PathBuf::from("/tmp/without-options");

@@ -225,7 +225,7 @@ fn launch(
     let config = serde_json::to_vec(&*prepared.launch.spec).map_err(|error| {
         failed(SyscallError::new("write", "the configuration", std::io::Error::other(error)))
     })?;
-    prepared.launch.life = Life::Kept { config, wait: false };
+    prepared.launch.life = Life::Kept { config, wait: false, notify: false };
     prepared.launch.die_with_parent = false;
     // The addresses are in the container's files, and these in the plan.
     let mut network = match &prepared.network {

@@ -1,6 +1,8 @@
-//! Commands on containers that exist: `start`, `state`, `list`, `kill`, `delete`.
+//! Commands on containers that exist: `start`, `state`, `list`, `kill`, `mounts`, `delete`.
 
-use clap::{Arg, Command};
+use std::path::PathBuf;
+
+use clap::{Arg, Command, value_parser};
 
 use super::flags;
 
@@ -38,6 +40,21 @@ pub(super) fn kill() -> Command {
             .allow_hyphen_values(true)
             .help("Its name, with or without SIG, or its number"),
         flags::switch("all").short('a').help("Send it to all processes of the container"),
+    ])
+}
+
+/// `mounts`
+pub(super) fn mounts() -> Command {
+    Command::new("mounts").about("Mount into a running container, or take mounts away").args([
+        Arg::new("action")
+            .required(true)
+            .value_name("ACTION")
+            .value_parser(["add", "remove"])
+            .help("Make the mounts, or take them away, the last one first"),
+        flags::id(),
+        Arg::new("file").required(true).value_name("FILE").value_parser(value_parser!(PathBuf)).help(
+            "JSON array like the `mounts` section of a configuration; - is standard input. To remove only takes the destinations",
+        ),
     ])
 }
 

@@ -25,7 +25,7 @@ use crate::log::Log;
 /// The commands, in the order of the help.
 pub const NAMES: &[&str] = &[
     "create", "start", "run", "exec", "state", "list", "ps", "kill", "delete", "pause", "resume", "update",
-    "events", "features", "spec",
+    "mounts", "events", "features", "spec",
 ];
 
 /// What `--version` prints. Engines look for the word "version" in the first line and for a line with "spec: ".
@@ -42,11 +42,16 @@ pub fn command_name(args: &[OsString]) -> Option<String> {
         if !word.starts_with('-') {
             return Some(word.into_owned());
         }
-        if WITH_VALUE.contains(&word.as_ref()) {
+        if takes_a_value(&word) {
             words.next();
         }
     }
     None
+}
+
+/// Whether the word behind this global flag is its value.
+pub(crate) fn takes_a_value(flag: &str) -> bool {
+    WITH_VALUE.contains(&flag)
 }
 
 /// The table of a command's arguments.
@@ -71,6 +76,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
         "pause" => watching::pause(),
         "resume" => watching::resume(),
         "update" => limits::update(),
+        "mounts" => living::mounts(),
         "events" => watching::events(),
         "ps" => watching::ps(),
         "features" => watching::features(),
@@ -119,7 +125,7 @@ pub fn frame() -> Command {
                 .value_name("WHEN")
                 .value_parser(["true", "false", "auto"])
                 .default_value("auto")
-                .help("Do without a cgroup where the caller may not make one"),
+                .help("Do without a cgroup where the caller may not make one and the configuration names none and no limits"),
             Arg::new("criu")
                 .long("criu")
                 .value_name("PATH")

@@ -27,7 +27,7 @@ const GLOBAL: &[Entry] = &[
     switch("systemd-cgroup"),
 ];
 
-/// Accepted in front of a command, and of no consequence for it.
+/// Accepted in front of a command only; [`crate::context::Rootless`] finds its flag there.
 pub(super) static FRAME: &[Entry] =
     &[entry("rootless", Kind::Word(&["true", "false", "auto"])), entry("criu", Kind::Text)];
 
@@ -110,6 +110,16 @@ pub(super) static TABLES: &[Table] = &[
         flags: &[GLOBAL, &[short('a', "all", Kind::Switch)]],
         positional: &[entry("id", Kind::Text), or(entry("signal", Kind::Text), "SIGTERM")],
         required: 1,
+    },
+    Table {
+        name: "mounts",
+        flags: &[GLOBAL],
+        positional: &[
+            entry("action", Kind::Word(&["add", "remove"])),
+            entry("id", Kind::Text),
+            entry("file", Kind::Path),
+        ],
+        required: 3,
     },
     Table {
         name: "exec",
@@ -235,6 +245,7 @@ mod tests {
             "ps web -ef",
             "ps web",
             "spec --rootless -b /b",
+            "mounts add web /m.json",
             "features",
         ] {
             let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();

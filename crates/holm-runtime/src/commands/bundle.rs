@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Arguments;
-use cgroups::Place;
 use cgroups::plan::CgroupPath;
+use cgroups::{Place, delegation};
 use report::{Explain, Hint, Kind};
 use runtime::ahead::Network;
 use runtime::unit::Unit;
@@ -13,7 +13,8 @@ use runtime::{ContainerId, Launch, Life, Root, Stdio};
 use sys::SyscallError;
 
 use super::launching::Mode;
-use crate::context::Context;
+use super::notify::{self, Supervisor};
+use crate::context::{Context, Rootless};
 use crate::failure::Failure;
 
 /// `config.json` cannot be read.
@@ -73,6 +74,10 @@ pub(super) fn launch(
     let mut spec = spec::load(&config)?;
     let network = Network::begin(&spec);
     let preserve_fds = preserved(arguments, &mut spec)?;
+    let notify = Supervisor::of_environment()?.is_some();
+    if notify {
+        notify::add(&mut spec, &runtime::state::notify_directory(&context.root, &id));
+    }
     spec.process.env = runtime::environment::of_process(&spec.process, &bundle.join(&spec.root.path));
     let root_path = bundle.join(&spec.root.path);
     for mount in &mut spec.mounts {
@@ -107,7 +112,7 @@ pub(super) fn launch(
         root: root(bundle.join(&spec.root.path), arguments.get_flag("no-pivot"))?,
         cgroup: match &unit {
             Some(unit) => unit.place()?,
-            None => place(&spec.linux.cgroups_path, &id)?,
+            None => place(&spec.linux.cgroups_path, &id, context.rootless)?,
         },
         unit,
         stdio: match spec.process.terminal {
@@ -125,7 +130,7 @@ pub(super) fn launch(
         die_with_parent: false,
         keep_keyring: arguments.get_flag("no-new-keyring"),
         preserve_fds,
-        life: Life::Kept { config, wait: mode == Mode::Create },
+        life: Life::Kept { config, wait: mode == Mode::Create, notify },
     };
     Ok((launch, network))
 }
@@ -196,12 +201,33 @@ fn preserved(arguments: &Arguments, spec: &mut spec::Spec) -> Result<u32, Failur
 }
 
 /// An absolute path is one below each hierarchy, a relative one is below where this process is (config-linux.md, "Cgroups Path").
-fn place(path: &str, id: &ContainerId) -> Result<Place, Failure> {
+fn place(path: &str, id: &ContainerId, rootless: Rootless) -> Result<Place, Failure> {
     match path.strip_prefix('/') {
         Some(path) => Ok(Place::Mount(CgroupPath::parse(path)?)),
-        None if path.is_empty() => Ok(Place::Own(CgroupPath::parse(id.as_str())?)),
+        None if path.is_empty() => {
+            let path = CgroupPath::parse(id.as_str())?;
+            if rootless.applies() { place_of_rootless(path) } else { Ok(Place::Own(path)) }
+        }
         None => Ok(Place::Own(CgroupPath::parse(path)?)),
     }
+}
+
+/// Where nobody says which cgroup: below this process's, as far as the caller may make one there; on v2 below the nearest that was handed
+/// to them; else none, which a plan refuses if there are limits.
+fn place_of_rootless(path: CgroupPath) -> Result<Place, Failure> {
+    let layout = cgroups::Layout::read()?;
+    let is_ours = |hierarchy: &cgroups::layout::Hierarchy| {
+        let own = hierarchy.own_below_mount().map(|own| hierarchy.mount.join(own));
+        let may_write = |own: PathBuf| rustix::fs::access(own, rustix::fs::Access::WRITE_OK).is_ok();
+        !hierarchy.read_only && own.is_some_and(may_write)
+    };
+    if layout.hierarchies().all(is_ours) {
+        return Ok(Place::Own(path));
+    }
+    Ok(match delegation::choose(&delegation::read_candidates(&layout)?) {
+        Ok(delegated) => delegated.place(path),
+        Err(why) => Place::Nowhere(why),
+    })
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     if detach {
         return Ok(ExitCode::SUCCESS);
     }
-    relay::attend(entered.pidfd(), &signals, entered.terminal())?;
+    relay::attend(entered.pidfd(), &signals, entered.terminal(), None)?;
     let exit = entered.wait()?;
     Ok(ExitCode::from(exit.status() as u8))
 }

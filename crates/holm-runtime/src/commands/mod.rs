@@ -10,6 +10,8 @@ mod features;
 mod kill;
 mod launching;
 mod list;
+mod mounts;
+mod notify;
 mod pause;
 mod ps;
 mod relay;
@@ -41,6 +43,7 @@ pub(crate) fn run(name: &str, context: &Context, arguments: &Arguments) -> Outco
         "update" => update::run(context, arguments),
         "events" => events::run(context, arguments),
         "ps" => ps::run(context, arguments),
+        "mounts" => mounts::run(context, arguments),
         "features" => features::run(),
         "state" => state::run(context, arguments),
         "list" | "ls" => list::run(context, arguments),

@@ -13,6 +13,8 @@ use rustix::termios::{
 use sys::SyscallError;
 use sys::signal::{SignalSet, Signals};
 
+use super::notify::Notifications;
+
 /// Signals that stay this program's own: faults (4, 5, 6, 7, 8, 11, 31), SIGPIPE, SIGCHLD, SIGURG, and those that stop the program whose
 /// terminal is used from the background (21, 22).
 const OWN: [i32; 12] = [4, 5, 6, 7, 8, 11, 13, 17, 21, 22, 23, 31];
@@ -48,26 +50,44 @@ pub(super) fn window_size() -> Option<(u16, u16)> {
     (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
 }
 
-/// Passes signals on, and copies the terminal, until the program ends.
+/// What the program says of itself, and what to do once it is ready.
+pub(super) struct Said<'a> {
+    pub(super) said: &'a Notifications,
+    pub(super) told: &'a dyn Fn(),
+}
+
+/// Passes signals on, and copies the terminal, until the program ends; does what is to be done once it says that it is ready.
 pub(super) fn attend(
     pidfd: BorrowedFd<'_>,
     signals: &Signals,
     terminal: Option<BorrowedFd<'_>>,
+    mut said: Option<Said<'_>>,
 ) -> Result<(), AttendFailed> {
     let mut copying = terminal.map(Copying::start).transpose()?;
     loop {
         let (mut polled, input) = {
             let mut polled =
                 vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+            // Last, where it is in nobody's way.
+            let listening =
+                said.as_ref().map(|said| PollFd::from_borrowed_fd(said.said.as_fd(), PollFlags::IN));
             let input = copying.as_ref().map(|copying| copying.interests(&mut polled));
+            polled.extend(listening);
             (polled, input)
         };
         match poll(&mut polled, None) {
             Ok(_) | Err(Failure::INTR) => {}
             Err(errno) => return Err(AttendFailed(SyscallError::new("poll", "", errno))),
         }
-        let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
+        let mut ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
         drop(polled);
+        if let Some(listening) = &said
+            && ready.pop().is_some_and(|flags| !flags.is_empty())
+            && listening.said.is_ready()
+        {
+            (listening.told)();
+            said = None;
+        }
         if !ready[1].is_empty() {
             pass_signals(pidfd, signals, copying.as_ref())?;
         }

@@ -5,6 +5,7 @@ mod common;
 
 mod create_start;
 mod hooks;
+mod notify;
 mod records;
 mod systemd;
 

@@ -24,6 +24,37 @@ fn the_exit_status_is_the_programs_own() {
 }
 
 #[test]
+fn a_container_in_the_hosts_mount_namespace_is_entered_at_its_root() {
+    const NAME: &str = "a_container_in_the_hosts_mount_namespace_is_entered_at_its_root";
+    let is_older = || {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+        let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+        (numbers.next(), numbers.next()) < (Some(6), Some(15))
+    };
+    if is_older() {
+        return eprintln!("SKIPPED {NAME}: it takes Linux 6.15");
+    }
+    let Some(live) = Live::start("exec_host_mounts", |bundle| {
+        let linux = bundle.config["linux"].as_object_mut().expect("an object");
+        linux["namespaces"].as_array_mut().expect("a list").retain(|entry| entry["type"] != "mount");
+        linux.remove("maskedPaths");
+        linux.remove("readonlyPaths");
+    }) else {
+        return;
+    };
+    let ran = live
+        .script(&[], "readlink /proc/self/ns/mnt; cat /proc/1/comm; ls /bin/busybox; echo x >/inside; pwd");
+    let own = std::fs::read_link("/proc/self/ns/mnt").expect("a link").display().to_string();
+    let lines = [own.as_str(), "sleep", "/bin/busybox", "/"];
+    assert_eq!((ran.code, ran.out.lines().collect::<Vec<_>>()), (Some(0), lines.to_vec()), "{ran:?}");
+    assert!(live.bundle.rootfs("inside").exists());
+    let file = live.bundle.dir.join("mounts.json");
+    std::fs::write(&file, r#"[{"destination": "/m", "type": "tmpfs"}]"#).expect("a file");
+    let said = live.fails(1, &["mounts", "add", live.id(), &file.display().to_string()]);
+    assert!(said.contains("no mount namespace of its own"), "{said}");
+}
+
+#[test]
 fn flags_change_the_process_of_the_container() {
     let Some(live) = Live::start("exec_flags", |bundle| {
         std::fs::create_dir_all(bundle.rootfs("etc")).expect("etc");

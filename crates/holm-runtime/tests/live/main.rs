@@ -5,6 +5,7 @@ mod common;
 
 mod attacks;
 mod exec;
+mod mounts;
 mod terminal;
 mod watching;
 

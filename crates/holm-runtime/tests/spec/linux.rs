@@ -50,6 +50,42 @@ fn every_kind_of_namespace_is_new_joined_or_the_hosts() {
     }
 }
 
+/// What a process has mounted in this test's directory.
+fn mounted_here(bundle: &Bundle) -> Vec<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let dir = bundle.dir.display().to_string();
+    text.lines().filter(|line| line.contains(&dir)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_container_in_the_hosts_mount_namespace_leaves_no_mount_there() {
+    const NAME: &str = "a_container_in_the_hosts_mount_namespace_leaves_no_mount_there";
+    let Some(mut bundle) = Bundle::new("hosts_mount_namespace") else { return };
+    namespaces(&mut bundle).retain(|namespace| namespace["type"] != "mount");
+    assert!(refused(&bundle).contains("linux.maskedPaths"));
+    for list in ["maskedPaths", "readonlyPaths"] {
+        bundle.config["linux"].as_object_mut().expect("an object").remove(list);
+    }
+    let mounts = bundle.config["mounts"].as_array_mut().expect("a list");
+    mounts.push(json!({ "destination": "/ro", "type": "tmpfs", "options": ["ro"] }));
+    mounts.push(json!({ "destination": "/dir", "source": "src", "options": ["bind"] }));
+    fs::create_dir(bundle.dir.join("src")).expect("a directory");
+    fs::write(bundle.dir.join("src/word"), "hello\n").expect("a file");
+    let script = "readlink /proc/self/ns/mnt; cat /dir/word; [ -c /dev/null ] && echo device; [ -d /proc/1 ] && echo proc
+        echo x 2>&- >/ro/x || echo read-only; echo x 2>&- >/x || echo read-only; echo y >/dir/y
+        cd /; cd ../../..; ls -d bin; ls /sys/fs/cgroup >&- && echo cgroup";
+    let ran = bundle.script(script).run();
+    if ran.err.contains("Linux 6.15") {
+        return eprintln!("SKIPPED {NAME}: {}", ran.err);
+    }
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
+    let own = fs::read_link("/proc/self/ns/mnt").expect("a link").display().to_string();
+    let expected = [own.as_str(), "hello", "device", "proc", "read-only", "read-only", "bin", "cgroup"];
+    assert_eq!(ran.out.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(fs::read_to_string(bundle.dir.join("src/y")).expect("a file"), "y\n");
+    assert_eq!(mounted_here(&bundle), Vec::<String>::new());
+}
+
 #[test]
 fn a_path_that_is_no_namespace_of_its_type_is_an_error() {
     let Some(mut bundle) = Bundle::new("a_path_that_is_no_namespace") else { return };

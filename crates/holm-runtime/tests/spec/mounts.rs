@@ -365,3 +365,51 @@ fn a_mount_option_that_cannot_be_held_is_an_error_with_its_place() {
         bundle.config["mounts"].as_array_mut().expect("a list").pop();
     }
 }
+
+#[test]
+fn the_source_of_a_mount_may_be_what_an_earlier_one_brought_in() {
+    let Some(mut bundle) = Bundle::new("own_sources") else { return };
+    for dir in ["a", "b"] {
+        let dir = bundle.dir.join("src").join(dir);
+        fs::create_dir_all(&dir).expect("a directory");
+        fs::write(dir.join("word"), format!("{}\n", dir.display())).expect("a file");
+    }
+    // Nobody but root of the host may look there.
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(bundle.dir.join("src"), private).expect("chmod");
+    let rootfs = bundle.rootfs("").display().to_string();
+    let rootfs = rootfs.trim_end_matches('/').to_owned();
+    fs::create_dir_all(bundle.rootfs("mnt/x")).expect("a directory");
+    fs::create_dir_all(bundle.rootfs("final")).expect("a directory");
+    let plain = bundle.config.clone();
+    let maps = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+    for (user, mapped) in [(false, false), (true, false), (false, true), (true, true)] {
+        bundle.config = plain.clone();
+        if user {
+            user_namespace(&mut bundle, 100_000);
+        }
+        let list = bundle.config["mounts"].as_array_mut().expect("a list");
+        list.push(json!({ "destination": "/mnt", "source": "src/a", "options": ["bind"] }));
+        list.push(json!({ "destination": "/mnt/x", "source": "src/b", "options": ["bind"] }));
+        let mut last = json!({ "destination": format!("{rootfs}/final"), "source": format!("{rootfs}/mnt"), "options": ["rbind"] });
+        if mapped {
+            last["options"] = json!(["rbind", "idmap"]);
+            last["uidMappings"] = maps.clone();
+            last["gidMappings"] = maps.clone();
+        }
+        list.push(last);
+        fs::create_dir_all(bundle.dir.join("src/a/x")).expect("a directory");
+        let out = said(&mut bundle, "cat /final/word /final/x/word; stat -c %u /final /final/x");
+        let lines: Vec<&str> = out.lines().collect();
+        assert!(lines[0].ends_with("/src/a") && lines[1].ends_with("/src/b"), "{user} {mapped}: {out}");
+        // Files of root are nobody's in there, unless they are mapped; outside of a user namespace mapped ones show the mapped id.
+        let nobody = "65534";
+        let expected = match (user, mapped) {
+            (false, false) => ["0", "0"],
+            (true, false) => [nobody, nobody],
+            (false, true) => ["100000", "0"],
+            (true, true) => ["0", nobody],
+        };
+        assert_eq!(lines[2..], expected, "{user} {mapped}");
+    }
+}

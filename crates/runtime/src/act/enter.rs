@@ -22,6 +22,7 @@ use super::running::Exit;
 use super::spawn::{Birthplace, Processors, Stage};
 use super::{Failure, LaunchError, Made, PATIENCE, Performing};
 use crate::enter::Enter;
+use crate::inputs::Launch;
 use crate::plan::{Plan, Produced};
 
 /// `f_type` of cgroup v1 and v2 (linux/magic.h).
@@ -98,20 +99,7 @@ impl Entered {
 /// [`LaunchError`], which names the step that failed; no process is left of it.
 pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Entered, LaunchError> {
     let launch = &enter.launch;
-    let mut performing = Performing {
-        launch,
-        plan,
-        state: None,
-        target: Some(target),
-        made: Vec::with_capacity(1),
-        fds: Vec::with_capacity(12),
-        control: None,
-        terminal: None,
-        born: None,
-        hooked: false,
-        network: None,
-        profile: None,
-    };
+    let mut performing = Performing::of_running(launch, plan, target);
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {
             let left = performing.abandon();
@@ -124,6 +112,26 @@ pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Enter
             let left = performing.abandon();
             let last = plan.steps().len().saturating_sub(1) as u32;
             Err(LaunchError::new(Doing::Enter, launch, plan, last, failure, left))
+        }
+    }
+}
+
+impl<'a> Performing<'a> {
+    /// On the running container with this first process.
+    pub(super) fn of_running(launch: &'a Launch, plan: &'a Plan, target: BorrowedFd<'a>) -> Self {
+        Self {
+            launch,
+            plan,
+            state: None,
+            target: Some(target),
+            made: Vec::with_capacity(1),
+            fds: Vec::with_capacity(12),
+            control: None,
+            terminal: None,
+            born: None,
+            hooked: false,
+            network: None,
+            profile: None,
         }
     }
 }
@@ -147,9 +155,17 @@ impl Performing<'_> {
     }
 
     pub(super) fn open_namespace_of(&mut self, pid: i32, kind: NamespaceType) -> Result<(), Failure> {
+        self.open_of(&format!("{pid}/ns/{}", kind.proc_name()), OFlags::RDONLY)
+    }
+
+    pub(super) fn open_root_of(&mut self, pid: i32) -> Result<(), Failure> {
+        self.open_of(&format!("{pid}/root"), OFlags::PATH | OFlags::DIRECTORY)
+    }
+
+    /// Opens a path of procfs that is the first process's.
+    fn open_of(&mut self, path: &str, flags: OFlags) -> Result<(), Failure> {
         let proc = mount::private_procfs()?;
-        let path = format!("{pid}/ns/{}", kind.proc_name());
-        let fd = openat(&proc, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        let fd = openat(&proc, path, flags | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| SyscallError::new("openat", format!("/proc/{path}"), errno))?;
         if let Some(target) = self.target {
             alive(target)?;

@@ -27,6 +27,7 @@ pub struct LaunchError {
 pub(crate) enum Doing {
     Launch,
     Enter,
+    ChangeMounts,
 }
 
 /// The step that failed.
@@ -91,6 +92,9 @@ pub enum Cause {
     /// A hook.
     #[error(transparent)]
     Hook(Box<HookFailed>),
+    /// Mounts that were made before the one that failed.
+    #[error("{}", report::one_line(&**_0))]
+    TakeBack(report::BoxedExplain),
     /// The stage ended without a word.
     #[error("the stage ended without saying why; it may have been killed, as by a memory limit")]
     StageSilent,
@@ -191,6 +195,7 @@ impl fmt::Display for LaunchError {
         match self.doing {
             Doing::Launch => write!(f, "cannot start container `{}`", self.id)?,
             Doing::Enter => write!(f, "cannot start a program in container `{}`", self.id)?,
+            Doing::ChangeMounts => write!(f, "cannot change the mounts of container `{}`", self.id)?,
         }
         if !self.left.is_empty() {
             write!(f, " (left behind: ")?;
@@ -262,7 +267,7 @@ impl Explain for Cause {
             },
             Self::Stage { errno, .. } => kind_of(*errno),
             Self::Network { error, .. } => error.kind(),
-            Self::Connect(cause) => cause.kind(),
+            Self::Connect(cause) | Self::TakeBack(cause) => cause.kind(),
             Self::Filter(cause) => cause.kind(),
             Self::Hook(cause) => cause.kind(),
             Self::Helper { .. } => Kind::PermissionDenied,
@@ -308,6 +313,12 @@ impl Explain for Cause {
                 "a namespace can be joined only with rights over it: one that the host's user namespace owns is closed to a \
                  container with a user namespace of its own. Start this one with `--userns host`",
             )),
+            Self::Stage { call: "umount2", errno: Errno::INVAL, .. } => Some(Hint::new(
+                "nothing is mounted exactly there; in the container /proc/self/mountinfo lists what is",
+            )),
+            Self::Stage { call: "umount2", errno: Errno::BUSY, .. } => {
+                Some(Hint::new("this leads to the container's root, which stays"))
+            }
             Self::Stage { call: "pivot_root", errno: Errno::INVAL, .. } => {
                 Some(Hint::new("the root of this system is an initramfs, which pivot_root(2) cannot leave"))
             }

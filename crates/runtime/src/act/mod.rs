@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod hooks;
 mod ids;
 pub(crate) mod listener;
+mod mount_change;
 mod net_devices;
 mod profile;
 mod resctrl;
@@ -39,6 +40,7 @@ pub use enter::{Entered, enter};
 use error::Doing;
 pub use error::{Cause, LaunchError};
 pub use hooks::{HookEnd, HookFailed};
+pub use mount_change::change_mounts;
 use profile::Profile;
 pub use profile::Stamp;
 pub use running::{Exit, Running};
@@ -272,6 +274,10 @@ impl Performing<'_> {
                 if let Some(state) = self.state {
                     let claim = state.claim(self.launch, &groups).map_err(Cause::Record)?;
                     self.made.push(Made::Record(claim));
+                    if let (true, Some(Made::Record(claim))) = (self.launch.notifies(), self.made.last_mut())
+                    {
+                        claim.make_notify(self.launch.waits()).map_err(Cause::Record)?;
+                    }
                 }
             }
             Act::StartUnit { unit, properties } => {
@@ -356,6 +362,7 @@ impl Performing<'_> {
                 self.fds.push(overlay);
             }
             Act::TakeContainer => self.take_container()?,
+            Act::OpenRootOf { pid } => self.open_root_of(*pid)?,
             Act::OpenGroups(ways) => self.open_groups(ways)?,
             Act::OpenNamespaceOf { pid, kind } => self.open_namespace_of(*pid, *kind)?,
             Act::SpawnOutside { cgroup, any_processor } => self.spawn_outside(*cgroup, *any_processor)?,
@@ -364,6 +371,13 @@ impl Performing<'_> {
             }
             Act::MapIds(maps) => ids::write_maps(self.pid(), maps)?,
             Act::MakeUserNamespace(maps) => self.fds.push(ids::make_user_namespace(maps)?),
+            Act::MapTree { turn, userns, below, subject } => match self.receive()? {
+                Some((number, mut fds)) if number == *turn && fds.len() == 1 => {
+                    let copy = fds.remove(0);
+                    sys::mount::map_ids(copy.as_fd(), *below, self.fd(*userns), subject)?;
+                }
+                _ => return Err(self.ended()),
+            },
             Act::OpenUserNamespace => self.fds.push(ids::open_user_namespace(self.pid())?),
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,

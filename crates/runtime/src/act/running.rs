@@ -51,6 +51,14 @@ impl Running {
         &self.stamps
     }
 
+    /// The socket that its program says something of itself to, if it was to have one and was not to wait for its start.
+    pub fn notifications(&self) -> Option<BorrowedFd<'_>> {
+        self.made.iter().find_map(|made| match made {
+            Made::Record(claim) => claim.notifications(),
+            _ => None,
+        })
+    }
+
     /// The container's id.
     pub fn id(&self) -> &ContainerId {
         &self.id

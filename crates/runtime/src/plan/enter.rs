@@ -24,7 +24,7 @@ const SYS_NICE: u64 = 1 << 23;
 /// `f_type` of devpts (linux/magic.h).
 const DEVPTS: u64 = 0x1cd1;
 /// `f_type` of procfs.
-const PROCFS: u64 = 0x9fa0;
+pub(super) const PROCFS: u64 = 0x9fa0;
 
 /// Decides what is done to start a program in a running container.
 ///
@@ -37,7 +37,12 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     let target = plan.produce("take hold of the container's first process", why, Act::TakeContainer);
     let groups = open_cgroups(plan, &enter.cgroups);
     let kinds = kinds(plan);
-    let namespaces = open_namespaces(plan, enter, &kinds, target);
+    let namespaces = open_namespaces(plan, enter.target.pid, &kinds, target);
+    let root = plan.in_host_mounts().then(|| {
+        let act = Act::OpenRootOf { pid: enter.target.pid };
+        let root = plan.produce("open the container's root", "no namespace tells it", act);
+        plan.inherit(root)
+    });
     spawn(plan, &groups);
 
     hide(plan);
@@ -53,6 +58,11 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
         identity::scheduling(plan);
     }
     join_namespaces(plan, &kinds, namespaces);
+    if let Some(root) = root {
+        plan.stage("change to the container's root", "it has no mount namespace of its own");
+        plan.push(Op::ChangeRoot { root });
+        plan.ops.close(root);
+    }
     let foreign_ids = kinds.contains(&NamespaceType::User);
     let credentials = Credentials::decide(plan, foreign_ids)?;
     identity::settings(plan)?;
@@ -151,14 +161,14 @@ fn open_cgroups(plan: &mut Builder<'_>, cgroups: &[Recorded]) -> Groups {
 }
 
 /// What the stage joins: the process with all its namespaces, or each one by its file.
-enum Namespaces {
+pub(super) enum Namespaces {
     All(Slot),
     Each(Vec<(NamespaceType, Slot)>),
 }
 
-fn open_namespaces(
+pub(super) fn open_namespaces(
     plan: &mut Builder<'_>,
-    enter: &Enter,
+    pid: i32,
     kinds: &[NamespaceType],
     target: Produced,
 ) -> Namespaces {
@@ -171,7 +181,6 @@ fn open_namespaces(
     if plan.facts.is_privileged() {
         order.sort_by_key(|kind| *kind == NamespaceType::User);
     }
-    let pid = enter.target.pid;
     let mut each = Vec::with_capacity(order.len());
     for kind in order {
         let what = format!("open the container's {kind} namespace");
@@ -194,7 +203,7 @@ fn spawn(plan: &mut Builder<'_>, groups: &Groups) {
     );
 }
 
-fn hide(plan: &mut Builder<'_>) {
+pub(super) fn hide(plan: &mut Builder<'_>) {
     plan.stage(
         "hide the stage from other processes",
         "nothing may look into it from namespaces it joins (CVE-2016-9962)",
@@ -334,7 +343,7 @@ fn join_cgroups(plan: &mut Builder<'_>, groups: &Groups) {
     }
 }
 
-fn join_namespaces(plan: &mut Builder<'_>, kinds: &[NamespaceType], namespaces: Namespaces) {
+pub(super) fn join_namespaces(plan: &mut Builder<'_>, kinds: &[NamespaceType], namespaces: Namespaces) {
     match namespaces {
         _ if kinds.is_empty() => return,
         Namespaces::All(target) => {

@@ -10,12 +10,15 @@ mod cgroup;
 mod devices;
 mod enter;
 mod filter;
+mod host_mounts;
 mod identity;
 mod landlock;
 mod limits;
+mod mount_change;
 mod mounts;
 mod namespaces;
 mod net_devices;
+mod own_sources;
 mod protect;
 mod resctrl;
 mod root;
@@ -40,6 +43,7 @@ pub use self::enter::enter;
 pub use self::error::PlanError;
 pub(crate) use self::filter::compile as compile_filter;
 pub use self::limits::of as limits_of;
+pub use self::mount_change::change_mounts;
 pub use self::namespaces::Source;
 pub(crate) use self::net_devices::NetDevice;
 pub(crate) use self::resctrl::ResctrlGroup;
@@ -119,6 +123,8 @@ pub(crate) enum Act {
     Overlay(Overlay),
     /// Takes hold of the container that is entered. Yields the pidfd of its first process.
     TakeContainer,
+    /// Opens the root of the container that is entered. Yields it.
+    OpenRootOf { pid: i32 },
     /// Opens ways into cgroups: a directory for clone3(2), or a file to write `0` to. Yields one descriptor each.
     OpenGroups(Vec<(cgroups::Version, PathBuf)>),
     /// Opens a namespace of the container that is entered. Yields it.
@@ -137,6 +143,9 @@ pub(crate) enum Act {
     MapIds(IdMaps),
     /// Makes a user namespace with these mappings, for mounts alone. Yields it.
     MakeUserNamespace(IdMaps),
+    /// Takes a detached copy of a mount from the stage, which waits for the turn, and gives it the mapping of a user namespace; those
+    /// below it too with `below`.
+    MapTree { turn: u32, userns: Produced, below: bool, subject: String },
     /// Opens the stage's user namespace. Yields it.
     OpenUserNamespace,
     /// Lets the stage go on, with descriptors.

@@ -9,6 +9,7 @@ use sys::{Errno, raw};
 
 use super::beside::{self, Beside};
 use super::namespaces::Namespaces;
+use super::own_sources::{self, OwnSource};
 use super::{Act, Builder, CloneTree, PlanError, Produced, Ticket};
 
 /// The root with what is mounted in it so far.
@@ -67,19 +68,53 @@ pub(crate) fn scratch(plan: &mut Builder<'_>) -> Scratch {
             ("make room in memory for the container's own files", "the root's files stay as they are");
         one(what, why, [("mode", "0755"), ("source", "tmpfs")], locked)
     });
-    if let Some(files) = files {
+    if let Some(files) = files.filter(|_| !plan.in_host_mounts()) {
         let name = plan.ops.text("/");
         plan.push(Op::MoveMount { from: files, to: Slot::CWD, name });
     }
-    Scratch { files, empty, above: u32::from(files.is_some()) }
+    let above = u32::from(files.is_some() && !plan.in_host_mounts());
+    Scratch { files, empty, above }
 }
 
 /// A bind mount's source that the engine has prepared.
 pub(crate) struct Source {
     /// Which mount of the specification.
-    index: usize,
-    ticket: Ticket,
-    slot: Slot,
+    pub(crate) index: usize,
+    pub(crate) from: From,
+}
+
+/// Where a source comes from.
+pub(crate) enum From {
+    /// The engine passes it.
+    Passed(Ticket, Slot),
+    /// The stage has it from the start.
+    Inherited(Slot),
+    /// The container's own tree.
+    Own(OwnSource),
+}
+
+impl Tree {
+    /// A root in which nothing was mounted yet.
+    pub(crate) fn bare(root: Slot, scratch: Scratch) -> Self {
+        Self {
+            root,
+            scratch,
+            proc: None,
+            sysfs: None,
+            dev: None,
+            devpts: None,
+            dev_is_bound: false,
+            dev_is_filled: false,
+            dev_has: Vec::new(),
+            dev_is_covered: false,
+            readonly_at_last: Vec::new(),
+        }
+    }
+}
+
+impl Scratch {
+    /// None at all.
+    pub(crate) const NONE: Self = Self { files: None, empty: None, above: 0 };
 }
 
 pub(crate) fn is_cgroup(mount: &Mount) -> bool {
@@ -91,7 +126,7 @@ pub(crate) fn options(mount: &Mount) -> Result<MountOptions, PlanError> {
     mount_options::parse(mount).map_err(named)
 }
 
-fn host_path(plan: &Builder<'_>, source: &str) -> PathBuf {
+pub(crate) fn host_path(plan: &Builder<'_>, source: &str) -> PathBuf {
     plan.launch.bundle.join(source)
 }
 
@@ -104,30 +139,53 @@ pub(crate) fn prepare_sources(
     let mut sources = Vec::new();
     for (index, mount) in plan.launch.spec.mounts.iter().enumerate() {
         let options = options(mount)?;
-        let Some(bind) = options.bind else { continue };
-        let mapped = options.idmap.is_some() || !mount.uid_mappings.is_empty();
         // A descriptor of the launching process is that process's to use.
         let is_descriptor = mount.source.starts_with("/proc/self/fd/");
         let by_engine = plan.facts.is_privileged()
             && (is_descriptor || plan.facts.calls.mount_setattr && namespaces.foreign_ids);
-        if !mapped && !by_engine {
+        if !options.is_bind() || options.remount {
             continue;
         }
-        let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
-        let path = host_path(plan, &mount.source);
-        let what = format!("take {}{}", path.display(), if mapped { ", id-mapped" } else { "" });
-        let act = Act::CloneTree(CloneTree {
-            path,
-            recursive: bind == Bind::Recursive || options.idmap == Some(IdMap::Recursive),
-            propagation: 0,
-            idmap,
-            map_below: options.idmap == Some(IdMap::Recursive),
-        });
-        let fd = plan.produce(what, "the stage, in its user namespace, may not reach it", act);
-        let (ticket, slot) = plan.hand_over(vec![fd]);
-        sources.push(Source { index, ticket, slot });
+        let mapped = is_mapped(mount, &options);
+        let attached = plan.launch.place_of_root().is_some();
+        if let Some(path) =
+            own_sources::path(plan, index, &options).filter(|_| !is_descriptor && (mapped || !attached))
+        {
+            let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
+            sources.push(Source { index, from: From::Own(OwnSource { path, idmap }) });
+        } else if mapped || by_engine {
+            let fd = take(plan, namespaces, mount, &options)?;
+            let (ticket, slot) = plan.hand_over(vec![fd]);
+            sources.push(Source { index, from: From::Passed(ticket, slot) });
+        }
     }
     Ok(sources)
+}
+
+/// Whether a mount takes an id mapping.
+pub(crate) fn is_mapped(mount: &Mount, options: &MountOptions) -> bool {
+    options.idmap.is_some() || !mount.uid_mappings.is_empty()
+}
+
+/// The source of a bind mount, taken by the engine.
+pub(crate) fn take(
+    plan: &mut Builder<'_>,
+    namespaces: &mut Namespaces,
+    mount: &Mount,
+    options: &MountOptions,
+) -> Result<Produced, PlanError> {
+    let mapped = is_mapped(mount, options);
+    let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
+    let path = host_path(plan, &mount.source);
+    let what = format!("take {}{}", path.display(), if mapped { ", id-mapped" } else { "" });
+    let act = Act::CloneTree(CloneTree {
+        path,
+        recursive: options.bind == Some(Bind::Recursive) || options.idmap == Some(IdMap::Recursive),
+        propagation: 0,
+        idmap,
+        map_below: options.idmap == Some(IdMap::Recursive),
+    });
+    Ok(plan.produce(what, "the stage, in its user namespace, may not reach it", act))
 }
 
 /// The user namespace whose mapping a mount takes.
@@ -157,19 +215,7 @@ pub(crate) fn mount_all(
     namespaces: &Namespaces,
     beside: Option<&Beside>,
 ) -> Result<Tree, PlanError> {
-    let mut tree = Tree {
-        root,
-        scratch,
-        proc: None,
-        sysfs: None,
-        dev: None,
-        devpts: None,
-        dev_is_bound: false,
-        dev_is_filled: false,
-        dev_has: Vec::new(),
-        dev_is_covered: false,
-        readonly_at_last: Vec::new(),
-    };
+    let mut tree = Tree::bare(root, scratch);
     let launch = plan.launch;
     // What the engine makes comes when it is first needed: until then there is something else to mount.
     let mut pending = beside.filter(|beside| beside.dev_is_made());
@@ -217,7 +263,7 @@ pub(crate) fn mount_all(
 }
 
 /// One mount of the specification.
-fn one(
+pub(crate) fn one(
     plan: &mut Builder<'_>,
     tree: &mut Tree,
     index: usize,
@@ -258,10 +304,12 @@ fn bind(
     let path = host_path(plan, &mount.source);
     plan.stage(format!("mount {} on {}", path.display(), mount.destination), "as the specification asks");
     let copy = match source {
-        Some(source) => {
-            plan.need(source.ticket);
-            source.slot
+        Some(Source { from: From::Passed(ticket, slot), .. }) => {
+            plan.need(*ticket);
+            *slot
         }
+        Some(Source { from: From::Inherited(slot), .. }) => *slot,
+        Some(Source { from: From::Own(source), .. }) => own_sources::take(plan, tree, source, options),
         None => {
             let copy = plan.ops.slot();
             let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
@@ -476,7 +524,9 @@ fn fresh(
         // fsconfig(2) has no name for it.
         reconfigure(plan, out, &MountOptions { data: Vec::new(), ..options.clone() }, keys.set);
     }
-    for propagation in &options.propagation {
+    // In a tree of no namespace there is nobody that an event could reach.
+    let told: &[_] = if plan.in_host_mounts() { &[] } else { &options.propagation };
+    for propagation in told {
         let recursive = propagation.is_recursive();
         if plan.facts.calls.mount_setattr {
             let userns = Slot::NONE;

@@ -6,7 +6,7 @@ use sys::clone;
 use sys::raw;
 
 use super::cgroup::Group;
-use super::{Act, Builder, IdMaps, PlanError, Produced, Ticket};
+use super::{Act, Builder, IdMaps, PlanError, Produced, Ticket, host_mounts};
 
 /// Where a container gets a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,26 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
+    /// Those of a container that runs: `user` is its user namespace, where that is not the host's and mounts take its mapping.
+    pub(crate) fn of_running(foreign_ids: bool, user: Option<Produced>) -> Self {
+        Self {
+            at_birth: 0,
+            network: false,
+            network_ahead: false,
+            time: false,
+            cgroup: false,
+            joined: Vec::new(),
+            user: false,
+            foreign_ids,
+            mapped: None,
+            user_fd: None,
+            joined_user: user,
+            for_mounts: Vec::new(),
+            born_in: Vec::new(),
+            pid_fd: None,
+        }
+    }
+
     /// The new user namespace, opened by the engine the first time that something takes its mapping.
     pub(crate) fn user_fd(&mut self, plan: &mut Builder<'_>) -> Produced {
         *self.user_fd.get_or_insert_with(|| {
@@ -116,12 +136,7 @@ pub(crate) const JOIN_ORDER: [NamespaceType; 8] = [
 
 pub(crate) fn decide(plan: &mut Builder<'_>) -> Result<Namespaces, PlanError> {
     let new = |kind| plan.namespace(kind).is_new();
-    if plan.namespace(NamespaceType::Mount) == Source::Host {
-        return Err(PlanError::unsupported(
-            "launch without a mount namespace of its own",
-            "a container's root can only be set up in a mount namespace that is not the host's",
-        ));
-    }
+    host_mounts::check(plan)?;
     let user = new(NamespaceType::User);
     if !user && !plan.facts.is_privileged() {
         return Err(PlanError::unsupported(

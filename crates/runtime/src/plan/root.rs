@@ -8,7 +8,7 @@ use sys::raw;
 
 use super::mounts::{self, Scratch, Tree};
 use super::namespaces::Namespaces;
-use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket};
+use super::{Act, Builder, CloneTree, Overlay, OverlayUpper, PlanError, Produced, Ticket, host_mounts};
 use crate::inputs::{Entry, Root, Upper};
 
 /// The first kernel whose overlayfs has id-mapped layers.
@@ -180,6 +180,19 @@ fn mapped(idmap: Option<Produced>) -> &'static str {
 
 /// Cuts the stage's mounts off from the host's, and attaches the root.
 pub(crate) fn attach(plan: &mut Builder<'_>, prepared: Prepared) -> Result<(Slot, Scratch), PlanError> {
+    if plan.in_host_mounts() {
+        plan.stage("take the root as it is", "attached nowhere: nothing of it shows on the host");
+        plan.push(Op::SetUmask { mask: 0 });
+        let scratch = mounts::scratch(plan);
+        return match prepared {
+            Prepared::Inherited(slot) => Ok((slot, scratch)),
+            // `host_mounts::check` lets nothing pass whose root the engine cannot make at first.
+            _ => Err(PlanError::unsupported(
+                "launch without a mount namespace of its own",
+                "its root cannot be made outside of it",
+            )),
+        };
+    }
     let propagation = plan.launch.spec.linux.rootfs_propagation;
     plan.stage("cut the mounts off from the host's", "what is mounted here must not show there");
     // What is unbindable could not be copied: mounts become that at the end.
@@ -373,12 +386,20 @@ fn overlay(plan: &mut Builder<'_>, lower: &[PathBuf], layers: Slot, upper: &str,
     root
 }
 
-/// Makes the root the root, and lets go of the host's.
-pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError> {
+/// What is read-only once everything in it is made.
+pub(crate) fn readonly_at_last(plan: &mut Builder<'_>, tree: &Tree) {
     for (slot, path) in &tree.readonly_at_last {
         plan.stage(format!("make {path} read-only"), "now that everything in it is made");
-        set_readonly(plan, *slot);
+        match plan.in_host_mounts() {
+            true => host_mounts::readonly_copy(plan, tree, path),
+            false => set_readonly(plan, *slot),
+        }
     }
+}
+
+/// Makes the root the root, and lets go of the host's.
+pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError> {
+    readonly_at_last(plan, tree);
     if plan.launch.make_cwd && plan.launch.spec.process.cwd != "/" {
         let cwd = plan.launch.spec.process.cwd.clone();
         plan.stage(format!("make the directory {cwd} if it is missing"), "the program starts there");
@@ -388,6 +409,14 @@ pub(crate) fn enter(plan: &mut Builder<'_>, tree: &Tree) -> Result<(), PlanError
         plan.ops.close(out);
     }
     let launch = plan.launch;
+    if plan.in_host_mounts() {
+        plan.stage("change to the root", "above it there is nothing: it is attached nowhere");
+        if launch.spec.root.readonly {
+            set_readonly(plan, tree.root);
+        }
+        plan.push(Op::ChangeRoot { root: tree.root });
+        return Ok(());
+    }
     if let Root::Chroot { kernels, .. } = &launch.root {
         plan.stage(
             "let go of the host's procfs and sysfs, and change to the root",

@@ -216,12 +216,15 @@ pub struct Status {
     pub inode: u64,
     /// The mount's id (Linux 5.8), 0 where the kernel does not tell.
     pub mount_id: u64,
+    /// Whether it is the topmost place of its mount (Linux 5.8); none where the kernel does not tell.
+    pub is_mount_root: Option<bool>,
 }
 
 /// statx(2), Linux 4.11, following no link; an empty name means `dir` itself.
 pub fn status(dir: Fd, name: &CStr) -> Result<Status, Errno> {
     const BASIC_STATS: usize = 0x7ff;
     const MNT_ID: usize = 0x1000;
+    const ATTR_MOUNT_ROOT: u64 = 0x2000;
     /// `struct statx` is 256 bytes of naturally aligned integers.
     #[repr(C, align(8))]
     struct Statx([u8; 256]);
@@ -245,6 +248,7 @@ pub fn status(dir: Fd, name: &CStr) -> Result<Status, Errno> {
         inode: u64_at(32),
         device: (u32_at(128), u32_at(132)),
         mount_id: if u32_at(0) as usize & MNT_ID != 0 { u64_at(144) } else { 0 },
+        is_mount_root: (u64_at(56) & ATTR_MOUNT_ROOT != 0).then(|| u64_at(8) & ATTR_MOUNT_ROOT != 0),
     })
 }
 
