@@ -325,3 +325,26 @@ pub fn sweep(caller: &Caller, id: &str) {
         let _ = networks.sweep_one(id);
     }
 }
+
+/// Notes that a container's networks are its own as long as its first process runs, whoever keeps them.
+///
+/// # Errors
+/// Those of writing.
+pub fn note(caller: &Caller, id: &str, whose: sys::pidfd::Identity) -> Result<(), BoxedExplain> {
+    if !networks_exist(caller) {
+        return Ok(());
+    }
+    networks(caller)?.note_life(id, whose).map_err(boxed)
+}
+
+/// Takes the lock of a container's networks again, for a second monitor.
+pub fn hold(caller: &Caller, id: &str) -> Option<OwnedFd> {
+    if !networks_exist(caller) {
+        return None;
+    }
+    networks(caller).ok()?.hold(id).ok().flatten()
+}
+
+fn networks_exist(caller: &Caller) -> bool {
+    caller.run_directory.join("network/containers").exists()
+}

@@ -117,6 +117,26 @@ pub enum Event {
     Left(NetworkName),
     /// Its traffic is limited, or is about to be.
     Limited,
+    /// It is the container's whose first process this is, also when nobody keeps it any more.
+    Lives(Life),
+}
+
+/// A process, as [`sys::pidfd::Identity`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Its number.
+    pub pid: i32,
+    /// The inode of its handle.
+    pub handle: u64,
+    /// When it was started, where there is no such inode.
+    pub start: u64,
+}
+
+impl Life {
+    /// Whether it still runs.
+    pub fn lives(self) -> bool {
+        sys::pidfd::Identity { pid: self.pid, handle: self.handle, start: self.start }.lives()
+    }
 }
 
 /// What could be read of a record.
@@ -151,6 +171,7 @@ impl Record {
                 Ok(Event::Namespace(namespace)) => record.namespace = Some(namespace),
                 Ok(Event::Left(network)) => record.endpoints.retain(|place| place.network != network),
                 Ok(Event::Limited) => record.limited = true,
+                Ok(Event::Lives(_)) => {}
                 Err(_) => {}
             }
         }
@@ -163,6 +184,15 @@ impl Record {
         let own = self.header.name.as_deref().into_iter().chain([short]);
         own.chain(endpoint.aliases.iter().map(String::as_str))
     }
+}
+
+/// Whether a record's container runs, as far as the record says whose it is.
+pub(crate) fn lives(text: &[u8]) -> bool {
+    let noted = |line| match serde_json::from_slice(line) {
+        Ok(Event::Lives(life)) => Some(life),
+        _ => None,
+    };
+    text.split(|byte| *byte == b'\n').filter_map(noted).next_back().is_some_and(Life::lives)
 }
 
 /// A line of a record.

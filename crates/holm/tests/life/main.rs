@@ -4,8 +4,10 @@
 mod chaos;
 mod checks;
 mod crash;
+mod drivers;
 mod house;
 mod logs;
+mod monitor;
 mod streams;
 mod verbs;
 mod volumes;
