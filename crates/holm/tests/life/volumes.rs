@@ -128,6 +128,11 @@ fn a_volume_outlives_its_containers() {
     assert_eq!(yard.prints(&["ps", "-a", "--format", "{{.LocalVolumes}}"]), "2");
     assert!(yard.prints(&["ps", "-a", "--format", "{{.Mounts}}"]).starts_with("data,"));
 
+    // What is copied out of a container that does not run is the volume's too.
+    let copied = yard.base.join("copied");
+    yard.prints(&["cp", "web:/data/x", copied.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(&copied).unwrap(), "hi\n");
+
     let said = yard.fails(&["volume", "rm", "data"], 125);
     assert!(said.contains("cannot remove volume `data`: container `web` uses it"), "{said}");
     yard.fails(&["volume", "rm", "-f", "data"], 125);
