@@ -33,7 +33,8 @@ const DATA: &str = "/var/lib/holm";
 pub fn networks(caller: &Caller) -> Result<Networks, BoxedExplain> {
     let networks =
         Networks::open(&network::Places::below(Path::new(DATA), &caller.run_directory)).map_err(boxed)?;
-    Ok(networks.with_name_server(vec!["/proc/self/exe".into(), dns::SUBCOMMAND.into()]))
+    let own = |word: &str| vec!["/proc/self/exe".into(), word.into()];
+    Ok(networks.with_name_server(own(dns::SUBCOMMAND)).with_keeper(own(network::keeper::SUBCOMMAND)))
 }
 
 /// Why this caller can have no network of holm's making; none for one who can.
@@ -324,4 +325,27 @@ pub fn sweep(caller: &Caller, id: &str) {
         // What is left now is found by `holm network prune --check`.
         let _ = networks.sweep_one(id);
     }
+}
+
+/// Notes that a container's networks are its own as long as its first process runs, whoever keeps them.
+///
+/// # Errors
+/// Those of writing.
+pub fn note(caller: &Caller, id: &str, whose: sys::pidfd::Identity) -> Result<(), BoxedExplain> {
+    if !networks_exist(caller) {
+        return Ok(());
+    }
+    networks(caller)?.note_life(id, whose).map_err(boxed)
+}
+
+/// Takes the lock of a container's networks again, for a second monitor.
+pub fn hold(caller: &Caller, id: &str) -> Option<OwnedFd> {
+    if !networks_exist(caller) {
+        return None;
+    }
+    networks(caller).ok()?.hold(id).ok().flatten()
+}
+
+fn networks_exist(caller: &Caller) -> bool {
+    caller.run_directory.join("network/containers").exists()
 }

@@ -3,17 +3,22 @@
 //! [`Engine`] was shaped by what streams: attaching, logs, programs in a container, waiting, events, usage. [`Local`] acts in this process, on this
 //! machine; there is no other implementation.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use images::files::changes::Change as FileChange;
+use images::store::Image;
 use report::BoxedExplain;
 use serde_json::Value;
 use spec::Signal;
 use sys::signal::Signals;
 
 use crate::containers::attach::{self, AttachOptions, Detached};
+use crate::containers::commit::{self, CommitRequest};
 use crate::containers::create::{self, Extras};
 use crate::containers::events::{self, Events};
 use crate::containers::exec::{self, ExecRequest};
+use crate::containers::files::{self, CopyOptions, End};
 use crate::containers::logs::{self, LogOptions, LogReader};
 use crate::containers::stats::{self, Sample};
 use crate::containers::update::{self, Change};
@@ -137,6 +142,33 @@ pub trait Engine {
     fn inspect(&self, who: &str) -> Result<Value, BoxedExplain>;
 }
 
+/// What can be done with containers' files.
+pub trait Files {
+    /// Copies files between containers, the caller and archives. Yields how many there were, and remarks, a line each.
+    ///
+    /// # Errors
+    /// What is not there, does not fit, or cannot be read or written.
+    fn copy(&self, from: &End, to: &End, options: CopyOptions) -> Result<(u64, Vec<String>), BoxedExplain>;
+
+    /// What a container changed of its root, in order of paths.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    fn diff(&self, who: &str) -> Result<Vec<FileChange>, BoxedExplain>;
+
+    /// Writes its whole root to an archive. Yields remarks, a line each.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    fn export(&self, who: &str, out: &File) -> Result<Vec<String>, BoxedExplain>;
+
+    /// Makes an image of it. Yields the image, and remarks, a line each.
+    ///
+    /// # Errors
+    /// When its changes cannot be read, or the image not be made.
+    fn commit(&self, who: &str, request: &CommitRequest) -> Result<(Image, Vec<String>), BoxedExplain>;
+}
+
 /// This machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
@@ -239,5 +271,23 @@ impl Engine for Local {
 
     fn inspect(&self, who: &str) -> Result<Value, BoxedExplain> {
         inspect::inspect(&self.places, &self.home(who)?)
+    }
+}
+
+impl Files for Local {
+    fn copy(&self, from: &End, to: &End, options: CopyOptions) -> Result<(u64, Vec<String>), BoxedExplain> {
+        files::copy(&self.places, from, to, options)
+    }
+
+    fn diff(&self, who: &str) -> Result<Vec<FileChange>, BoxedExplain> {
+        files::diff(&self.places, &self.home(who)?)
+    }
+
+    fn export(&self, who: &str, out: &File) -> Result<Vec<String>, BoxedExplain> {
+        files::export(&self.places, &self.home(who)?, out)
+    }
+
+    fn commit(&self, who: &str, request: &CommitRequest) -> Result<(Image, Vec<String>), BoxedExplain> {
+        commit::commit(&self.places, &self.home(who)?, request)
     }
 }

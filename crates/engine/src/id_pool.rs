@@ -2,6 +2,9 @@
 //!
 //! [`claim`] takes a range that no other process has, as a lock on one byte of a file. The lock belongs to the
 //! process and ends with it, however it ends, so nothing has to be given back or cleaned up.
+//!
+//! A container in the background outlives its monitor, whose lock it is. So [`note`] tells beside the lock whose range it is, and a range
+//! of a container that runs is nobody else's although nobody holds it; [`hold`] takes the lock again for a second monitor.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -9,6 +12,7 @@ use std::path::{Path, PathBuf};
 use report::{Explain, Hint, Kind};
 use rustix::fs::{Mode, OFlags};
 use sys::SyscallError;
+use sys::pidfd::Identity;
 
 use crate::ids::{Maps, Pool};
 
@@ -92,13 +96,54 @@ pub fn claim(pool: &Pool, directory: &Path) -> Result<Claim, NoRange> {
     let start = if count == 0 { 0 } else { u32::from_ne_bytes(seed) % count };
     let lock = open(directory, &path).map_err(failed)?;
     for slot in (start..count).chain(0..start) {
-        if sys::lock::try_lock_byte(&lock, slot).map_err(failed)?
-            && let Some(maps) = pool.slot(slot)
-        {
-            return Ok(Claim { maps, slot, lock });
+        if sys::lock::try_lock_byte(&lock, slot).map_err(failed)? {
+            if !is_noted(directory, slot)
+                && let Some(maps) = pool.slot(slot)
+            {
+                return Ok(Claim { maps, slot, lock });
+            }
+            // It is of a container whose monitor was killed; the lock that this process has of it is no loss to anybody.
         }
     }
     Err(NoRange::AllTaken { count })
+}
+
+/// The directory with what [`note`] writes.
+const NOTES: &str = "ids.of";
+
+/// Notes that a range is a container's as long as its first process runs.
+///
+/// # Errors
+/// Those of writing.
+pub fn note(directory: &Path, slot: u32, whose: Identity) -> Result<(), SyscallError> {
+    let notes = directory.join(NOTES);
+    let failed = |call, error: std::io::Error| SyscallError::new(call, notes.display().to_string(), error);
+    match rustix::fs::mkdir(&notes, Mode::RWXU) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(errno) => return Err(failed("mkdir", errno.into())),
+    }
+    let text = format!("{} {} {}\n", whose.pid, whose.handle, whose.start);
+    let directory = monitor::exit::open_directory(&notes)?;
+    monitor::exit::write_file(&directory, &slot.to_string(), text.as_bytes(), false)
+}
+
+fn is_noted(directory: &Path, slot: u32) -> bool {
+    let Ok(text) = std::fs::read_to_string(directory.join(NOTES).join(slot.to_string())) else {
+        return false;
+    };
+    let mut words = text.split_whitespace();
+    let mut number = || words.next()?.parse::<u64>().ok();
+    let (Some(pid), Some(handle), Some(start)) = (number(), number(), number()) else { return false };
+    i32::try_from(pid).is_ok_and(|pid| Identity { pid, handle, start }.lives())
+}
+
+/// Takes the lock of a range again, for a second monitor of its container; none when somebody has it.
+///
+/// # Errors
+/// Those of the file.
+pub fn hold(directory: &Path, slot: u32) -> Result<Option<OwnedFd>, SyscallError> {
+    let lock = open(directory, &directory.join("ids"))?;
+    Ok(sys::lock::try_lock_byte(&lock, slot)?.then_some(lock))
 }
 
 fn open(directory: &Path, path: &Path) -> Result<OwnedFd, SyscallError> {
@@ -152,6 +197,21 @@ mod tests {
             claim(&pool, &scratch.0).unwrap_err().to_string(),
             "all 3 ranges of ids are in use by running containers"
         );
+        // One whose lock is gone and whose container runs is not free.
+        let lost = claims.remove(2);
+        let own = rustix::process::getpid();
+        let handle = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).unwrap();
+        let pid = own.as_raw_nonzero().get();
+        let whose = Identity::of(pid, std::os::fd::AsFd::as_fd(&handle));
+        note(&scratch.0, lost.slot, whose).unwrap();
+        let slot = lost.slot;
+        drop(lost);
+        assert!(claim(&pool, &scratch.0).is_err());
+        let again = hold(&scratch.0, slot).unwrap();
+        assert!(again.is_some() && hold(&scratch.0, slot).unwrap().is_none());
+        drop(again);
+        note(&scratch.0, slot, Identity { handle: whose.handle + 1, start: whose.start + 1, pid }).unwrap();
+        claims.push(claim(&pool, &scratch.0).unwrap());
         let freed = claims.remove(1).slot;
         assert_eq!(claim(&pool, &scratch.0).unwrap().slot, freed);
     }

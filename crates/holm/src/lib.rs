@@ -33,7 +33,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         let word = arg.to_string_lossy();
         match word.as_ref() {
             // Duties that this program executes itself for.
-            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action" => {
+            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action"
+            | "--files" => {
                 return ExitCode::from(commands::duty::run(&word, &rest.collect::<Vec<_>>()));
             }
             "--debug" | "-D" => global.debug = true,
@@ -45,6 +46,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
             // Not for people: how an attachment starts the server of its network's names.
             dns::SUBCOMMAND => return commands::dns::run(&rest.collect::<Vec<_>>()),
+            // Likewise, what keeps the rules of networks.
+            network::keeper::SUBCOMMAND => return commands::network::keep(&rest.collect::<Vec<_>>()),
             name => {
                 return match cli::subcommand(name) {
                     Some(command) => run(name, command, rest.collect(), global),
@@ -74,6 +77,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         "logout" => commands::registry::login::logout(&matches),
         "doctor" => commands::doctor::run(&matches),
         "completions" => commands::completions::run(&matches),
+        name if cli::files::NAMES.contains(&name) => commands::files::run(name, &matches),
         name if cli::system::NAMES.contains(&name) => commands::system::run(name, &matches),
         name if cli::container::NAMES.contains(&name) => commands::container::run(name, &matches, global),
         _ => return commands::version::run(),

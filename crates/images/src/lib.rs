@@ -15,6 +15,7 @@ pub mod config;
 pub mod manifest;
 pub mod platform;
 
+pub mod files;
 pub mod layer;
 pub mod mount;
 pub mod snapshot;

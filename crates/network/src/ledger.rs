@@ -69,6 +69,11 @@ impl Ledger {
         Ok(Self { dir: directory(&places.run)?, containers: inner, path: places.run.clone() })
     }
 
+    /// The directory, open.
+    pub(crate) const fn directory(&self) -> &OwnedFd {
+        &self.dir
+    }
+
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -108,14 +113,14 @@ impl Ledger {
         Ok(Record::parse(&self.read(id, &mut file)?))
     }
 
-    /// Whether some process keeps the container of this record.
+    /// Whether some process keeps the container of this record, or it runs without one: its monitor was killed.
     ///
     /// # Errors
     /// When the record cannot be opened.
     pub fn is_kept(&self, id: &str) -> Result<bool, Error> {
-        let Some(file) = self.open_record(id, OFlags::RDONLY)? else { return Ok(false) };
+        let Some(mut file) = self.open_record(id, OFlags::RDONLY)? else { return Ok(false) };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
+            Ok(()) => Ok(crate::record::lives(&self.read(id, &mut file)?)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
             Err(errno) => Err(Error::file(&self.record_path(id), "flock", errno)),
         }
@@ -130,6 +135,9 @@ impl Ledger {
             Err(errno) => return Err(Error::file(&self.record_path(id), "flock", errno)),
         }
         let text = self.read(id, &mut file)?;
+        if crate::record::lives(&text) {
+            return Ok(None);
+        }
         // Somebody else may have taken it away between the opening and the lock.
         let same = |status: &rustix::fs::Stat| status.st_nlink > 0;
         if !rustix::fs::fstat(&file).is_ok_and(|status| same(&status)) {
@@ -141,9 +149,19 @@ impl Ledger {
             endpoints: Vec::new(),
             ports: Vec::new(),
             namespace: None,
-            limited: false,
+            limited: None,
         });
         Ok(Some((Claim { header: record.header.clone(), file }, record)))
+    }
+
+    /// The lock of a record that nobody holds; none when somebody does, or it is gone.
+    pub(crate) fn hold(&self, id: &str) -> Result<Option<OwnedFd>, Error> {
+        let Some(file) = self.open_record(id, OFlags::RDWR)? else { return Ok(None) };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file.into())),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(Error::file(&self.record_path(id), "flock", errno)),
+        }
     }
 
     /// Writes a record down. Of several processes that do so at once for one container, one succeeds.
@@ -276,4 +294,34 @@ fn record_name(id: &str) -> String {
         && !id.starts_with('.')
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte));
     if fine { format!("{id}{SUFFIX}") } else { format!("@{SUFFIX}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Life;
+
+    #[test]
+    fn a_record_whose_container_runs_is_not_taken_away_though_nobody_keeps_it() {
+        let base = std::env::temp_dir().join(format!("holm-ledger-{}", std::process::id()));
+        let ledger = Ledger::open(&Places::below(&base.join("data"), &base.join("run"))).unwrap();
+        let header = || Header { id: "c".to_owned(), name: None, token: "0".repeat(16), keeper: 0 };
+        let own = rustix::process::getpid();
+        let handle = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).unwrap();
+        let whose = sys::pidfd::Identity::of(own.as_raw_nonzero().get(), std::os::fd::AsFd::as_fd(&handle));
+        let life = Life { pid: whose.pid, handle: whose.handle, start: whose.start };
+        drop(ledger.claim(header(), &[Event::Lives(life)]).unwrap());
+        let while_it_runs = (ledger.adopt("c").unwrap().is_some(), ledger.is_kept("c").unwrap());
+        let held = ledger.hold("c").unwrap();
+        let twice = ledger.hold("c").unwrap();
+        drop(held);
+        ledger
+            .append("c", &Event::Lives(Life { handle: life.handle + 1, start: life.start + 1, ..life }))
+            .unwrap();
+        let adopted = ledger.adopt("c").unwrap().is_some();
+        let afterwards = (adopted, ledger.is_kept("c").unwrap());
+        std::fs::remove_dir_all(&base).unwrap();
+        assert_eq!((while_it_runs, afterwards), ((false, true), (true, false)));
+        assert!(twice.is_none(), "one at a time");
+    }
 }

@@ -116,7 +116,38 @@ pub enum Event {
     /// It has left a network.
     Left(NetworkName),
     /// Its traffic is limited, or is about to be.
-    Limited,
+    Limited(Rates),
+    /// It is the container's whose first process this is, also when nobody keeps it any more.
+    Lives(Life),
+}
+
+/// Limits on a container's traffic, in bits a second. They hold on each of its cables, also on those that come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rates {
+    /// What it may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<u64>,
+    /// What it may receive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<u64>,
+}
+
+/// A process, as [`sys::pidfd::Identity`] has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// Its number.
+    pub pid: i32,
+    /// The inode of its handle.
+    pub handle: u64,
+    /// When it was started, where there is no such inode.
+    pub start: u64,
+}
+
+impl Life {
+    /// Whether it still runs.
+    pub fn lives(self) -> bool {
+        sys::pidfd::Identity { pid: self.pid, handle: self.handle, start: self.start }.lives()
+    }
 }
 
 /// What could be read of a record.
@@ -132,9 +163,9 @@ pub struct Record {
     /// Its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
-    /// Whether its traffic is limited.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub limited: bool,
+    /// The limits on its traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited: Option<Rates>,
 }
 
 impl Record {
@@ -143,14 +174,15 @@ impl Record {
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         let header = serde_json::from_slice(lines.next()?).ok()?;
         let mut record =
-            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: false };
+            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: None };
         for line in lines {
             match serde_json::from_slice(line) {
                 Ok(Event::Joined(endpoint)) => record.endpoints.push(endpoint),
                 Ok(Event::Published(ports)) => record.ports.extend(ports),
                 Ok(Event::Namespace(namespace)) => record.namespace = Some(namespace),
                 Ok(Event::Left(network)) => record.endpoints.retain(|place| place.network != network),
-                Ok(Event::Limited) => record.limited = true,
+                Ok(Event::Limited(rates)) => record.limited = Some(rates),
+                Ok(Event::Lives(_)) => {}
                 Err(_) => {}
             }
         }
@@ -163,6 +195,15 @@ impl Record {
         let own = self.header.name.as_deref().into_iter().chain([short]);
         own.chain(endpoint.aliases.iter().map(String::as_str))
     }
+}
+
+/// Whether a record's container runs, as far as the record says whose it is.
+pub(crate) fn lives(text: &[u8]) -> bool {
+    let noted = |line| match serde_json::from_slice(line) {
+        Ok(Event::Lives(life)) => Some(life),
+        _ => None,
+    };
+    text.split(|byte| *byte == b'\n').filter_map(noted).next_back().is_some_and(Life::lives)
 }
 
 /// A line of a record.

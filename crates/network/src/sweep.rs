@@ -4,6 +4,7 @@
 //! comparing links, rules and leases with the records. [`Networks::remove`] and [`Networks::prune`] take networks away.
 
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 
 use netlink::netfilter::{Family, elements};
 use netlink::tc;
@@ -45,6 +46,28 @@ impl Networks {
             Some(error) => Err(error),
             None => Ok(true),
         }
+    }
+
+    /// Notes that a container's networks are its own as long as this process of it runs, whether anybody keeps them or not.
+    ///
+    /// # Errors
+    /// When its record cannot be written.
+    pub fn note_life(&self, id: &str, whose: sys::pidfd::Identity) -> Result<(), Error> {
+        let life = crate::record::Life { pid: whose.pid, handle: whose.handle, start: whose.start };
+        let ledger = Ledger::open(&self.places)?;
+        // One that somebody else connects has no record.
+        match ledger.record(id)? {
+            Some(_) => ledger.append(id, &crate::record::Event::Lives(life)),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the networks of a container that runs and that nobody keeps, as long as the descriptor lives.
+    ///
+    /// # Errors
+    /// When its record cannot be opened.
+    pub fn hold(&self, id: &str) -> Result<Option<OwnedFd>, Error> {
+        Ledger::open(&self.places)?.hold(id)
     }
 
     pub(crate) fn sweep(&self, host: &mut Host, ledger: &Ledger) -> Result<Vec<String>, Error> {
@@ -128,10 +151,8 @@ impl Networks {
                 }
             }
         }
-        let bridges: Vec<&Network> = networks
-            .iter()
-            .filter(|network| network.driver == Driver::Bridge && facts.link(&network.interface).is_some())
-            .collect();
+        let bridges: Vec<&Network> =
+            host.bridges(&networks)?.into_iter().map(|(network, _)| network).collect();
         if !bridges.is_empty() {
             let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
             let whole = host.rules_are_whole(ipv6)?;
@@ -237,11 +258,7 @@ impl Networks {
         dns::forget(&beside::names(&self.places.run), network.name.as_str()).map_err(Error::Names)?;
         let others: Vec<Network> =
             self.list()?.into_iter().filter(|other| other.name != network.name).collect();
-        let facts = HostNetwork::read(&mut host.route)?;
-        let there: Vec<&Network> = others
-            .iter()
-            .filter(|other| other.driver == Driver::Bridge && facts.link(&other.interface).is_some())
-            .collect();
+        let there: Vec<&Network> = host.bridges(&others)?.into_iter().map(|(network, _)| network).collect();
         match there.is_empty() {
             true => host.clear(&self.places)?,
             false => host.make(self, ledger, &there, say)?,

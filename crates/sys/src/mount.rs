@@ -78,6 +78,15 @@ pub fn attach(mount: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &str) -> Result<(
         .map_err(|errno| SyscallError::new("move_mount", name, errno))
 }
 
+/// A detached copy of the mount that `place` is in, from there on and without what is mounted in it.
+///
+/// # Errors
+/// `EINVAL` when it is no mount of this process's mount namespace, or mounts in it are locked.
+pub fn clone_bare(place: BorrowedFd<'_>, subject: &str) -> Result<OwnedFd, SyscallError> {
+    owned(raw::open_tree(Fd::from(&place), c"", raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH))
+        .map_err(|errno| SyscallError::new("open_tree", subject, errno))
+}
+
 /// Changes attributes of a mount (mount_setattr(2), Linux 5.12). `subject` names it in an error.
 pub fn set_attributes(
     mount: BorrowedFd<'_>,

@@ -1,10 +1,13 @@
-//! What a process's handle tells after its end.
+//! What a process's handle tells: after its end how that was, and whether a process of a number is still the one that was noted.
 
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use crate::raw::{nr, syscall};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::raw::{self, Fd, nr, syscall};
 
 /// `PIDFD_GET_INFO` (linux/pidfd.h): `_IOWR(0xff, 11, struct pidfd_info)` with the structure's first size.
 const PIDFD_GET_INFO: usize = (3 << 30) | (64 << 16) | (0xff << 8) | 11;
@@ -32,10 +35,51 @@ pub fn exit_status(pidfd: impl AsFd) -> Option<i32> {
     (outcome.is_ok() && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
 }
 
+/// A process, as it is noted for others: its number alone may be another's by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The number.
+    pub pid: i32,
+    /// The inode of its handle, which no other process gets until the next boot (Linux 6.9); 0 before.
+    pub handle: u64,
+    /// Where there is no such inode, when it was started, in ticks since the boot.
+    pub start: u64,
+}
+
+impl Identity {
+    /// The process of this number and handle.
+    pub fn of(pid: i32, pidfd: BorrowedFd<'_>) -> Self {
+        const PIDFS_MAGIC: u64 = 0x5049_4446;
+        // Before pidfs all handles share one inode.
+        let handle = match raw::filesystem_type(Fd::from(&pidfd)) {
+            Ok(PIDFS_MAGIC) => rustix::fs::fstat(pidfd).map_or(0, |status| status.st_ino),
+            _ => 0,
+        };
+        Self { pid, handle, start: if handle == 0 { start_time(pid) } else { 0 } }
+    }
+
+    /// Whether it still runs: one that nobody has waited for yet does not.
+    pub fn lives(&self) -> bool {
+        let Some(pidfd) = Pid::from_raw(self.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        else {
+            return false;
+        };
+        let now = Self::of(self.pid, pidfd.as_fd());
+        let ended = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&Timespec::default()));
+        *self == now && matches!(ended, Ok(0))
+    }
+}
+
+/// Field 22 of `/proc/PID/stat`; the second is a name in parentheses, which may hold anything.
+fn start_time(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind = text.rsplit_once(')').map_or("", |(_, behind)| behind);
+    behind.split_whitespace().nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::{Pid, PidfdFlags, pidfd_open};
     use std::process::Command;
 
     #[test]
@@ -50,6 +94,21 @@ mod tests {
                 "SKIPPED a_handle_tells_the_end_of_a_process_that_was_reaped: the kernel does not tell (Linux 6.15)"
             ),
         }
+    }
+
+    #[test]
+    fn a_process_is_itself_as_long_as_it_runs() {
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
+        let pid = child.id() as i32;
+        let handle = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+        let noted = Identity::of(pid, handle.as_fd());
+        assert!(noted.lives());
+        assert!(!Identity { handle: noted.handle + 1, start: noted.start + 1, ..noted }.lives());
+        child.kill().unwrap();
+        rustix::event::poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).unwrap();
+        assert!(!noted.lives(), "a zombie does not run");
+        child.wait().unwrap();
+        assert!(!noted.lives());
     }
 
     #[test]

@@ -26,6 +26,23 @@ pub fn open_below(
     owned(outcome).map_err(failed)
 }
 
+/// Opens what lies at `path` below `root` as a place (`O_PATH`), and makes what is missing, as [`below::ensure`] does: an empty file at its
+/// end if `file`, otherwise a directory.
+///
+/// # Errors
+/// As [`open_below`], and those of mkdirat(2) and mknodat(2).
+pub fn ensure_below(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    file: bool,
+    links: Links,
+) -> Result<OwnedFd, SyscallError> {
+    let failed = |errno| SyscallError::new("openat2", path.display().to_string(), errno);
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| failed(Errno::INVAL))?;
+    let leaf = if file { below::Leaf::File } else { below::Leaf::Directory };
+    owned(below::ensure(Fd::from(&root), &name, leaf, links, has_openat2())).map_err(failed)
+}
+
 /// Whether the kernel has openat2(2) (Linux 5.6) and lets this process use it.
 pub fn has_openat2() -> bool {
     raw::openat2(Fd::NONE, c"x", &OpenHow::default()) != Err(Errno::NOSYS)

@@ -1,7 +1,9 @@
 //! `cargo xtask bench engine`: what people wait for when they use containers, ours beside docker and podman where these are installed.
 //!
-//! All run the same busybox. The commands are run in turn, so that whatever else the machine does hits all alike, and each is timed from
-//! outside as a whole process, with the processor time of it and its children. A daemon's own processor time is not in it.
+//! All run the same image of busybox, in network and mount namespaces of this program's own, with directories that go afterwards: a docker
+//! daemon is started there and ended again. The commands are run in turn, so that whatever else the machine does hits all alike, and each is
+//! timed from outside as a whole process, with the processor time of it and its children. A daemon's own processor time is in the rows of
+//! many starts only, which count what all processors of the machine did.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -34,6 +36,13 @@ pub(super) fn command() -> Cli {
                 .default_value("50")
                 .help("How many containers are idle while memory and lists are measured"),
         )
+        .arg(
+            Arg::new("starts")
+                .long("starts")
+                .value_parser(value_parser!(usize))
+                .default_value("100")
+                .help("How many containers are started 16 at a time"),
+        )
 }
 
 /// A program with docker's command line.
@@ -42,28 +51,47 @@ struct Engine {
     program: PathBuf,
     /// Where it keeps things, for ours.
     env: Vec<(&'static str, PathBuf)>,
-    /// What stands for the root after the flags of `run`.
-    root: Vec<String>,
+    /// The same, for the others: flags before the command.
+    before: Vec<String>,
 }
+
+/// What everybody calls the image.
+const IMAGE: &str = "localhost/holm-bench:1";
 
 impl Engine {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(&self.before)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         command
     }
 
-    /// `run` with these flags and this program.
+    /// `run` with these flags and this program, without a network.
     fn run(&self, flags: &[&str], program: &[&str]) -> Command {
-        let mut command = self.command(&["run", "--network", "none"]);
-        command.args(flags);
-        match self.name {
-            "holm" => command.args(&self.root).arg("--").args(program),
-            _ => command.args(&self.root).args(program),
-        };
+        self.on(&[&["--network", "none"], flags].concat(), program)
+    }
+
+    /// The same on the network that is usual.
+    fn on(&self, flags: &[&str], program: &[&str]) -> Command {
+        let mut command = self.command(&["run"]);
+        command.args(flags).arg(IMAGE).args(program);
         command
     }
+}
+
+/// Milliseconds that all processors of the machine have worked.
+fn machine_ms() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let first = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = first.split_ascii_whitespace().skip(1).filter_map(|it| it.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq
+    let worked = |index: usize| ticks.get(index).copied().unwrap_or(0.0);
+    (worked(0) + worked(1) + worked(2) + worked(5) + worked(6)) * 10.0
 }
 
 /// Runs it; milliseconds of the clock and of processors.
@@ -93,16 +121,31 @@ fn rustix_children() -> f64 {
 pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let runs = *arguments.get_one::<usize>("runs").expect("it has a default");
     let containers = *arguments.get_one::<usize>("containers").expect("it has a default");
-    let scratch = std::env::temp_dir().join(format!("holm-bench-engine-{}", std::process::id()));
+    let starts = *arguments.get_one::<usize>("starts").expect("it has a default");
+    if std::env::var_os(INSIDE).is_none() {
+        // Built where the network is, and run where nobody else's is.
+        let holm = built()?;
+        let mut again = Command::new("unshare");
+        again.args(["--net", "--mount", "--propagation", "private"]).arg(std::env::current_exe()?);
+        again.args(std::env::args_os().skip(1)).env(INSIDE, holm);
+        let status = again.status()?;
+        return Ok(std::process::ExitCode::from(status.code().unwrap_or(1) as u8));
+    }
+    let scratch = std::env::temp_dir().join(format!("holm-bench-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
-    let outcome = measure(&scratch, runs, containers);
+    let _ = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    let outcome = measure(&scratch, runs, containers, starts);
     let _ = fs::remove_dir_all(&scratch);
     outcome.map(|()| std::process::ExitCode::SUCCESS)
 }
 
-fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn Error>> {
+/// The variable that tells this program that it is in namespaces of its own, and which holm to measure.
+const INSIDE: &str = "HOLM_BENCH_ENGINE";
+
+fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Result<(), Box<dyn Error>> {
     let rootfs = busybox(scratch)?;
-    let engines = engines(scratch, &rootfs)?;
+    let daemon = Daemon::start(scratch);
+    let engines = engines(scratch, &rootfs, daemon.as_ref())?;
     let mut table: BTreeMap<(usize, &str), BTreeMap<&str, Series>> = BTreeMap::new();
     let mut note = |row: (usize, &'static str), engine: &'static str, value: f64, cpu: f64| {
         let series = table.entry(row).or_default().entry(engine).or_default();
@@ -116,6 +159,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
         for engine in &engines {
             let mut steps: Vec<((usize, &'static str), Command)> = vec![
                 ((0, "run --rm true"), engine.run(&["--rm"], &["true"])),
+                ((20, "run --rm true, bridge"), engine.on(&["--rm"], &["true"])),
                 ((1, "run -d"), engine.run(&["-d", "--name", "bench"], &["sleep", "1000"])),
                 ((2, "exec true"), engine.command(&["exec", "bench", "true"])),
                 ((3, "inspect"), engine.command(&["inspect", "bench"])),
@@ -135,20 +179,25 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
     }
     for engine in &engines {
         let names: Vec<String> = (0..containers).map(|number| format!("idle{number}")).collect();
-        let mut starts = Vec::new();
+        let mut each = Vec::new();
         for name in &names {
             let (wall, _) = timed(&mut engine.run(&["-d", "--name", name], &["sleep", "10000"]))?;
-            starts.push(wall);
+            each.push(wall);
         }
         let tenth = (containers / 10).max(1);
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-        note((8, "start, mean of the first tenth"), engine.name, mean(&starts[..tenth]), 0.0);
-        note((9, "start, mean of the last tenth"), engine.name, mean(&starts[containers - tenth..]), 0.0);
+        note((8, "start, mean of the first tenth"), engine.name, mean(&each[..tenth]), 0.0);
+        note((9, "start, mean of the last tenth"), engine.name, mean(&each[containers - tenth..]), 0.0);
         for _ in 0..runs {
             let (wall, cpu) = timed(&mut engine.command(&["ps"]))?;
             note((10, "ps, all containers"), engine.name, wall, cpu);
         }
-        note((11, "PSS of a container's own process, KiB"), engine.name, monitors_kib(engine.name), 0.0);
+        note(
+            (11, "PSS of a container's own process, KiB"),
+            engine.name,
+            monitors_kib(engine.name, scratch),
+            0.0,
+        );
         let mut removal = engine.command(&["rm", "-f", "-t", "0"]);
         if engine.name != "podman" {
             removal = engine.command(&["rm", "-f"]);
@@ -164,6 +213,26 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
         note((12, "20 x run -d at once"), engine.name, begin.elapsed().as_secs_f64() * 1000.0, 0.0);
         let names: Vec<String> = (0..20).map(|number| format!("par{number}")).collect();
         timed(engine.command(&["rm", "-f"]).args(&names))?;
+        let (wall, cpu) = (Instant::now(), machine_ms());
+        let names: Vec<String> = (0..starts).map(|number| format!("many{number}")).collect();
+        let queue = std::sync::Mutex::new(names.iter());
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    while let Some(name) = queue.lock().ok().and_then(|mut queue| queue.next()) {
+                        let _ = engine.on(&["-d", "--name", name], &["sleep", "10000"]).status();
+                    }
+                });
+            }
+        });
+        note(
+            (21, "many x run -d, 16 at a time, bridge"),
+            engine.name,
+            wall.elapsed().as_secs_f64() * 1000.0,
+            0.0,
+        );
+        note((22, "the same, work of all processors"), engine.name, machine_ms() - cpu, 0.0);
+        timed(engine.command(&["rm", "-f"]).args(&names))?;
         let script = "i=0; while [ $i -lt 64 ]; do cat /lines; i=$((i + 1)); done";
         let begin = Instant::now();
         timed(&mut engine.run(&["-d", "--name", "log"], &["sh", "-c", script]))?;
@@ -176,13 +245,21 @@ fn measure(scratch: &Path, runs: usize, containers: usize) -> Result<(), Box<dyn
         );
         timed(&mut engine.command(&["rm", "-f", "log"]))?;
     }
-    print(&engines, &table, containers);
+    print(&engines, &table, containers, starts);
+    for engine in engines.iter().filter(|engine| engine.name == "holm") {
+        let _ = engine.command(&["image", "prune", "--all"]).status();
+    }
     Ok(())
 }
 
-fn print(engines: &[Engine], table: &BTreeMap<(usize, &str), BTreeMap<&str, Series>>, containers: usize) {
+fn print(
+    engines: &[Engine],
+    table: &BTreeMap<(usize, &str), BTreeMap<&str, Series>>,
+    containers: usize,
+    starts: usize,
+) {
     println!(
-        "Median (p10) in milliseconds unless it says otherwise; processor time in brackets; {containers} idle containers.\n"
+        "Median (p10) in milliseconds unless it says otherwise; processor time in brackets; {containers} idle containers; many are {starts}.\n"
     );
     let names: Vec<&str> = engines.iter().map(|engine| engine.name).collect();
     println!("| | {} |", names.join(" | "));
@@ -216,31 +293,96 @@ fn busybox(scratch: &Path) -> Result<PathBuf, Box<dyn Error>> {
     Ok(rootfs)
 }
 
-fn engines(scratch: &Path, rootfs: &Path) -> Result<Vec<Engine>, Box<dyn Error>> {
+/// A docker daemon of this program's own.
+struct Daemon {
+    child: std::process::Child,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    fn start(scratch: &Path) -> Option<Self> {
+        let socket = scratch.join("docker.sock");
+        let path = |name: &str| scratch.join(name).display().to_string();
+        let child = Command::new("dockerd")
+            .args(["--data-root", &path("docker"), "--exec-root", &path("docker-run")])
+            .args(["--pidfile", &path("docker.pid"), "--host", &format!("unix://{}", socket.display())])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(scratch.join("docker.log")).ok()?)
+            .spawn();
+        let Ok(child) = child else {
+            eprintln!("bench: there is no dockerd");
+            return None;
+        };
+        let daemon = Self { child, socket };
+        let until = Instant::now() + std::time::Duration::from_secs(30);
+        while Instant::now() < until {
+            let mut info = Command::new("docker");
+            info.args(["--host", &daemon.host(), "info"]).stdout(Stdio::null()).stderr(Stdio::null());
+            if info.status().is_ok_and(|status| status.success()) {
+                return Some(daemon);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        let log = fs::read_to_string(scratch.join("docker.log")).unwrap_or_default();
+        eprintln!("bench: dockerd does not start: {}", log.lines().last().unwrap_or_default());
+        None
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It ends its containers and containerd when it is asked to.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn engines(scratch: &Path, rootfs: &Path, daemon: Option<&Daemon>) -> Result<Vec<Engine>, Box<dyn Error>> {
+    let path = |name: &str| scratch.join(name);
+    let text = |name: &str| path(name).display().to_string();
+    let holm = std::env::var_os(INSIDE).ok_or("it is not known which holm to measure")?;
     let mut engines = vec![Engine {
         name: "holm",
-        program: built()?,
-        env: vec![("HOLM_ROOT", scratch.join("root")), ("HOLM_RUNROOT", scratch.join("run"))],
-        root: vec!["--rootfs".to_owned(), rootfs.display().to_string()],
+        program: holm.into(),
+        env: vec![
+            ("HOLM_ROOT", path("root")),
+            ("HOLM_RUNROOT", path("run")),
+            ("HOLM_IMAGES", path("images")),
+        ],
+        before: Vec::new(),
     }];
-    for name in ["docker", "podman"] {
-        let works = Command::new(name).arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !works.is_ok_and(|status| status.success()) {
-            eprintln!("bench: {name} is not here");
-            continue;
-        }
+    if let Some(daemon) = daemon {
+        let before = vec!["--host".to_owned(), daemon.host()];
+        engines.push(Engine { name: "docker", program: "docker".into(), env: Vec::new(), before });
+    }
+    let before =
+        ["--root", &text("podman"), "--runroot", &text("podman-run"), "--cgroup-manager", "cgroupfs"];
+    let podman = Engine {
+        name: "podman",
+        program: "podman".into(),
+        env: Vec::new(),
+        before: before.map(str::to_owned).to_vec(),
+    };
+    match podman.command(&["info"]).status() {
+        Ok(status) if status.success() => engines.push(podman),
+        _ => eprintln!("bench: there is no podman that works"),
+    }
+    for engine in &engines {
         let tar =
             Command::new("tar").arg("-C").arg(rootfs).args(["-c", "."]).stdout(Stdio::piped()).spawn()?;
-        let image = "holm-bench:latest";
-        let import = Command::new(name)
-            .args(["import", "-", image])
+        let import = engine
+            .command(&["import", "-", IMAGE])
             .stdin(tar.stdout.ok_or("tar has no output")?)
-            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
             .status()?;
         if !import.success() {
-            return Err(format!("{name} cannot import the image").into());
+            return Err(format!("{} cannot import the image", engine.name).into());
         }
-        engines.push(Engine { name, program: name.into(), env: Vec::new(), root: vec![image.to_owned()] });
     }
     Ok(engines)
 }
@@ -267,7 +409,7 @@ fn built() -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// The mean proportional set size of the processes that stand beside containers.
-fn monitors_kib(engine: &str) -> f64 {
+fn monitors_kib(engine: &str, scratch: &Path) -> f64 {
     let beside: &[&str] = match engine {
         "holm" => &["holm-monitor"],
         "docker" => &["containerd-shim"],
@@ -278,7 +420,9 @@ fn monitors_kib(engine: &str) -> f64 {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let first = line.split(|byte| *byte == 0).next().unwrap_or_default();
         let name = String::from_utf8_lossy(first).rsplit('/').next().unwrap_or_default().to_owned();
-        if !beside.iter().any(|known| name.starts_with(known)) {
+        // Others on this machine may run the same programs.
+        let ours = String::from_utf8_lossy(&line).contains(&*scratch.to_string_lossy());
+        if !ours || !beside.iter().any(|known| name.starts_with(known)) {
             continue;
         }
         let rollup = fs::read_to_string(entry.path().join("smaps_rollup")).unwrap_or_default();

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use report::BoxedExplain;
+use monitor::Driver;
+use report::{BoxedExplain, Explain, Hint, Kind};
 use sys::SyscallError;
 
 use super::definition::{Definition, HealthCheck, LogChoice};
@@ -56,6 +57,7 @@ pub struct Created {
 /// What the request names and is not there, and [`ContainerFailure::NameTaken`].
 pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<Created, BoxedExplain> {
     let mut request = settled(request)?;
+    check_log(&request, &extras)?;
     let id = crate::prepare::random_id();
     let durable = !extras.auto_remove;
     let home = Home::new(places, &id, durable);
@@ -83,6 +85,38 @@ pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<C
             let _ = std::fs::remove_dir_all(&home.directory);
             Err(error)
         }
+    }
+}
+
+/// A log that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("--log-driver {driver}: {why}")]
+struct NoLog {
+    driver: &'static str,
+    why: &'static str,
+    advice: &'static str,
+}
+
+impl Explain for NoLog {
+    fn kind(&self) -> Kind {
+        Kind::Unsupported
+    }
+    fn hint(&self) -> Option<Hint> {
+        Some(Hint::new(self.advice))
+    }
+}
+
+fn check_log(request: &RunFlags, extras: &Extras) -> Result<(), BoxedExplain> {
+    let driver = extras.log.driver;
+    let refuse = |why, advice| Err(boxed(NoLog { driver: driver.name(), why, advice }));
+    match driver {
+        Driver::Journald if !monitor::log::journald::is_there() => {
+            refuse("there is no journal on this host", "json-file and k8s-file take files")
+        }
+        Driver::Passthrough if request.streams.tty => {
+            refuse("a terminal of its own cannot be passed through", "leave out --tty")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -144,7 +178,9 @@ fn fill(
         image: extras.image,
         manifest,
     };
-    if let Err(error) = home.write_definition(&definition, false) {
+    if let Err(error) =
+        home.write_definition(&definition, home.durable).and_then(|()| home.sync_names(places))
+    {
         let _ = names::release(places, &definition.name, home);
         return Err(boxed(error));
     }
@@ -173,7 +209,7 @@ pub fn rename(places: &Places, home: &Home, name: &ContainerName) -> Result<(), 
     let mut definition = home.definition().map_err(boxed)?;
     let old = std::mem::replace(&mut definition.name, name.as_str().to_owned());
     names::rename(places, &old, name.as_str(), home, || {
-        home.write_definition(&definition, false).map_err(boxed)
+        home.write_definition(&definition, home.durable).and_then(|()| home.sync_names(places)).map_err(boxed)
     })?;
     events::emit(places, home, Some(&definition), "rename", &[("oldName", old.into())]);
     Ok(())

@@ -111,6 +111,9 @@ pub struct RunRecord {
     pub monitored: bool,
     /// The inodes of the pipes that are its standard output and error, for a monitor after the first.
     pub pipes: Vec<u64>,
+    /// The number of its range of ids, for such a monitor as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<u32>,
 }
 
 impl Home {
@@ -154,7 +157,7 @@ impl Home {
         ContainerFailure::Damaged { id: self.id.clone(), why }
     }
 
-    /// Writes the definition, whole or not at all.
+    /// Writes the definition, whole or not at all; with `sync` it is on the disk then, also if the power is lost.
     ///
     /// # Errors
     /// Those of the calls.
@@ -162,6 +165,23 @@ impl Home {
         let failed = |cause| self.failed("write the definition of", cause);
         let directory = monitor::exit::open_directory(&self.directory).map_err(failed)?;
         monitor::exit::write_file(&directory, DEFINITION, &definition.to_bytes(), sync).map_err(failed)
+    }
+
+    /// Puts on the disk that there is such a container, and such a name. One that goes with its end needs neither.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub(crate) fn sync_names(&self, places: &Places) -> Result<(), ContainerFailure> {
+        if !self.durable {
+            return Ok(());
+        }
+        for path in [places.homes(true), places.names(true)] {
+            let directory = monitor::exit::open_directory(&path)
+                .map_err(|cause| self.failed("write the definition of", cause))?;
+            // Where a directory cannot be synchronised the file system needs no telling.
+            let _ = rustix::fs::fsync(directory);
+        }
+        Ok(())
     }
 
     /// A failure that is about this container.

@@ -5,11 +5,13 @@
 //! ([`supervise`]), which becomes its monitor.
 
 pub mod attach;
+pub mod commit;
 pub mod create;
 pub mod definition;
 pub mod error;
 pub mod events;
 pub mod exec;
+pub mod files;
 pub mod find;
 pub mod foreground;
 pub mod health;

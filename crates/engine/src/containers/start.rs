@@ -1,10 +1,10 @@
 //! Starting a container in the background.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use report::BoxedExplain;
+use report::{BoxedExplain, Explain, Hint, Kind};
 use runtime::state::StateRoot;
 use sys::SyscallError;
 
@@ -83,7 +83,12 @@ pub fn start_locked(
         Some(kind) => command.env("TERM", kind),
         None => command.env_remove("TERM"),
     };
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    if definition.log.driver == monitor::Driver::Passthrough {
+        refuse_terminal(definition)?;
+    } else {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+    }
+    let spawned = command.spawn();
     // The child has its copies; ours would keep the pipe open.
     for (_, number) in passed {
         drop(sys::inherited::take(number));
@@ -103,6 +108,29 @@ pub fn start_locked(
             advice: "start it again",
         })),
     }
+}
+
+/// A terminal that is passed through.
+#[derive(Debug, thiserror::Error)]
+#[error("start container `{0}`: with the log driver passthrough it would get this terminal")]
+struct OnTerminal(String);
+
+impl Explain for OnTerminal {
+    fn kind(&self) -> Kind {
+        Kind::Unsupported
+    }
+    fn hint(&self) -> Option<Hint> {
+        Some(Hint::new(
+            "it could type into it, so give it files or pipes as its streams: a unit of systemd does",
+        ))
+    }
+}
+
+/// Whoever has a terminal can put characters into its input (TIOCSTI, CVE-2017-5226).
+fn refuse_terminal(definition: &Definition) -> Result<(), BoxedExplain> {
+    let is_terminal =
+        std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal();
+    if is_terminal { Err(boxed(OnTerminal(definition.name.clone()))) } else { Ok(()) }
 }
 
 /// Variables that programs of ours are given: where things are, and nothing that is the caller's business.

@@ -1,6 +1,8 @@
 //! What a container does right now. Nothing of it is remembered: whether a process lives is the kernel's word, and how the last run
 //! ended is what its monitor wrote down.
 
+use std::time::{Duration, Instant};
+
 use monitor::{ExitRecord, HealthRecord};
 use runtime::state::StateRoot;
 use runtime::{Container, ContainerId};
@@ -68,10 +70,13 @@ impl State {
     }
 }
 
+/// How long the word about an end may take that a monitor has seen.
+const TOLD: Duration = Duration::from_secs(10);
+
 /// What `home` does right now.
 pub fn of(home: &Home, records: &StateRoot) -> State {
     let id = ContainerId::parse(&home.id).ok();
-    let container = id.and_then(|id| Container::open(records, &id).ok());
+    let container = id.as_ref().and_then(|id| Container::open(records, id).ok());
     // Before the process is asked for: one that ends in between is then seen as running, which it was.
     let run = home.run();
     let pid = container.as_ref().map_or(0, Container::pid);
@@ -80,11 +85,31 @@ pub fn of(home: &Home, records: &StateRoot) -> State {
         let status = if frozen { Status::Paused } else { Status::Running };
         return State { status, pid, run, exit: home.exit(), container };
     }
-    let mut exit = home.exit();
     let ran = run.as_ref().map_or(0, |run| run.run);
-    let told = exit.as_ref().map_or(0, |exit| exit.run);
-    if ran > told {
-        exit = run.as_ref().map(lost);
+    let is_told = |exit: &Option<ExitRecord>| exit.as_ref().map_or(0, |exit| exit.run) >= ran;
+    let mut exit = home.exit();
+    // Between a launch's beginning and its process, or between an end and the word about it, somebody is at work.
+    let until = Instant::now() + TOLD;
+    while !is_told(&exit) {
+        let is_watched = home.has_monitor();
+        let now = id.as_ref().and_then(|id| Container::open(records, id).ok());
+        if now.as_ref().is_some_and(|now| now.pid() != 0) {
+            return of(home, records);
+        }
+        // What a monitor wrote last is there once its lock is not.
+        exit = home.exit();
+        if is_told(&exit) {
+            break;
+        }
+        if !is_watched || Instant::now() >= until {
+            exit = run.as_ref().map(lost);
+            break;
+        }
+        if now.is_none_or(|now| now.status() != spec::Status::Stopped) {
+            // It is being launched: what it was before is what it is.
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(500));
     }
     let status = match &exit {
         Some(exit) if exit.again_ns.is_some() && home.has_monitor() => Status::Restarting,

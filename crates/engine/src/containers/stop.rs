@@ -20,6 +20,10 @@ use crate::terminal::{Reaction, SignalState, reaction};
 
 /// How long a killed process may take to die: one that waits for a disk does not until that answers.
 const DEATH: Duration = Duration::from_secs(30);
+/// How long a program may take from its start until it has arranged for signals.
+const YOUTH: Duration = Duration::from_secs(2);
+/// How long one sleeps that has done so: who starts up works.
+const SETTLED: Duration = Duration::from_millis(100);
 /// How long a cgroup may take to freeze or thaw.
 const FREEZE: Duration = Duration::from_secs(10);
 
@@ -110,8 +114,9 @@ pub fn stop(
     };
     let signal = signal.unwrap_or_else(|| definition.stop_signal());
     let timeout = timeout.or(definition.stop_timeout).unwrap_or(STOP_TIMEOUT);
+    let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     // A first process without a handler does not even notice: waiting for it is of no use.
-    let heard = reaction(signal, &SignalState::read(state.pid.unsigned_abs())) == Reaction::Forward;
+    let heard = is_heard(&state, signal, &pidfd, patience);
     if heard {
         container.kill(Some(signal)).or_else(gone).map_err(boxed)?;
     }
@@ -119,7 +124,6 @@ pub fn stop(
         let cgroup = container.cgroup().map_err(boxed)?;
         cgroup.thaw(FREEZE).map_err(boxed)?;
     }
-    let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
     if !heard || !has_ended(&pidfd, patience) {
         container.kill(Some(Signal::KILL)).or_else(gone).map_err(boxed)?;
         if !has_ended(&pidfd, Some(DEATH)) {
@@ -131,6 +135,43 @@ pub fn stop(
     wait::until_told(home, run);
     tell(places, home, "stop", &[]);
     Ok(true)
+}
+
+/// Whether the first process does something about the signal. One that was started just now may not have come so far yet to say that it
+/// handles or ignores it: it is given [`YOUTH`] for that, as long as there is patience and it does not just lie there.
+fn is_heard(state: &State, signal: Signal, pidfd: &OwnedFd, patience: Option<Duration>) -> bool {
+    let started_ns = state.run.as_ref().map_or(0, |run| run.started_ns);
+    let age = Duration::from_nanos(monitor::time::now_ns().saturating_sub(started_ns));
+    let grace = YOUTH.saturating_sub(age).min(patience.unwrap_or(YOUTH));
+    let pid = state.pid.unsigned_abs();
+    let mut asleep: Option<(String, Instant)> = None;
+    let until = Instant::now() + grace;
+    loop {
+        if reaction(signal, &SignalState::read(pid)) == Reaction::Forward {
+            return true;
+        }
+        let now = Instant::now();
+        asleep = match (sleep_of(pid), asleep) {
+            (Some(sleep), Some((same, since))) if sleep == same => Some((same, since)),
+            (sleep, _) => sleep.map(|sleep| (sleep, now)),
+        };
+        let has_settled = asleep.as_ref().is_some_and(|(_, since)| now.duration_since(*since) >= SETTLED);
+        let left = until.saturating_duration_since(now);
+        if left.is_zero() || has_settled || has_ended(pidfd, Some(left.min(Duration::from_millis(5)))) {
+            return false;
+        }
+    }
+}
+
+/// What is the same as long as a process sleeps without waking up: how often it has given the processor away. None while it runs, wants
+/// to, or waits for a disk.
+fn sleep_of(pid: u32) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let is_asleep =
+        status.lines().any(|line| line.strip_prefix("State:").is_some_and(|it| it.trim().starts_with('S')));
+    let switches: Vec<&str> =
+        status.lines().filter(|line| line.contains("voluntary_ctxt_switches")).collect();
+    is_asleep.then(|| switches.join(" "))
 }
 
 /// Kills a container that this process has the lock of, and waits for its end.

@@ -18,6 +18,7 @@ use runtime::state::StateRoot;
 use runtime::{Container, ContainerId, Life};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use sys::SyscallError;
+use sys::pidfd::Identity;
 
 use super::definition::Definition;
 use super::error::ContainerFailure;
@@ -243,7 +244,8 @@ fn launch(
         gift.give().map_err(boxed)?;
     }
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
-    let pipes = match definition.tty() {
+    let passed_through = definition.log.driver == monitor::Driver::Passthrough;
+    let pipes = match definition.tty() || passed_through {
         true => None,
         false => Some(pipes(definition.open_stdin).map_err(failed)?),
     };
@@ -253,6 +255,7 @@ fn launch(
         restarts,
         monitored: true,
         pid: 0,
+        ids: prepared.claim.as_ref().map(|claim| claim.slot),
         pipes: pipes.iter().flat_map(|pipes| [&pipes.theirs[1], &pipes.theirs[2]]).map(inode).collect(),
     };
     let directory = monitor::exit::open_directory(&home.directory).map_err(failed)?;
@@ -270,6 +273,8 @@ fn launch(
         }
     };
     let launched = match pipes {
+        // What this process has was its caller's, and stays so for the next run.
+        None if passed_through => launch(),
         None => {
             set_streams([&nothing, &nothing, &nothing]).map_err(failed)?;
             launch()
@@ -299,6 +304,14 @@ fn launch(
             ours.terminal = Some(copy(terminal)?);
         }
         let pidfd = copy(running.pidfd().map_err(failed)?)?;
+        // What the monitor holds is the container's also if the monitor is killed.
+        let whose = Identity::of(pid, std::os::fd::AsFd::as_fd(&pidfd));
+        if let Some(slot) = run.ids {
+            crate::id_pool::note(&caller.run_directory, slot, whose).map_err(failed)?;
+        }
+        if network.is_some() {
+            connection::note(caller, &home.id, whose)?;
+        }
         let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
         let some = |fd: Option<OwnedFd>| fd.map(pass).transpose();
         let mut held = vec![pass(monitor_lock)?];
@@ -385,6 +398,13 @@ pub fn revived(id: &str) -> u8 {
             None => Ok(None),
         };
         let records = StateRoot::open(&places.records()).map_err(boxed)?;
+        let mut held = vec![pass(monitor_lock)?];
+        // Its range of ids and its networks are its own by what is noted of them; the locks are for who looks no further.
+        let caller = Caller::read();
+        let ids = run.ids.and_then(|slot| crate::id_pool::hold(&caller.run_directory, slot).ok().flatten());
+        for lock in ids.into_iter().chain(connection::hold(&caller, &home.id)) {
+            held.push(pass(lock)?);
+        }
         Ok(Setup {
             id: home.id.clone(),
             run: run.run,
@@ -397,7 +417,7 @@ pub fn revived(id: &str) -> u8 {
             pidfd: pass(pidfd)?,
             streams: StreamFds { output: pipe(0)?, error: pipe(1)?, ..StreamFds::default() },
             client: None,
-            held: vec![pass(monitor_lock)?],
+            held,
             log: log_setup(&home, &definition),
             stdin_once: false,
             health: definition.health.as_ref().map(|health| health.setup),

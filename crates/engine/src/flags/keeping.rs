@@ -35,13 +35,10 @@ impl Value for Policy {
 }
 
 impl Value for Driver {
-    const FORM: &'static str = "json-file, k8s-file, journald or none";
+    const FORM: &'static str = "json-file, k8s-file, journald, none or passthrough";
     const EXAMPLE: &'static str = "json-file";
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        if text == "passthrough" {
-            return Err("a container in the background cannot have the caller's own streams yet".into());
-        }
         Self::from_name(text)
             .ok_or_else(|| format!("there is no log driver `{}`", text.escape_debug()).into())
     }
@@ -143,7 +140,7 @@ mod tests {
         expect![[r#"
             k8s-file => K8sFile
             none => None
-            passthrough !! a container in the background cannot have the caller's own streams yet
+            passthrough => Passthrough
             syslog !! there is no log driver `syslog`
             json-file => JsonFile
         "#]]

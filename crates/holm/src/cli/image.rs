@@ -140,7 +140,7 @@ fn save() -> Command {
     ])
 }
 
-fn import() -> Command {
+pub(super) fn import() -> Command {
     Command::new("import")
         .about("Make an image of a root filesystem: an archive or a directory")
         .args([

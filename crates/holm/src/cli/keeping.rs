@@ -25,7 +25,11 @@ pub(super) fn flags() -> Vec<Arg> {
             "Start it again when it ends: no (default), on-failure[:MOST], always, unless-stopped",
         ),
         signed("stop-timeout", "SECONDS", "How long it may take to stop; -1 is without end [default: 10]"),
-        one("log-driver", "DRIVER", "Where its output goes: json-file (default), k8s-file, journald, none"),
+        one(
+            "log-driver",
+            "DRIVER",
+            "Where its output goes: json-file (default), k8s-file, journald, none, passthrough",
+        ),
         many("log-opt", "KEY=VALUE", "max-size (default 10m), max-file (default 3), tag"),
         one("health-cmd", "COMMAND", "Ask for its health by running this in its shell"),
         one("health-interval", "TIME", "Between two questions [default: 30s]"),

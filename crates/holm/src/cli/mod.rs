@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, Command};
 
 pub mod cgroup;
 pub mod container;
+pub mod files;
 pub mod flags;
 pub mod image;
 mod ip;
@@ -39,7 +40,12 @@ const OTHERS: [&str; 13] = [
 
 /// The subcommands, in the order of the help.
 pub fn names() -> Vec<&'static str> {
-    std::iter::once("run").chain(container::NAMES).chain(system::NAMES).chain(OTHERS).collect()
+    std::iter::once("run")
+        .chain(container::NAMES)
+        .chain(files::NAMES)
+        .chain(system::NAMES)
+        .chain(OTHERS)
+        .collect()
 }
 
 /// The exit status for a command line that is wrong, as docker has it.
@@ -50,6 +56,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
     let command = match name {
         "run" => run::command(),
         name if container::NAMES.contains(&name) => return container::command(name),
+        name if files::NAMES.contains(&name) => return files::command(name),
         name if system::NAMES.contains(&name) => return system::command(name),
         "network" => network::command(),
         "ip" => ip::command(),

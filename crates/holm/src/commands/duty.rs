@@ -28,6 +28,7 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
             after_exit(text(0), text(1).parse().unwrap_or(0), unwritten)
         }
         "--revive" => revived(text(0)),
+        "--files" => engine::containers::files::child::main(text(1).parse().unwrap_or(-1)),
         "--health" => engine::containers::health::check(text(0), text(1).parse().unwrap_or(30_000)),
         "--health-action" => engine::containers::health::act(text(0), text(1)),
         _ => 125,

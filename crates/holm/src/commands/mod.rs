@@ -8,6 +8,7 @@ pub mod dns;
 pub mod doctor;
 pub mod duty;
 pub mod failure;
+pub mod files;
 pub mod image;
 pub mod network;
 pub mod ns;

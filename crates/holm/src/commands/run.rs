@@ -141,11 +141,13 @@ fn attached(
     cidfile: CidFile,
 ) -> Result<u8, BoxedExplain> {
     let signals = attach::catch()?;
+    // It reads the caller's input itself.
+    let passes_through = extras.log.driver == monitor::Driver::Passthrough;
     let created = create::create(places, request, extras)?;
     cidfile.write(&created.home.id)?;
     let options = AttachOptions {
         size: terminal::size_of(std::io::stdin()).or_else(|| terminal::size_of(std::io::stdout())),
-        input: request.streams.interactive,
+        input: request.streams.interactive && !passes_through,
         output: true,
         pass_signals: true,
         streams: request.streams.clone(),

@@ -19,6 +19,8 @@ fn a_container_outlives_its_monitor_and_is_told_the_truth_of() {
     let Some(house) = House::new("a_container_outlives_its_monitor_and_is_told_the_truth_of") else { return };
     let id = house.run("m", &[], "i=0; while :; do echo $i; i=$((i + 1)); sleep 0.01; done");
     let pid: u32 = house.field("m", "{{.State.Pid}}").parse().unwrap();
+    // The supervisor has told that it runs, and becomes the monitor now.
+    soon("there is a monitor", || house.monitor(&id).is_some());
     let monitor = house.monitor(&id).unwrap();
     kill_nine(monitor);
     soon("the monitor is gone", || !lives(monitor));
@@ -94,8 +96,12 @@ fn a_killed_monitor_of_one_that_goes_with_its_end_leaves_it_to_the_next() {
     else {
         return;
     };
-    let id = house.run("gone", &["--rm"], "exec sleep 0.3");
+    let id = house.run("gone", &["--rm"], "exec sleep 1000");
+    let pid: u32 = house.field("gone", "{{.State.Pid}}").parse().unwrap();
+    // The supervisor has told that it runs, and becomes the monitor now.
+    soon("there is a monitor", || house.monitor(&id).is_some());
     kill_nine(house.monitor(&id).unwrap());
+    kill_nine(pid);
     soon("it has ended", || house.prints(&["ps", "-q"]).is_empty());
     assert!(exists(&house.base.join("run/containers").join(&id)));
     house.prints(&["run", "--rootfs", "/", "--", "true"]);

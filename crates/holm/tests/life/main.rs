@@ -4,7 +4,9 @@
 mod chaos;
 mod checks;
 mod crash;
+mod drivers;
 mod house;
 mod logs;
+mod monitor;
 mod streams;
 mod verbs;

@@ -6,6 +6,11 @@ use super::Stream;
 
 const SOCKET: &str = "/run/systemd/journal/socket";
 
+/// Whether there is a journal to write to.
+pub fn is_there() -> bool {
+    std::path::Path::new(SOCKET).exists()
+}
+
 /// A way into the journal. It is opened with the first line, and again after a failure.
 #[derive(Debug)]
 pub struct Journal {

@@ -32,6 +32,8 @@ pub enum Driver {
     Journald,
     /// Nowhere.
     None,
+    /// To the streams of whoever started the container, without anybody in between.
+    Passthrough,
 }
 
 impl Driver {
@@ -42,12 +44,13 @@ impl Driver {
             Self::K8sFile => "k8s-file",
             Self::Journald => "journald",
             Self::None => "none",
+            Self::Passthrough => "passthrough",
         }
     }
 
     /// The driver of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::JsonFile, Self::K8sFile, Self::Journald, Self::None]
+        [Self::JsonFile, Self::K8sFile, Self::Journald, Self::None, Self::Passthrough]
             .into_iter()
             .find(|driver| driver.name() == name)
     }
@@ -123,7 +126,7 @@ impl Log {
             Driver::JsonFile => Sink::Json(file()),
             Driver::K8sFile => Sink::K8s(file()),
             Driver::Journald => Sink::Journal(Journal::new(&setup.fields)),
-            Driver::None => Sink::Nowhere,
+            Driver::None | Driver::Passthrough => Sink::Nowhere,
         };
         Self { sink, output: Splitter::default(), error: Splitter::default(), batch: Vec::new(), lost: 0 }
     }

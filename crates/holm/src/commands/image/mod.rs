@@ -48,6 +48,14 @@ pub fn list(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     list::list(matches)
 }
 
+/// `holm import`.
+///
+/// # Errors
+/// What failed.
+pub fn import(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
+    transfer::import(matches)
+}
+
 /// The caller's store.
 fn store() -> Result<Store, BoxedExplain> {
     Store::open(Options::of_caller()).map_err(boxed)

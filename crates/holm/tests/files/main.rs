@@ -1,0 +1,6 @@
+//! Files of containers, as people copy, compare and commit them. They need root and busybox, and say so where that is missing.
+
+mod attacks;
+mod commit;
+mod copy;
+mod room;
