@@ -102,10 +102,11 @@ impl Stage {
         };
         // A process that shares its memory with another, as this one does with a new one at first, may not join a time namespace, nor
         // go back to its own.
-        let apart = || start().inspect(Spawned::wait_until_apart);
         let spawned = match time {
             None => start()?,
-            Some(namespace) => born_in(namespace, clone::CLONE_NEWTIME, "time", apart)?,
+            Some(namespace) => born_in(namespace, clone::CLONE_NEWTIME, "time", || {
+                start().inspect(Spawned::wait_until_apart)
+            })?,
         };
         push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
