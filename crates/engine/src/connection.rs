@@ -24,7 +24,7 @@ use crate::rules::{Facts, Refused, files};
 pub const VARIABLE: &str = "HOLM_NETWORK";
 
 /// Where holm keeps what outlives the machine's restarts, for root.
-const DATA: &str = "/var/lib/holm";
+pub(crate) const DATA: &str = "/var/lib/holm";
 
 /// The networks of the host.
 ///

@@ -66,6 +66,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
     };
     let outcome = match name {
         "run" => commands::run::run(&matches, global),
+        "volume" => commands::volume::run(&matches),
         "network" => commands::network::run(&matches),
         "ns" => commands::ns::run(&matches),
         "cgroup" | "cg" => commands::cgroup::run(&matches),
