@@ -86,6 +86,14 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Kills and removes containers. podman asks them to end first, unless it is told not to wait.
+    fn removal(&self, names: &[&str]) -> Command {
+        let at_once: &[&str] = if self.name == "podman" { &["-t", "0"] } else { &[] };
+        self.command(&[&["rm", "-f"], at_once, names].concat())
+    }
+}
+
 /// Milliseconds that all processors of the machine have worked.
 fn machine_ms() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
@@ -178,7 +186,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
                 ((4, "ps, 1 container"), engine.command(&["ps"])),
                 ((5, "stop -t 0"), engine.command(&["stop", "-t", "0", "bench"])),
                 ((6, "start"), engine.command(&["start", "bench"])),
-                ((7, "rm -f"), engine.command(&["rm", "-f", "bench"])),
+                ((7, "rm -f"), engine.removal(&["bench"])),
             ];
             for (row, command) in &mut steps {
                 let (wall, cpu) = timed(command)?;
@@ -210,11 +218,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             monitors_kib(engine.name, scratch),
             0.0,
         );
-        let mut removal = engine.command(&["rm", "-f", "-t", "0"]);
-        if engine.name != "podman" {
-            removal = engine.command(&["rm", "-f"]);
-        }
-        timed(removal.args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let begin = Instant::now();
         let mut running: Vec<_> = (0..20)
             .map(|number| engine.run(&["-d", "--name", &format!("par{number}")], &["sleep", "1000"]).spawn())
@@ -224,7 +228,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
         }
         note((12, "20 x run -d at once"), engine.name, begin.elapsed().as_secs_f64() * 1000.0, 0.0);
         let names: Vec<String> = (0..20).map(|number| format!("par{number}")).collect();
-        timed(engine.command(&["rm", "-f"]).args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let (wall, cpu) = (Instant::now(), machine_ms());
         let names: Vec<String> = (0..starts).map(|number| format!("many{number}")).collect();
         let queue = std::sync::Mutex::new(names.iter());
@@ -244,7 +248,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             0.0,
         );
         note((22, "the same, work of all processors"), engine.name, machine_ms() - cpu, 0.0);
-        timed(engine.command(&["rm", "-f"]).args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let script = "i=0; while [ $i -lt 64 ]; do cat /lines; i=$((i + 1)); done";
         let begin = Instant::now();
         timed(&mut engine.run(&["-d", "--name", "log"], &["sh", "-c", script]))?;
@@ -255,7 +259,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             begin.elapsed().as_secs_f64() * 1000.0,
             0.0,
         );
-        timed(&mut engine.command(&["rm", "-f", "log"]))?;
+        timed(&mut engine.removal(&["log"]))?;
     }
     print(&engines, &table, containers, starts);
     for engine in engines.iter().filter(|engine| engine.name == "holm") {
