@@ -24,7 +24,7 @@ use crate::rules::{Facts, Refused, files};
 pub const VARIABLE: &str = "HOLM_NETWORK";
 
 /// Where holm keeps what outlives the machine's restarts, for root.
-const DATA: &str = "/var/lib/holm";
+pub(crate) const DATA: &str = "/var/lib/holm";
 
 /// The networks of the host.
 ///
@@ -33,7 +33,8 @@ const DATA: &str = "/var/lib/holm";
 pub fn networks(caller: &Caller) -> Result<Networks, BoxedExplain> {
     let networks =
         Networks::open(&network::Places::below(Path::new(DATA), &caller.run_directory)).map_err(boxed)?;
-    Ok(networks.with_name_server(vec!["/proc/self/exe".into(), dns::SUBCOMMAND.into()]))
+    let own = |word: &str| vec!["/proc/self/exe".into(), word.into()];
+    Ok(networks.with_name_server(own(dns::SUBCOMMAND)).with_keeper(own(network::keeper::SUBCOMMAND)))
 }
 
 /// Why this caller can have no network of holm's making; none for one who can.

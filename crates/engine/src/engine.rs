@@ -25,11 +25,13 @@ use crate::containers::update::{self, Change};
 use crate::containers::wait::{self, Until};
 use crate::containers::{Home, Places, find, one, remove, start, stop};
 use crate::flags::name::ContainerName;
-use crate::host::Caller;
+use crate::flags::named::VolumeName;
+use crate::host::{Caller, boxed};
 use crate::request::RunRequest;
 use crate::view::filter::Filters;
 use crate::view::inspect;
 use crate::view::summary::{self, Summary};
+use crate::volumes::{self, NewVolume, Pruned, Store, Users, Volume, VolumeFailure};
 
 /// Everything that can be done with containers. `who` is a name, an id, or the beginning of an id; every failure says what, on what, and why.
 pub trait Engine {
@@ -114,11 +116,11 @@ pub trait Engine {
     /// When it does not run, or is that already.
     fn freeze(&self, who: &str, freeze: bool) -> Result<(), BoxedExplain>;
 
-    /// Takes it away.
+    /// Takes it away, with `volumes` its anonymous volumes as well.
     ///
     /// # Errors
     /// When it runs and `force` is not set.
-    fn remove(&self, who: &str, force: bool) -> Result<(), BoxedExplain>;
+    fn remove(&self, who: &str, force: bool, volumes: bool) -> Result<(), BoxedExplain>;
 
     /// Gives it another name.
     ///
@@ -140,6 +142,41 @@ pub trait Engine {
     /// # Errors
     /// When it is not there.
     fn inspect(&self, who: &str) -> Result<Value, BoxedExplain>;
+
+    /// Makes a volume, and tells whether it was not there before.
+    ///
+    /// # Errors
+    /// Options that cannot be had, and another volume of that name.
+    fn create_volume(&self, wanted: &NewVolume) -> Result<(Volume, bool), BoxedExplain>;
+
+    /// Every volume by name; one whose record cannot be read is told of.
+    fn volumes(&self) -> Vec<Result<Volume, VolumeFailure>>;
+
+    /// The volume of this name.
+    ///
+    /// # Errors
+    /// When it is not there, or its record cannot be read.
+    fn volume(&self, name: &VolumeName) -> Result<Volume, BoxedExplain>;
+
+    /// Which containers have which volumes.
+    fn volume_users(&self) -> Users;
+
+    /// Removes a volume with what is in it.
+    ///
+    /// # Errors
+    /// When it is not there, or a container has it.
+    fn remove_volume(&self, name: &VolumeName) -> Result<(), BoxedExplain>;
+
+    /// Removes the volumes that no container has and nobody named, with `all` the others as well, but for those that `keep` tells; and says
+    /// what could not be removed.
+    ///
+    /// # Errors
+    /// When nothing can be.
+    fn prune_volumes(
+        &self,
+        all: bool,
+        keep: &dyn Fn(&Volume) -> bool,
+    ) -> Result<(Pruned, Vec<BoxedExplain>), BoxedExplain>;
 }
 
 /// What can be done with containers' files.
@@ -253,8 +290,8 @@ impl Engine for Local {
         }
     }
 
-    fn remove(&self, who: &str, force: bool) -> Result<(), BoxedExplain> {
-        remove::remove(&self.places, &self.home(who)?, force)
+    fn remove(&self, who: &str, force: bool, volumes: bool) -> Result<(), BoxedExplain> {
+        remove::remove(&self.places, &self.home(who)?, force, volumes)
     }
 
     fn rename(&self, who: &str, name: &ContainerName) -> Result<(), BoxedExplain> {
@@ -271,6 +308,34 @@ impl Engine for Local {
 
     fn inspect(&self, who: &str) -> Result<Value, BoxedExplain> {
         inspect::inspect(&self.places, &self.home(who)?)
+    }
+
+    fn create_volume(&self, wanted: &NewVolume) -> Result<(Volume, bool), BoxedExplain> {
+        Store::of(&self.places).create(wanted)
+    }
+
+    fn volumes(&self) -> Vec<Result<Volume, VolumeFailure>> {
+        Store::of(&self.places).list()
+    }
+
+    fn volume(&self, name: &VolumeName) -> Result<Volume, BoxedExplain> {
+        Store::of(&self.places).find(name).map_err(boxed)
+    }
+
+    fn volume_users(&self) -> Users {
+        volumes::users(&self.places, None)
+    }
+
+    fn remove_volume(&self, name: &VolumeName) -> Result<(), BoxedExplain> {
+        Store::of(&self.places).remove(&self.places, name)
+    }
+
+    fn prune_volumes(
+        &self,
+        all: bool,
+        keep: &dyn Fn(&Volume) -> bool,
+    ) -> Result<(Pruned, Vec<BoxedExplain>), BoxedExplain> {
+        Store::of(&self.places).prune(&self.places, all, keep)
     }
 }
 

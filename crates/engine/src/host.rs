@@ -5,22 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use report::{BoxedExplain, Explain, Kind};
 use runtime::HostFacts;
 use rustix::fs::{FileType, Mode, OFlags};
 use spec::CapabilitySet;
+use sys::below::Links;
 
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
+use crate::flags::named::VolumeMount;
 use crate::flags::security_opt::{Seccomp, SecurityOpt};
 use crate::flags::volume::Bind;
 use crate::id_pool::{self, Claim};
 use crate::ids::{self, Choice, IdFacts};
 use crate::request::{Changes, RunRequest};
 use crate::rules::{self, Facts, Ids, Node, Refused, Source};
+use crate::volumes::VolumeFailure;
 use crate::{idmap, users};
 
 /// The caller, and where holm keeps what lives as long as the machine runs.
@@ -75,6 +78,8 @@ pub struct Found {
     pub claim: Option<Claim>,
     /// Why the container has the host's ids although nobody asked for that.
     pub no_own_ids: Option<String>,
+    /// Directories inside volumes, which sources name by their descriptors.
+    pub held: Vec<OwnedFd>,
 }
 
 /// Looks at the host for `request`.
@@ -130,6 +135,7 @@ pub fn look(
         }
     };
 
+    let (sources, held) = sources(request, caller, host, outside.as_deref())?;
     let mut facts = Facts {
         ids,
         no_idmapped_root,
@@ -150,7 +156,7 @@ pub fn look(
         device_rules: caller.uid == 0,
         devices: device_nodes(request)?,
         block_devices: block_devices(request),
-        sources: sources(request, kernel, outside.as_deref())?,
+        sources,
         seccomp_file: None,
         hard_limits: (0..).zip(host.hard_limits).collect(),
         oom_score_adj: host.oom_score_adj,
@@ -160,7 +166,7 @@ pub fn look(
         facts.terminal_type = std::env::var("TERM").ok().filter(|kind| !kind.is_empty());
     }
     facts.seccomp_file = seccomp_file(request, &facts)?;
-    Ok(Found { facts, claim, no_own_ids })
+    Ok(Found { facts, claim, no_own_ids, held })
 }
 
 /// What the rules for limits ask about, and nothing else.
@@ -409,14 +415,71 @@ fn block_devices(request: &RunRequest) -> BTreeMap<PathBuf, (u32, u32)> {
 
 fn sources(
     request: &RunRequest,
-    kernel: (u32, u32),
+    caller: &Caller,
+    host: &HostFacts,
     outside: Option<&str>,
-) -> Result<Vec<Source>, BoxedExplain> {
-    let binds = request.mounts.iter().filter_map(|mount| match mount {
-        Mount::Bind(bind) => Some(bind),
-        Mount::Tmpfs(_) => None,
-    });
-    binds.map(|bind| source(bind, kernel, outside)).collect()
+) -> Result<(Vec<Source>, Vec<OwnedFd>), BoxedExplain> {
+    let (mut sources, mut held) = (Vec::new(), Vec::new());
+    for mount in &request.mounts {
+        match mount {
+            Mount::Bind(bind) => sources.push(source(bind, host.kernel, outside)?),
+            Mount::Volume(volume) => sources.push(volume_source(volume, caller, host, outside, &mut held)?),
+            Mount::Tmpfs(_) => {}
+        }
+    }
+    Ok((sources, held))
+}
+
+/// A volume's content. A directory inside it is opened here, below the volume's handle, and named by the descriptor: what a container makes of the
+/// path to it meanwhile leads nowhere else.
+fn volume_source(
+    volume: &VolumeMount,
+    caller: &Caller,
+    host: &HostFacts,
+    outside: Option<&str>,
+    held: &mut Vec<OwnedFd>,
+) -> Result<Source, BoxedExplain> {
+    let (mut path, read_only) = crate::volumes::data_path(&caller.state_directory, volume);
+    // One that is not there yet, for a plan that is only shown, will be where its store is.
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let no_idmap = no_idmap_at(there, host.kernel, outside);
+    match &volume.subpath {
+        // Others mount in a namespace of their own, to which a descriptor of this one is of no use; and a path could lead elsewhere.
+        Some(subpath) if !host.is_privileged() => {
+            return Err(boxed(Refused {
+                flag: format!("volume-subpath={}", subpath.as_path().display()),
+                problem: "only root can mount a directory inside a volume".to_owned(),
+                advice: "mount the whole volume, and use the directory in it".to_owned(),
+                kind: Kind::PermissionDenied,
+            }));
+        }
+        Some(subpath) if path.exists() => {
+            let failed = |cause| {
+                let (name, path) = (volume.shown().to_owned(), subpath.as_path().to_owned());
+                boxed(VolumeFailure::NoSubpath { name, path, cause })
+            };
+            let top = monitor::exit::open_directory(&path).map_err(failed)?;
+            let inner =
+                sys::resolve::open_below(top.as_fd(), subpath.as_path(), sys::raw::O_PATH, Links::InRoot);
+            let inner = inner.map_err(failed)?;
+            path = format!("/proc/self/fd/{}", inner.as_raw_fd()).into();
+            held.push(inner);
+        }
+        Some(subpath) => path.push(subpath.as_path()),
+        None => {}
+    }
+    Ok(Source { path, no_idmap, read_only })
+}
+
+/// Why what is at a path cannot be mounted with other owners, if that is so.
+fn no_idmap_at(path: &Path, kernel: (u32, u32), outside: Option<&str>) -> Option<String> {
+    match outside {
+        Some(reason) => Some(reason.to_owned()),
+        None => {
+            let magic = rustix::fs::statfs(path).map(|stat| stat.f_type as u64).unwrap_or(0);
+            idmap::unsupported(magic & u64::from(u32::MAX), kernel)
+        }
+    }
 }
 
 fn source(bind: &Bind, kernel: (u32, u32), outside: Option<&str>) -> Result<Source, BoxedExplain> {
@@ -424,14 +487,8 @@ fn source(bind: &Bind, kernel: (u32, u32), outside: Option<&str>) -> Result<Sour
         std::fs::create_dir_all(&bind.source).map_err(|error| unusable("--mount", &bind.source, error))?;
     }
     let path = canonical("--volume", &bind.source)?;
-    let no_idmap = match outside {
-        Some(reason) => Some(reason.to_owned()),
-        None => {
-            let magic = rustix::fs::statfs(&path).map(|stat| stat.f_type as u64).unwrap_or(0);
-            idmap::unsupported(magic & u64::from(u32::MAX), kernel)
-        }
-    };
-    Ok(Source { path, no_idmap })
+    let no_idmap = no_idmap_at(&path, kernel, outside);
+    Ok(Source { path, no_idmap, read_only: false })
 }
 
 fn seccomp_file(request: &RunRequest, facts: &Facts) -> Result<Option<spec::Seccomp>, BoxedExplain> {

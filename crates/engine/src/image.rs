@@ -7,19 +7,22 @@
 use std::collections::BTreeMap;
 
 use images::config::{Healthcheck, ImageConfig};
+use network::Expose;
 use report::{Explain, Hint, Kind};
 use spec::Signal;
 
 use crate::flags::destination::Destination;
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
-use crate::flags::tmpfs::{Tmpfs, TmpfsOptions};
+use crate::flags::named::VolumeMount;
 use crate::flags::user::User;
 use crate::flags::{Problem, Value};
 use crate::request::RunFlags;
 
 /// The most variables and labels that an image may have.
 const MAX_ENTRIES: usize = 4096;
+/// The most volumes that an image may have.
+const MAX_VOLUMES: usize = 256;
 
 /// What of an image's configuration is not part of how its program is started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -110,6 +113,7 @@ pub fn apply(
         flags.stop_signal = Some(signal);
     }
     volumes(flags, run.volumes.keys())?;
+    expose(flags, run.exposed_ports.keys().filter(|port| is_port(port)));
     if run.labels.len() > MAX_ENTRIES {
         return bad("labels", "", "there are too many", "");
     }
@@ -146,25 +150,30 @@ fn directory(text: &str) -> Result<Destination, BadImage> {
         .or_else(|problem| bad("working directory", text, words(problem), "--workdir"))
 }
 
-/// A volume is a part of the container's layer, and goes where that goes. Below a root that cannot be written it is a directory in memory, so that the
-/// program can write where its image says that it will.
+/// Each is a volume without a name, unless something else is mounted right there.
 fn volumes<'a>(flags: &mut RunFlags, paths: impl Iterator<Item = &'a String>) -> Result<(), BadImage> {
-    for text in paths {
+    for (count, text) in paths.enumerate() {
+        if count == MAX_VOLUMES {
+            return bad("volumes", "", "there are too many", "");
+        }
         let destination =
             Destination::read_below_root(text).or_else(|problem| bad("volume", text, words(problem), ""))?;
-        let covered = flags.mounts.iter().any(|mount| {
-            let known = match mount {
-                Mount::Bind(bind) => &bind.destination,
-                Mount::Tmpfs(tmpfs) => &tmpfs.destination,
-            };
-            destination.as_path().starts_with(known.as_path())
-        });
-        if flags.read_only && !covered {
-            let options = TmpfsOptions { exec: true, mode: Some(0o755), ..TmpfsOptions::default() };
-            flags.mounts.push(Mount::Tmpfs(Tmpfs { destination, options }));
+        if flags.mounts.iter().all(|mount| *mount.destination() != destination) {
+            flags.mounts.push(Mount::Volume(VolumeMount::anonymous(destination)));
         }
     }
     Ok(())
+}
+
+/// What the image listens on is exposed, as with `--expose`.
+fn expose<'a>(flags: &mut RunFlags, ports: impl Iterator<Item = &'a String>) {
+    for text in ports.take(MAX_ENTRIES) {
+        if let Ok(port) = text.parse::<Expose>()
+            && !flags.places.expose.contains(&port)
+        {
+            flags.places.expose.push(port);
+        }
+    }
 }
 
 /// `PORT[-PORT][/PROTOCOL]`; what is anything else says nothing.
@@ -309,17 +318,23 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_can_be_written_below_a_root_that_cannot() {
+    fn a_volume_of_the_image_is_one_of_the_container_unless_something_else_is_there() {
         let json = r#"{"Cmd": ["x"], "Volumes": {"/data": {}, "/var/lib/db": {}}}"#;
-        let mut writable = flags(|_| ());
-        let facts = apply(&mut writable, &config(json), None).unwrap();
-        assert_eq!((writable.mounts.len(), facts.volumes.len()), (0, 2));
-        let mut fixed = flags(|flags| {
-            flags.read_only = true;
-            flags.mounts = vec![value("type=bind,src=/x,dst=/var/lib")];
-        });
-        apply(&mut fixed, &config(json), None).unwrap();
-        assert_eq!(fixed.mounts.len(), 2, "{:?}", fixed.mounts);
-        assert!(fixed.check().is_ok());
+        let mut own = flags(|_| ());
+        let facts = apply(&mut own, &config(json), None).unwrap();
+        assert_eq!((own.mounts.len(), facts.volumes.len()), (2, 2));
+        assert!(own.mounts.iter().all(|mount| mount.volume().is_some_and(|volume| volume.anonymous)));
+        let mut given = flags(|flags| flags.mounts = vec![value("type=bind,src=/x,dst=/var/lib/db")]);
+        apply(&mut given, &config(json), None).unwrap();
+        assert_eq!(given.mounts.len(), 2, "{:?}", given.mounts);
+        assert!(given.check().is_ok());
+    }
+
+    #[test]
+    fn ports_of_the_image_are_exposed() {
+        let json = r#"{"Cmd": ["x"], "ExposedPorts": {"80/tcp": {}, "53/udp": {}, "x": {}, "99999": {}}}"#;
+        let mut own = flags(|flags| flags.places.expose = vec![value("80")]);
+        apply(&mut own, &config(json), None).unwrap();
+        assert_eq!(own.places.expose, [value("80"), value("53/udp")]);
     }
 }

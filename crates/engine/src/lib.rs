@@ -20,6 +20,8 @@ pub mod owners;
 pub mod users;
 
 pub mod containers;
+pub mod volumes;
+
 pub mod engine;
 
 pub mod connection;

@@ -59,7 +59,11 @@ impl Gift {
     fn walk(&self) -> Result<(), SyscallError> {
         let failed = |call, name: &str, errno: rustix::io::Errno| SyscallError::new(call, name, errno);
         let shown = self.path.to_string_lossy();
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if self.path.starts_with("/proc/self/fd") {
+            // A descriptor of ours: the link is the way to what it is open on.
+            flags.remove(OFlags::NOFOLLOW);
+        }
         let top =
             openat(CWD, &self.path, flags, Mode::empty()).map_err(|errno| failed("openat", &shown, errno))?;
         let status = fstat(&top).map_err(|errno| failed("fstat", &shown, errno))?;

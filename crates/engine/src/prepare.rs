@@ -38,6 +38,8 @@ pub struct Prepared {
     pub network: Option<Wanted>,
     /// Files that change hands before the container starts.
     pub gifts: Vec<Gift>,
+    /// Directories inside volumes, which the launch finds by their descriptors.
+    pub held: Vec<std::os::fd::OwnedFd>,
 }
 
 /// `holm run --bundle DIR`: the configuration decides everything but these.
@@ -136,6 +138,7 @@ pub fn for_container(
         claim: found.claim,
         network,
         gifts,
+        held: found.held,
     })
 }
 
@@ -197,11 +200,12 @@ fn name_of(entry: &Entry) -> &str {
 fn gifts(request: &RunRequest, spec: &Spec) -> Vec<Gift> {
     let user = &spec.process.user;
     let asked = request.mounts.iter().filter_map(|mount| match mount {
-        Asked::Bind(bind) if bind.options.chown => Some(bind),
+        Asked::Bind(bind) if bind.options.chown => Some(&bind.destination),
+        Asked::Volume(volume) if volume.options.chown => Some(&volume.destination),
         _ => None,
     });
-    let gift = |bind: &crate::flags::volume::Bind| {
-        let destination = bind.destination.as_path();
+    let gift = |destination: &crate::flags::destination::Destination| {
+        let destination = destination.as_path();
         let mount =
             spec.mounts.iter().find(|mount| std::path::Path::new(&mount.destination) == destination)?;
         let on_host = |maps: &[spec::IdMapping], id| match maps.is_empty() || !mount.uid_mappings.is_empty() {
@@ -323,6 +327,7 @@ pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<
         claim: None,
         network: None,
         gifts: Vec::new(),
+        held: Vec::new(),
     })
 }
 

@@ -318,10 +318,7 @@ impl RunFlags {
     fn check_mounts(&self) -> Result<(), Conflict> {
         let mut seen: Vec<&Destination> = Vec::new();
         for mount in &self.mounts {
-            let destination = match mount {
-                Mount::Bind(bind) => &bind.destination,
-                Mount::Tmpfs(tmpfs) => &tmpfs.destination,
-            };
+            let destination = mount.destination();
             if seen.contains(&destination) {
                 return conflict(
                     format!("two mounts on {}", destination.as_path().display()),

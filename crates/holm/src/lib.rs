@@ -46,6 +46,8 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "ip" => return ExitCode::from(ip::run(&rest.collect::<Vec<_>>())),
             // Not for people: how an attachment starts the server of its network's names.
             dns::SUBCOMMAND => return commands::dns::run(&rest.collect::<Vec<_>>()),
+            // Likewise, what keeps the rules of networks.
+            network::keeper::SUBCOMMAND => return commands::network::keep(&rest.collect::<Vec<_>>()),
             name => {
                 return match cli::subcommand(name) {
                     Some(command) => run(name, command, rest.collect(), global),
@@ -64,6 +66,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
     };
     let outcome = match name {
         "run" => commands::run::run(&matches, global),
+        "volume" => commands::volume::run(&matches),
         "network" => commands::network::run(&matches),
         "ns" => commands::ns::run(&matches),
         "cgroup" | "cg" => commands::cgroup::run(&matches),

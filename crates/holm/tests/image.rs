@@ -254,7 +254,9 @@ fn an_image_stays_as_long_as_a_container_is_made_of_it() {
     // As after a start of the machine: nothing is mounted.
     room.try_holm(&["image", "unmount", "--all"]);
     room.holm(&["start", "kept"]);
-    assert_eq!(room.holm(&["wait", "kept"]).trim(), "0");
+    let status = room.holm(&["wait", "kept"]);
+    let state = room.try_holm(&["inspect", "--format", "{{json .State}}", "kept"]).stdout;
+    assert_eq!(status.trim(), "0", "{}", String::from_utf8_lossy(&state));
     room.holm(&["rm", "kept"]);
     room.holm(&["image", "remove", "mine/base:1"]);
 }

@@ -235,8 +235,11 @@ impl Store {
     }
 }
 
-/// Makes a sparse file with ext4 on it.
-fn make_disk(path: &Path, bytes: u64) -> Result<(), Error> {
+/// Makes a sparse file of this size with ext4 on it, to be mounted by [`mount_disk`].
+///
+/// # Errors
+/// That there is no mkfs.ext4, and what it says.
+pub fn make_disk(path: &Path, bytes: u64) -> Result<(), Error> {
     let failed = |call| move |error: std::io::Error| step("make a container's disk", call, path, error);
     let file = File::create(path).map_err(failed("open"))?;
     file.set_len(bytes).map_err(failed("ftruncate"))?;
@@ -270,7 +273,11 @@ fn make_disk(path: &Path, bytes: u64) -> Result<(), Error> {
     ))
 }
 
-fn mount_disk(file: &Path, at: &Path) -> Result<(), Error> {
+/// Mounts the file system in a file over a directory, through a loop device; one that is mounted there already is left.
+///
+/// # Errors
+/// Those of the calls: `EPERM` for others than root.
+pub fn mount_disk(file: &Path, at: &Path) -> Result<(), Error> {
     if is_mounted(at) {
         return Ok(());
     }
@@ -280,7 +287,12 @@ fn mount_disk(file: &Path, at: &Path) -> Result<(), Error> {
         .open(file)
         .map_err(|error| step("mount a container's disk", "open", file, error))?;
     let failed = |cause| Error::step("mount a container's disk", cause);
-    let device = loop_device::attach_writable(disk.as_fd()).map_err(failed)?;
+    // Where another mount namespace has it mounted still: through a second device the file system would be there twice, and destroy itself.
+    let known = loop_device::serving(file).map_err(failed)?;
+    let device = match known {
+        Some(device) => device,
+        None => loop_device::attach_writable(disk.as_fd()).map_err(failed)?,
+    };
     let context = Context::new("ext4").map_err(failed)?;
     context.set("source", &device.path).map_err(failed)?;
     let mounted = context.mount(sys::raw::MOUNT_ATTR_NODEV | sys::raw::MOUNT_ATTR_NOSUID).map_err(failed)?;
@@ -295,7 +307,7 @@ pub(crate) fn attach(mount: &OwnedFd, at: &Path) -> Result<(), Error> {
 }
 
 /// Whether something is mounted exactly here.
-pub(crate) fn is_mounted(path: &Path) -> bool {
+pub fn is_mounted(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
     path.parent().is_some_and(|parent| device(path).is_some() && device(path) != device(parent))

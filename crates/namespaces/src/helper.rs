@@ -42,6 +42,8 @@ impl Task {
 pub(crate) enum Moment {
     /// The namespaces are there.
     Made,
+    /// The mount namespace is there that is to be bound: the first one, or another in its place.
+    Mounts,
     /// The first process is in the pid namespace: only now it can be bound.
     Born,
     /// A later step failed: what was bound is taken away again.
@@ -114,10 +116,10 @@ fn serve(task: &Task, helped: i32, orders: &OwnedFd, answers: &OwnedFd) {
             _ => return,
         }
         let outcome = match order[0] {
-            made if made == Moment::Made as u8 => {
-                map_ids(task, helped).and_then(|()| bind(task, helped, false))
-            }
-            born if born == Moment::Born as u8 => bind(task, helped, true),
+            made if made == Moment::Made as u8 => map_ids(task, helped)
+                .and_then(|()| bind(task, helped, |kind| !matches!(kind, Kind::Mnt | Kind::Pid))),
+            mounts if mounts == Moment::Mounts as u8 => bind(task, helped, |kind| kind == Kind::Mnt),
+            born if born == Moment::Born as u8 => bind(task, helped, |kind| kind == Kind::Pid),
             undone if undone == Moment::Undone as u8 => {
                 for (_, target) in &task.binds {
                     let _ = rustix::mount::unmount(target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
@@ -134,13 +136,15 @@ fn serve(task: &Task, helped: i32, orders: &OwnedFd, answers: &OwnedFd) {
     }
 }
 
-fn bind(task: &Task, helped: i32, pid: bool) -> Result<(), Error> {
-    for (kind, target) in task.binds.iter().filter(|(kind, _)| (*kind == Kind::Pid) == pid) {
+fn bind(task: &Task, helped: i32, wanted: impl Fn(Kind) -> bool) -> Result<(), Error> {
+    for (kind, target) in task.binds.iter().filter(|(kind, _)| wanted(*kind)) {
         let file = kind.file_for_children().unwrap_or(kind.name());
         let source = PathBuf::from(format!("/proc/{helped}/ns/{file}"));
         hold::bind(&source, target).map_err(|cause| {
-            let hint = (cause.errno == Errno::INVAL && *kind == Kind::Mnt)
-                .then_some("a mount namespace can only be bound below a mount with private propagation");
+            let hint = (cause.errno == Errno::INVAL && *kind == Kind::Mnt).then_some(
+                "a mount namespace can only be bound below a mount with private propagation, and in a mount namespace that \
+                 the kernel numbered before it",
+            );
             Error::step_with(format!("bind the {kind} namespace to {}", target.display()), cause, hint)
         })?;
     }

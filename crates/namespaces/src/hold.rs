@@ -181,7 +181,8 @@ pub fn hold(source: &Path, id: Id, name: &Name) -> Result<PathBuf, Error> {
     let reserved = reserve(id.kind, name)?;
     bind(source, reserved.path()).map_err(|cause| {
         let hint = (cause.errno == Errno::INVAL && id.kind == Kind::Mnt).then_some(
-            "a mount namespace can only be held from one that was made before it, never from itself",
+            "a mount namespace can only be held from one that the kernel numbered before it, never from itself: hold it from the \
+             host's",
         );
         Error::step_with(format!("hold {id} as `{}`", name.as_str()), cause, hint)
     })?;

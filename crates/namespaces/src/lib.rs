@@ -24,6 +24,7 @@ pub mod program;
 pub mod enter;
 mod helper;
 pub mod make;
+mod newer;
 
 pub mod hold;
 

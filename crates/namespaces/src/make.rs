@@ -16,6 +16,7 @@ use crate::helper::{Helper, Moment, Task};
 use crate::hold::{self, Name, Reserved};
 use crate::kind::Kind;
 use crate::maps::{self, IdRange};
+use crate::newer;
 use crate::program::{Identity, execute, in_child};
 
 /// What a new namespace is bound to.
@@ -193,7 +194,17 @@ impl Checked {
             })?;
         }
         let undo = || drop(act(Moment::Undone));
-        act(Moment::Made).and_then(|()| request.settle()).inspect_err(|_| undo())?;
+        let bind = || {
+            act(Moment::Made)?;
+            match act(Moment::Mounts) {
+                Err(Error::Step { cause, .. }) if cause.call == "mount" && cause.errno == Errno::INVAL => {
+                    newer::mount_namespace()?;
+                    act(Moment::Mounts)
+                }
+                outcome => outcome,
+            }
+        };
+        bind().and_then(|()| request.settle()).inspect_err(|_| undo())?;
         let names: Vec<_> = reserved.iter().map(|name| name.path().to_path_buf()).collect();
         // From here on a child would remove them as well when it fails.
         reserved.into_iter().for_each(Reserved::keep);

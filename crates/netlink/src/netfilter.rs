@@ -682,16 +682,14 @@ fn be(attributes: Attributes<'_>, kind: u16) -> Option<u32> {
     attributes.find(kind).and_then(|attribute| attribute.u32()).map(u32::from_be)
 }
 
-/// The keys of a set's elements, and what they lead to.
+/// An element of a set: its key, and what that leads to.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// The elements of a set.
 ///
 /// # Errors
 /// [`Error::Refused`] with `ENOENT` when there is no such set.
-pub fn elements(
-    socket: &mut Socket,
-    family: Family,
-    table: &str,
-    set: &str,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+pub fn elements(socket: &mut Socket, family: Family, table: &str, set: &str) -> Result<Vec<Pair>, Error> {
     let mut request = Requests::one(message::GETSETELEM, 0, &header(family.number(), 0));
     request.text(1, table).text(2, set);
     let dump = socket.dump(&mut request)?;

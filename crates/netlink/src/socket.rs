@@ -5,7 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use sys::netlink::{open, receive, send, set_option};
+use sys::netlink::{bind, open, receive, send, set_option};
 use sys::{Errno, SyscallError};
 
 use crate::error::{Error, Refused};
@@ -251,6 +251,12 @@ impl Socket {
     /// # Errors
     /// [`Error::Socket`], `EPERM` for groups that take `CAP_NET_ADMIN`.
     pub fn join(&mut self, group: u32) -> Result<(), Error> {
+        // A socket without an address has that of the kernel itself, which is not told what it has done.
+        match bind(&self.fd) {
+            // It has one: something was sent.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(errno) => return Err(failed("bind", errno)),
+        }
         set_option(&self.fd, ADD_MEMBERSHIP, group)
             .map_err(|errno| failed("setsockopt(NETLINK_ADD_MEMBERSHIP)", errno))
     }

@@ -128,7 +128,7 @@ impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (unit, letter) in [(1_000_000_000_000, "t"), (1_000_000_000, "g"), (1_000_000, "m"), (1_000, "k")]
         {
-            if self.bits % unit == 0 {
+            if self.bits.is_multiple_of(unit) {
                 return write!(f, "{}{letter}bit", self.bits / unit);
             }
         }
@@ -314,7 +314,8 @@ fn attach_classifier(batch: &mut Requests, index: u32) {
     batch.text(KIND, "clsact");
 }
 
-/// Sends all that arrives at a link to another one; with whichever filter the kernel has.
+/// Sends all that arrives at a link to another one; with whichever filter the kernel has. Where one of the other kind is there already
+/// (its module came later), the kernel refuses with `EINVAL`, and that one is replaced.
 fn divert(socket: &mut Socket, index: u32, to: u32) -> Result<(), Error> {
     let mut last = Ok(());
     for filter in [Filter::U32, Filter::MatchAll] {
@@ -322,7 +323,7 @@ fn divert(socket: &mut Socket, index: u32, to: u32) -> Result<(), Error> {
         divert_with(&mut batch, filter, index, to);
         last = socket.transact(&mut batch);
         match &last {
-            Err(error) if error.errno() == Some(Errno::NOENT) => {}
+            Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::INVAL)) => {}
             _ => return last,
         }
     }

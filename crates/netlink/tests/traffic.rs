@@ -162,8 +162,8 @@ fn what_is_sent_and_received_keeps_within_a_tenth_of_its_limit() {
     holds(&cable, true, 4_000_000, 20e6, "up");
     holds(&cable, false, 16_000_000, 80e6, "down");
     // Another limit takes the place of the first.
-    cable.limit(TEST, Some("100m"), None).unwrap();
-    holds(&cable, true, 20_000_000, 100e6, "up, changed");
+    cable.limit(TEST, Some("50m"), None).unwrap();
+    holds(&cable, true, 10_000_000, 50e6, "up, changed");
     holds(&cable, false, 16_000_000, 80e6, "down, still");
     // What is sent is free again without the detour.
     tc::remove(&mut cable.socket, "vhost").unwrap();

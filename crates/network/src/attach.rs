@@ -32,6 +32,9 @@ use crate::store::Networks;
 
 /// The number of a container's first link: above those that the kernel makes in a new namespace by itself.
 const FIRST_INDEX: u32 = 64;
+/// The number where the host has a link of the first one: before Linux 6.15 the kernel looks for it there (`rtnl_newlink`). Hosts number their links from
+/// 1 on.
+const OTHER_INDEX: u32 = 0x1000_0000;
 
 /// A container's network. It stays until [`Attachment::detach`]; when the process ends without that, the next sweep takes it away.
 #[derive(Debug)]
@@ -138,7 +141,11 @@ impl Attachment {
         kept.claim.append(&Event::Namespace(noted))?;
         let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
         lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
-        publish(&mut kept.host, &self.ports, &self.endpoints)
+        publish(&mut kept.host, &self.ports, &self.endpoints)?;
+        if self.endpoints.iter().any(|place| place.driver == Driver::Bridge) {
+            networks.see_to_a_keeper(&kept.ledger);
+        }
+        Ok(())
     }
 }
 
@@ -177,7 +184,7 @@ fn lay(
     endpoints: &[Endpoint],
     cables: &Cables<'_>,
 ) -> Result<(), Error> {
-    let Cables { first, turns, links: parents } = *cables;
+    let first = cables.first;
     let six = endpoints.iter().any(|place| place.ipv6.is_some());
     let mut inside = within(namespace, || {
         // Links that come later have these settings: nobody's advertisements are taken, and without an address there is no IPv6.
@@ -191,24 +198,15 @@ fn lay(
         Socket::open(Protocol::Route)
             .map_err(|cause| Error::kernel("talk to the kernel in the container", cause))
     })?;
-    let mut batch = Requests::new();
-    for (number, ((network, place), parent)) in networks.iter().zip(endpoints).zip(parents).enumerate() {
-        let index = FIRST_INDEX + first + number as u32;
-        match place.driver {
-            Driver::Bridge => {
-                cable(&mut batch, namespace, place, index, *parent);
-                if turns {
-                    let_turn(&mut batch, &place.host_link);
-                }
-            }
-            Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), index, *parent),
+    let mut numbers: Vec<u32> =
+        (0..endpoints.len()).map(|number| FIRST_INDEX + first + number as u32).collect();
+    let taken = lay_cables(host, namespace, (networks, endpoints), &numbers, cables, None)?;
+    if !taken.is_empty() {
+        for number in &taken {
+            numbers[*number] = OTHER_INDEX + first + *number as u32;
         }
+        lay_cables(host, namespace, (networks, endpoints), &numbers, cables, Some(&taken))?;
     }
-    let doing = |place: &Endpoint| {
-        format!("lay a cable from {} to {} inside", place.network_interface, place.interface)
-    };
-    let names = || endpoints.iter().map(doing).collect::<Vec<_>>().join(", ");
-    host.route.transact(&mut batch).map_err(|cause| Error::kernel(names(), cause))?;
 
     let mut batch = Requests::new();
     if first == 0 {
@@ -218,7 +216,7 @@ fn lay(
     let way4 = endpoints.iter().position(|place| place.ipv4.is_some_and(|own| own.gateway.is_some()));
     let way6 = endpoints.iter().position(|place| place.ipv6.is_some_and(|own| own.gateway.is_some()));
     for (number, place) in endpoints.iter().enumerate() {
-        let index = FIRST_INDEX + first + number as u32;
+        let index = numbers[number];
         if let Some(own) = place.ipv4 {
             add_address(&mut batch, index, own.address.into(), own.prefix);
             if let Some(gateway) = own.gateway.filter(|_| first == 0 && way4 == Some(number)) {
@@ -235,6 +233,61 @@ fn lay(
     inside
         .transact(&mut batch)
         .map_err(|cause| Error::kernel("give the container its addresses and routes", cause))
+}
+
+/// Lays the cables of all places, or of those in `only`. Returns the places whose number a link has already, and which have no cable for that; with `only`
+/// that is a failure.
+fn lay_cables(
+    host: &mut Host,
+    namespace: BorrowedFd<'_>,
+    (networks, endpoints): (&[Network], &[Endpoint]),
+    numbers: &[u32],
+    cables: &Cables<'_>,
+    only: Option<&[usize]>,
+) -> Result<Vec<usize>, Error> {
+    let mut batch = Requests::new();
+    // Whose each request is; the first one of each makes the link.
+    let mut owners: Vec<usize> = Vec::new();
+    for (number, ((network, place), parent)) in networks.iter().zip(endpoints).zip(cables.links).enumerate() {
+        if only.is_some_and(|only| !only.contains(&number)) {
+            continue;
+        }
+        match place.driver {
+            Driver::Bridge => {
+                cable(&mut batch, namespace, place, numbers[number], *parent);
+                if cables.turns {
+                    let_turn(&mut batch, &place.host_link);
+                }
+            }
+            Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), numbers[number], *parent),
+        }
+        owners.resize(batch.len(), number);
+    }
+    let doing = |place: &Endpoint| {
+        format!("lay a cable from {} to {} inside", place.network_interface, place.interface)
+    };
+    let (mut request, mut taken, mut refused) = (0, Vec::new(), None);
+    let outcome = host.route.transact_each(&mut batch, |outcome| {
+        let owner = owners.get(request).copied().unwrap_or_default();
+        let makes = request == 0 || owners.get(request - 1) != Some(&owner);
+        request += 1;
+        match outcome {
+            Err(refusal) if makes && only.is_none() && refusal.errno == sys::Errno::EXIST => {
+                taken.push(owner)
+            }
+            // What follows a link that is not there.
+            Err(_) if taken.last() == Some(&owner) => {}
+            outcome => refused = refused.take().or(outcome.err().map(|refusal| (owner, refusal))),
+        }
+    });
+    let all = || endpoints.iter().map(doing).collect::<Vec<_>>().join(", ");
+    outcome.map_err(|cause| Error::kernel(all(), cause))?;
+    match refused {
+        Some((owner, refusal)) => {
+            Err(Error::kernel(doing(&endpoints[owner]), netlink::Error::Refused(refusal)))
+        }
+        None => Ok(taken),
+    }
 }
 
 /// Adds the container's end of a cable, up; the host's end comes with it.
@@ -393,6 +446,10 @@ impl Networks {
                 Kind::AlreadyExists,
             ));
         }
+        let limits = beside::limits_of(&record);
+        if !limits.is_empty() && network.driver != Driver::Bridge {
+            return Err(beside::no_cable(&network));
+        }
         let used = |number: &u32| {
             !record.endpoints.iter().any(|place| {
                 place.interface == format!("eth{number}") || place.host_link.ends_with(&format!("{number:x}"))
@@ -418,8 +475,16 @@ impl Networks {
         let places = std::slice::from_ref(&place);
         let cables = Cables { first: first + 16, turns: false, links: &links };
         let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables);
-        match laid.and_then(|()| self.announce(&record, &network, &place, &[])) {
-            Ok(()) => Ok(place),
+        let laid = laid
+            .and_then(|()| beside::limit(&mut host, |_| Ok(()), places, limits))
+            .and_then(|()| self.announce(&record, &network, &place, &[]));
+        match laid {
+            Ok(()) => {
+                if network.driver == Driver::Bridge {
+                    self.see_to_a_keeper(&ledger);
+                }
+                Ok(place)
+            }
             Err(error) => {
                 let _ = self.leave(&mut host, &ledger, &record, &place);
                 Err(error)
@@ -466,6 +531,7 @@ impl Networks {
         place: &Endpoint,
     ) -> Result<(), Error> {
         beside::withdraw(&self.places.run, record, place)?;
+        beside::unlimit(host, record, place)?;
         match place.driver {
             Driver::Bridge => host.remove_link(&place.host_link)?,
             Driver::Macvlan => {

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use netlink::Socket;
 use netlink::route::links::{self, Traffic, Which};
-use netlink::tc::{self, Limits};
+use netlink::tc::{self, Limits, Rate};
 
 use crate::error::Error;
 use crate::host::Host;
 use crate::model::{Driver, Network};
-use crate::record::{Endpoint, Event, Record};
+use crate::record::{Endpoint, Event, Rates, Record};
 use crate::reserve::Reservation;
 use crate::store::Networks;
 
@@ -33,20 +33,32 @@ impl Reservation {
     /// When there are limits and a network has no cable that could be limited.
     pub fn with(mut self, beside: Beside) -> Result<Self, Error> {
         if !beside.limits.is_empty()
-            && let Some(place) = self.endpoints.iter().find(|place| place.driver != Driver::Bridge)
+            && let Some(network) = self.networks.iter().find(|network| network.driver != Driver::Bridge)
         {
-            return Err(Error::invalid(
-                "--net-rate",
-                format!(
-                    "the network {} is of the driver {}, whose links the container has to itself",
-                    place.network, place.driver
-                ),
-                "limits hold on networks of the driver bridge",
-            ));
+            return Err(no_cable(network));
         }
         self.beside = beside;
         Ok(self)
     }
+}
+
+/// There is nothing on the host that limits could be set on.
+pub(crate) fn no_cable(network: &Network) -> Error {
+    Error::invalid(
+        "--net-rate",
+        format!(
+            "the network {} is of the driver {}, whose links the container has to itself",
+            network.name, network.driver
+        ),
+        "limits hold on networks of the driver bridge",
+    )
+}
+
+/// The limits that a record tells of. What is out of range there is none of holm's making.
+pub(crate) fn limits_of(record: &Record) -> Limits {
+    let rate = |bits: Option<u64>| bits.and_then(|bits| Rate::new(bits).ok());
+    let rates = record.limited.unwrap_or_default();
+    Limits { up: rate(rates.up), down: rate(rates.down) }
 }
 
 /// The directory of the name server, below the one of what lives as long as the machine runs.
@@ -124,7 +136,7 @@ impl Networks {
         let failed = |cause| Error::kernel(format!("read the counters of {}", place.host_link), cause);
         let seen = links::traffic(socket, Which::Named(&place.host_link)).map_err(failed)?;
         let mut traffic = seen.seen_from_the_other_end();
-        if !record.limited {
+        if record.limited.is_none() {
             return Ok(Some(traffic));
         }
         let index = links::index_of(socket, &place.host_link).map_err(failed)?;
@@ -154,7 +166,7 @@ pub(crate) fn limit(
     if limits.is_empty() {
         return Ok(());
     }
-    note(&Event::Limited)?;
+    note(&Event::Limited(Rates { up: limits.up.map(Rate::bits), down: limits.down.map(Rate::bits) }))?;
     for place in endpoints.iter().filter(|place| !place.host_link.is_empty()) {
         let index = links::index_of(&mut host.route, &place.host_link)
             .map_err(|cause| Error::kernel(format!("find the link {}", place.host_link), cause))?;
@@ -165,7 +177,7 @@ pub(crate) fn limit(
 
 /// Takes the links away that limits of a container need.
 pub(crate) fn unlimit(host: &mut Host, record: &Record, place: &Endpoint) -> Result<(), Error> {
-    if !record.limited || place.host_link.is_empty() {
+    if record.limited.is_none() || place.host_link.is_empty() {
         return Ok(());
     }
     tc::remove(&mut host.route, &place.host_link)

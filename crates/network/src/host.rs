@@ -94,6 +94,16 @@ impl Host {
         }
     }
 
+    /// Those of the networks whose bridge is there, with its number. Each is asked for by its name: a list of all links is not whole where many
+    /// come and go meanwhile (before Linux 6.9).
+    pub(crate) fn bridges<'a>(&mut self, all: &'a [Network]) -> Result<Vec<(&'a Network, u32)>, Error> {
+        let mut there = Vec::new();
+        for network in all.iter().filter(|network| network.driver == Driver::Bridge) {
+            there.extend(self.link(&network.interface)?.map(|link| (network, link.index)));
+        }
+        Ok(there)
+    }
+
     /// The network's link if it is ready for containers.
     pub(crate) fn ready_link(&mut self, network: &Network) -> Result<Option<Found>, Error> {
         let found = self.link(&network.interface)?;
@@ -183,7 +193,7 @@ impl Host {
     ) -> Result<(), Error> {
         let facts = HostNetwork::read(&mut self.route)?;
         for network in wanted {
-            if facts.link(&network.interface).is_none() {
+            if self.link(&network.interface)?.is_none() {
                 self.make_bridge(network, &facts)?;
             }
         }
@@ -191,19 +201,15 @@ impl Host {
         let all = networks.list()?;
         let facts = HostNetwork::read(&mut self.route)?;
         let mut world = World { gate, ..World::default() };
-        for network in all.iter().filter(|network| network.driver == Driver::Bridge) {
-            let Some(link) = facts.link(&network.interface) else { continue };
+        let bridges = self.bridges(&all)?;
+        for (network, index) in &bridges {
             world.bridges.push(BridgeRules {
-                index: link.index,
+                index: *index,
                 internal: network.internal,
                 subnets: network.subnets.iter().map(|subnet| subnet.subnet).collect(),
             });
         }
-        let ipv6 = all.iter().any(|network| {
-            network.driver == Driver::Bridge
-                && network.subnet(false).is_some()
-                && facts.link(&network.interface).is_some()
-        });
+        let ipv6 = bridges.iter().any(|(network, _)| network.subnet(false).is_some());
         for record in ledger.records()? {
             world.ports.extend(allocate::routes(&record.ports, &record.endpoints));
         }
@@ -244,7 +250,7 @@ impl Host {
         batch.nest(ifla::LINKINFO, |link| {
             link.attribute(info::KIND, b"bridge");
         });
-        self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
+        self.make_link(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
         let outcome = self.set_up_bridge(network);
         if outcome.is_err() {
             // What is half made is in the way of the next try.
@@ -253,6 +259,20 @@ impl Host {
             let _ = self.route.transact(&mut batch);
         }
         outcome
+    }
+
+    /// Makes a link of a kind whose module the kernel may have to load. While somebody else has it loaded, one who comes second is told
+    /// that there is no such kind; a moment later there is.
+    fn make_link(&mut self, batch: &mut Requests) -> Result<(), netlink::Error> {
+        for _ in 0..10 {
+            match self.route.transact(batch) {
+                Err(cause) if cause.errno() == Some(sys::Errno::OPNOTSUPP) => {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                outcome => return outcome,
+            }
+        }
+        self.route.transact(batch)
     }
 
     fn set_up_bridge(&mut self, network: &Network) -> Result<(), Error> {
@@ -296,7 +316,7 @@ impl Host {
                 });
             });
         });
-        match self.route.transact(&mut batch) {
+        match self.make_link(&mut batch) {
             // Made by a process that was killed before it was done with it.
             Err(cause) if cause.errno() == Some(sys::Errno::EXIST) => {}
             outcome => outcome.map_err(|cause| Error::kernel(doing(), cause))?,

@@ -69,6 +69,11 @@ impl Ledger {
         Ok(Self { dir: directory(&places.run)?, containers: inner, path: places.run.clone() })
     }
 
+    /// The directory, open.
+    pub(crate) const fn directory(&self) -> &OwnedFd {
+        &self.dir
+    }
+
     /// The directory.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -144,7 +149,7 @@ impl Ledger {
             endpoints: Vec::new(),
             ports: Vec::new(),
             namespace: None,
-            limited: false,
+            limited: None,
         });
         Ok(Some((Claim { header: record.header.clone(), file }, record)))
     }

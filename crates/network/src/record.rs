@@ -116,9 +116,20 @@ pub enum Event {
     /// It has left a network.
     Left(NetworkName),
     /// Its traffic is limited, or is about to be.
-    Limited,
+    Limited(Rates),
     /// It is the container's whose first process this is, also when nobody keeps it any more.
     Lives(Life),
+}
+
+/// Limits on a container's traffic, in bits a second. They hold on each of its cables, also on those that come later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Rates {
+    /// What it may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<u64>,
+    /// What it may receive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<u64>,
 }
 
 /// A process, as [`sys::pidfd::Identity`] has it.
@@ -152,9 +163,9 @@ pub struct Record {
     /// Its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Namespace>,
-    /// Whether its traffic is limited.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub limited: bool,
+    /// The limits on its traffic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited: Option<Rates>,
 }
 
 impl Record {
@@ -163,14 +174,14 @@ impl Record {
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         let header = serde_json::from_slice(lines.next()?).ok()?;
         let mut record =
-            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: false };
+            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: None };
         for line in lines {
             match serde_json::from_slice(line) {
                 Ok(Event::Joined(endpoint)) => record.endpoints.push(endpoint),
                 Ok(Event::Published(ports)) => record.ports.extend(ports),
                 Ok(Event::Namespace(namespace)) => record.namespace = Some(namespace),
                 Ok(Event::Left(network)) => record.endpoints.retain(|place| place.network != network),
-                Ok(Event::Limited) => record.limited = true,
+                Ok(Event::Limited(rates)) => record.limited = Some(rates),
                 Ok(Event::Lives(_)) => {}
                 Err(_) => {}
             }

@@ -45,6 +45,8 @@ pub struct Networks {
     pub(crate) places: Places,
     /// How the name server is run.
     pub(crate) name_server: Vec<OsString>,
+    /// How the keeper of the rules is run.
+    pub(crate) keeper: Vec<OsString>,
     dir: OwnedFd,
 }
 
@@ -54,7 +56,12 @@ impl Networks {
     /// # Errors
     /// When it can be neither opened nor made.
     pub fn open(places: &Places) -> Result<Self, Error> {
-        Ok(Self { dir: directory(&places.config)?, places: places.clone(), name_server: Vec::new() })
+        Ok(Self {
+            dir: directory(&places.config)?,
+            places: places.clone(),
+            name_server: Vec::new(),
+            keeper: Vec::new(),
+        })
     }
 
     /// Where they are kept.

@@ -151,10 +151,8 @@ impl Networks {
                 }
             }
         }
-        let bridges: Vec<&Network> = networks
-            .iter()
-            .filter(|network| network.driver == Driver::Bridge && facts.link(&network.interface).is_some())
-            .collect();
+        let bridges: Vec<&Network> =
+            host.bridges(&networks)?.into_iter().map(|(network, _)| network).collect();
         if !bridges.is_empty() {
             let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
             let whole = host.rules_are_whole(ipv6)?;
@@ -260,11 +258,7 @@ impl Networks {
         dns::forget(&beside::names(&self.places.run), network.name.as_str()).map_err(Error::Names)?;
         let others: Vec<Network> =
             self.list()?.into_iter().filter(|other| other.name != network.name).collect();
-        let facts = HostNetwork::read(&mut host.route)?;
-        let there: Vec<&Network> = others
-            .iter()
-            .filter(|other| other.driver == Driver::Bridge && facts.link(&other.interface).is_some())
-            .collect();
+        let there: Vec<&Network> = host.bridges(&others)?.into_iter().map(|(network, _)| network).collect();
         match there.is_empty() {
             true => host.clear(&self.places)?,
             false => host.make(self, ledger, &there, say)?,

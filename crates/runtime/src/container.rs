@@ -190,7 +190,7 @@ impl Container {
     }
 
     pub(crate) fn tail(&self) -> Tail {
-        let kept = self.kept().unwrap_or_default();
+        let kept = self.kept_soon().unwrap_or_default();
         kept.split(|byte| *byte == b'\n')
             .nth(1)
             .and_then(|line| serde_json::from_slice(line).ok())
@@ -203,11 +203,23 @@ impl Container {
     /// When what is kept of it is damaged.
     pub fn spec(&self) -> Result<Valid<Spec>, ContainerError> {
         let failed = |why: String| ContainerError::Configuration { id: self.id.to_string(), why };
-        let kept = self.kept().unwrap_or_default();
+        let kept = self.kept_soon().unwrap_or_default();
         let config = kept.splitn(3, |byte| *byte == b'\n').nth(2);
         let config = config.ok_or_else(|| failed("it is not there, or was cut off".to_owned()))?;
         let spec = spec::load(config).map_err(|error| failed(report::one_line(&error)))?;
         spec::validate(spec).map_err(|error| failed(report::one_line(&error)))
+    }
+
+    /// What is kept beside the record. It is written while the first process is on its way already: who has seen that live waits a moment.
+    fn kept_soon(&self) -> Option<Vec<u8>> {
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+        for _ in 0..400 {
+            match self.kept() {
+                None if self.process().is_some() => std::thread::sleep(PAUSE),
+                kept => return kept,
+            }
+        }
+        self.kept()
     }
 
     pub(crate) fn root(&self) -> &StateRoot {

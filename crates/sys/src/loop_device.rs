@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -56,6 +57,34 @@ pub fn attach(file: BorrowedFd<'_>) -> Result<LoopDevice, SyscallError> {
 /// As [`attach`].
 pub fn attach_writable(file: BorrowedFd<'_>) -> Result<LoopDevice, SyscallError> {
     attach_with(file, 0)
+}
+
+/// The loop device that serves a file already, if one does; held, it stays.
+///
+/// # Errors
+/// Those of opening it, but for one that was given back meanwhile.
+pub fn serving(file: &Path) -> Result<Option<LoopDevice>, SyscallError> {
+    let Ok(file) = std::fs::canonicalize(file) else { return Ok(None) };
+    let serves = |name: &str| {
+        let backing = std::fs::read(format!("/sys/block/{name}/loop/backing_file")).unwrap_or_default();
+        backing.strip_suffix(b"\n").unwrap_or(&backing) == file.as_os_str().as_encoded_bytes()
+    };
+    for entry in std::fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !name.starts_with("loop") || !serves(&name) {
+            continue;
+        }
+        let path = format!("/dev/{name}");
+        let device = match openat(CWD, &path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+            Err(rustix::io::Errno::NXIO | rustix::io::Errno::NOENT) => continue,
+            outcome => outcome.map_err(|errno| SyscallError::new("openat", path.as_str(), errno))?,
+        };
+        // It may have been given back, and to somebody else, before it was opened.
+        if serves(&name) {
+            return Ok(Some(LoopDevice { path, _device: device }));
+        }
+    }
+    Ok(None)
 }
 
 fn attach_with(file: BorrowedFd<'_>, flags: u32) -> Result<LoopDevice, SyscallError> {

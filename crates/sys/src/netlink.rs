@@ -19,6 +19,11 @@ pub fn set_option(socket: impl AsFd, option: u32, value: u32) -> Result<(), Errn
     raw::set_netlink_option(Fd::from(&socket.as_fd()), option, value)
 }
 
+/// Gives a socket an address that the kernel chooses, as the first datagram that is sent would.
+pub fn bind(socket: impl AsFd) -> Result<(), Errno> {
+    raw::bind_netlink(Fd::from(&socket.as_fd()))
+}
+
 /// Sends one datagram whole, again when a signal came between.
 pub fn send(socket: impl AsFd, bytes: &[u8]) -> Result<(), Errno> {
     let fd = Fd::from(&socket.as_fd());

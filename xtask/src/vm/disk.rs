@@ -98,10 +98,11 @@ fn plain(directory: &Path) -> Result<PathBuf, Box<dyn Error>> {
     for (file, text) in [
         (
             "passwd",
-            "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nnobody:x:65534:65534:nobody:/:/bin/sh\n",
+            "root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n",
         ),
         ("group", "root:x:0:\ndaemon:x:1:\nadm:x:4:\ntty:x:5:\nnogroup:x:65534:\n"),
         ("hosts", "127.0.0.1 localhost\n"),
+        ("protocols", "icmp 1 ICMP\ntcp 6 TCP\nudp 17 UDP\nipv6-icmp 58 IPv6-ICMP\nsctp 132 SCTP\n"),
         ("resolv.conf", ""),
         ("hostname", "guest\n"),
         ("os-release", "ID=holm-guest\n"),

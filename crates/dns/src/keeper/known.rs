@@ -113,7 +113,7 @@ impl Known {
     }
 
     /// Reads all networks anew.
-    pub(super) fn look_at_everything(&mut self) {
+    fn look_at_everything(&mut self) {
         let found = entries(&self.directory);
         let gone: Vec<String> = self.networks.keys().filter(|name| !found.contains(name)).cloned().collect();
         for name in gone {
@@ -147,7 +147,8 @@ impl Known {
 
     fn look_at_file(&mut self, network: &str, file: &str) {
         let path = self.directory.join(network).join(file);
-        let Some(place) = self.networks.get_mut(network) else { return };
+        // It may have been looked at when its directory was there and nothing in it: then it is nowhere yet.
+        let place = self.networks.entry(network.to_owned()).or_default();
         let text = content(&path, LONGEST_FILE);
         match (file, text) {
             (ZONE_FILE, text) => place.zone = text.unwrap_or_default(),
@@ -305,5 +306,47 @@ impl Known {
 impl AsFd for Known {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Entry, Zone};
+
+    #[test]
+    fn a_network_that_was_seen_when_it_was_empty_is_served_when_somebody_is_on_it() {
+        let directory = std::env::temp_dir().join(format!("holm-dns-known-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let mut known = Known::read(&directory).unwrap();
+        // As the one who announces the first container of a network does it, disturbed after its first step.
+        fs::create_dir(directory.join("shop")).unwrap();
+        known.changes();
+        assert!(known.close().is_empty());
+        let zone = Zone {
+            network: "shop".into(),
+            device: "holm1".into(),
+            gateways: Vec::new(),
+            subnets: Vec::new(),
+            internal: false,
+            resolvers: Vec::new(),
+        };
+        let entry = Entry {
+            container: "c1".into(),
+            names: vec!["web".into()],
+            addresses: Vec::new(),
+            resolvers: Vec::new(),
+        };
+        crate::announce(&directory, &zone, &entry).unwrap();
+        known.changes();
+        let live = known.networks["shop"].is_live();
+        // What is forgotten leaves nothing.
+        crate::forget(&directory, "shop").unwrap();
+        known.changes();
+        known.close();
+        let left = known.networks.len();
+        let _ = fs::remove_dir_all(&directory);
+        assert!(live && known.is_empty());
+        assert_eq!(left, 0);
     }
 }

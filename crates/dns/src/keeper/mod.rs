@@ -242,11 +242,6 @@ impl Keeper {
         self.known.changes();
         self.known.try_again();
         self.settle();
-        if self.known.failure(&name).is_some() {
-            // Events tell of changes one by one; whoever waits is told of what is there.
-            self.known.look_at_everything();
-            self.settle();
-        }
         let answer = self.known.failure(&name).unwrap_or_else(|| READY.to_owned());
         // Who has gone meanwhile needs no answer.
         let _ = channel::send(&client, answer.as_bytes(), &[]);

@@ -14,9 +14,11 @@ use super::{events, names, remove, root};
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::name::ContainerName;
+use crate::flags::named::VolumesFrom;
 use crate::flags::network::Network;
 use crate::host::{self, Caller, boxed};
 use crate::request::{Changes, RunFlags, RunRequest};
+use crate::volumes;
 
 /// What is asked for beside the request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +39,8 @@ pub struct Extras {
     pub image: Option<String>,
     /// The image's manifest, by which the store knows it.
     pub manifest: Option<String>,
+    /// `--volumes-from`
+    pub volumes_from: Vec<VolumesFrom>,
 }
 
 /// A container that was just made, which this process has the lock of.
@@ -162,6 +166,15 @@ fn fill(
         }
         None => claim_some_name(places, home)?,
     };
+    // Behind the name, for which others may have to be taken away: nobody removes volumes as long as this is held, until the definition says
+    // that they are used.
+    let volumes = match volumes::attach(places, home, request, &extras.volumes_from) {
+        Ok(volumes) => volumes,
+        Err(error) => {
+            let _ = names::release(places, &name, home);
+            return Err(error);
+        }
+    };
     let definition = Definition {
         version: 1,
         id: home.id.clone(),
@@ -177,6 +190,7 @@ fn fill(
         terminal_type: std::env::var("TERM").ok().filter(|kind| !kind.is_empty()),
         image: extras.image,
         manifest,
+        volumes_from: extras.volumes_from.iter().map(VolumesFrom::text).collect(),
     };
     if let Err(error) =
         home.write_definition(&definition, home.durable).and_then(|()| home.sync_names(places))
@@ -184,6 +198,7 @@ fn fill(
         let _ = names::release(places, &definition.name, home);
         return Err(boxed(error));
     }
+    volumes.keep();
     events::emit(places, home, Some(&definition), "create", &[]);
     Ok(definition)
 }

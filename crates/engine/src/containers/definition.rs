@@ -46,6 +46,9 @@ pub struct Definition {
     /// The manifest of that image, where the store holds it for this container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
+    /// `--volumes-from`, as it was written; the mounts themselves are in the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<String>,
 }
 
 /// How long a container may take to stop where nothing else is said, in seconds.
@@ -166,6 +169,7 @@ mod tests {
             terminal_type: None,
             image: None,
             manifest: None,
+            volumes_from: Vec::new(),
         }
     }
 

@@ -10,12 +10,14 @@ use super::home::{Home, Places};
 use super::state::{self, Status};
 use super::{events, find, names, root, stop, supervise};
 use crate::host::boxed;
+use crate::volumes;
 
-/// Takes a container away with everything that is its own. One that has a process is killed with `force` only.
+/// Takes a container away with everything that is its own, with `volumes` its anonymous volumes as well. One that has a process is killed with
+/// `force` only.
 ///
 /// # Errors
 /// When it runs and `force` is not set, or something cannot be taken away: doing it again goes on where this one ended.
-pub fn remove(places: &Places, home: &Home, force: bool) -> Result<(), BoxedExplain> {
+pub fn remove(places: &Places, home: &Home, force: bool, volumes: bool) -> Result<(), BoxedExplain> {
     let lock = home.lock().map_err(boxed)?;
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);
@@ -34,12 +36,17 @@ pub fn remove(places: &Places, home: &Home, force: bool) -> Result<(), BoxedExpl
         supervise::cancel_restart(home);
         stop::kill_locked(home, &state)?;
     }
+    if let (true, Ok(definition)) = (volumes, &definition) {
+        supervise::settle(places, home)?;
+        volumes::release(places, home, definition)?;
+    }
     remove_locked(places, home, definition.ok().as_ref())?;
     drop(lock);
     Ok(())
 }
 
-/// The same for a container that this process has the lock of and that has no process.
+/// The same for a container that this process has the lock of and that has no process. The anonymous volumes of one that goes with its end go
+/// with it, first: a crash in between leaves a container to be removed again, and no volume that belongs to nobody.
 ///
 /// # Errors
 /// When something cannot be taken away.
@@ -49,6 +56,9 @@ pub fn remove_locked(
     definition: Option<&Definition>,
 ) -> Result<(), BoxedExplain> {
     supervise::settle(places, home)?;
+    if let Some(definition) = definition.filter(|definition| definition.auto_remove) {
+        volumes::release(places, home, definition)?;
+    }
     if let Some(definition) = definition {
         names::release(places, &definition.name, home)?;
     }

@@ -220,6 +220,7 @@ fn launch(
     if definition.manifest.is_some() {
         super::root::find(home, &mut flags)?;
     }
+    crate::volumes::ready(places, &flags)?;
     let request = flags.check().map_err(boxed)?;
     let mut prepared = prepare::for_container(&request, caller, size, &home.id)?;
     let config = serde_json::to_vec(&*prepared.launch.spec).map_err(|error| {

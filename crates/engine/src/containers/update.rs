@@ -1,19 +1,21 @@
 //! Changing what a container is: its limits at once, the rest with its next start. What it changed of its files stays in any case.
 
+use network::{Expose, Publish};
 use report::{BoxedExplain, Explain, Hint, Kind};
 
 use super::definition::Definition;
 use super::events;
 use super::home::{Home, Places};
 use super::state::{self, Status};
-use crate::flags::destination::Destination;
 use crate::flags::env::EnvEntry;
 use crate::flags::label::Label;
 use crate::flags::mount::Mount;
 use crate::flags::name::Hostname;
+use crate::flags::named::MountRef;
+use crate::flags::network::Unpublish;
 use crate::host::{self, boxed};
 use crate::request::Limits;
-use crate::rules;
+use crate::{rules, volumes};
 
 /// What is to be changed; what is not named stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,7 +33,13 @@ pub struct Change {
     /// Mounts that are added, in place of one with the same destination.
     pub mounts: Vec<Mount>,
     /// Mounts that are taken away.
-    pub unmount: Vec<Destination>,
+    pub unmount: Vec<MountRef>,
+    /// Ports that are published.
+    pub publish: Vec<Publish>,
+    /// Ports that are not published any more.
+    pub unpublish: Vec<Unpublish>,
+    /// Ports that are named.
+    pub expose: Vec<Expose>,
     /// Labels that are set.
     pub labels: Vec<Label>,
     /// The host name.
@@ -86,10 +94,12 @@ impl Change {
     fn needs_start(&self) -> Option<&'static str> {
         let env = !self.env.is_empty() || !self.unset_env.is_empty();
         let mounts = !self.mounts.is_empty() || !self.unmount.is_empty();
-        match (env, mounts, self.hostname.is_some()) {
-            (true, _, _) => Some("the environment"),
-            (_, true, _) => Some("the mounts"),
-            (_, _, true) => Some("the host name"),
+        let ports = !self.publish.is_empty() || !self.unpublish.is_empty() || !self.expose.is_empty();
+        match (env, mounts, ports, self.hostname.is_some()) {
+            (true, _, _, _) => Some("the environment"),
+            (_, true, _, _) => Some("the mounts"),
+            (_, _, true, _) => Some("the ports"),
+            (_, _, _, true) => Some("the host name"),
             _ => None,
         }
     }
@@ -124,6 +134,19 @@ pub fn update(
     apply(&mut definition, change)?;
     // What cannot be had together is refused as it is when a container is made.
     let request = definition.request.clone().check().map_err(boxed)?;
+    let volumes = match change.mounts.iter().any(|mount| mount.volume().is_some()) {
+        true => {
+            let mut flags = definition.request.clone();
+            if definition.manifest.is_some() {
+                // What the image has at the destination may have to be looked at.
+                super::root::find(home, &mut flags)?;
+            }
+            let attached = volumes::attach(places, home, &mut flags, &[])?;
+            definition.request.mounts = flags.mounts;
+            Some(attached)
+        }
+        false => None,
+    };
     if change.has_limits()
         && let (true, Some(container)) = (state.status.is_alive(), &state.container)
     {
@@ -140,6 +163,9 @@ pub fn update(
         }
     }
     home.write_definition(&definition, home.durable).map_err(boxed)?;
+    if let Some(attached) = volumes {
+        attached.keep();
+    }
     events::emit(places, home, Some(&definition), "update", &[]);
     Ok(())
 }
@@ -168,14 +194,39 @@ fn apply(definition: &mut Definition, change: &Change) -> Result<(), BoxedExplai
     }
     for gone in &change.unmount {
         let before = request.mounts.len();
-        request.mounts.retain(|mount| destination(mount) != gone);
+        request.mounts.retain(|mount| match gone {
+            MountRef::At(destination) => mount.destination() != destination,
+            MountRef::Of(volume) => mount.volume().is_none_or(|it| it.name.as_ref() != Some(volume)),
+        });
         if request.mounts.len() == before {
-            return Err(missing(format!("mount on {}", gone.as_path().display()), &name));
+            let what = match gone {
+                MountRef::At(_) => format!("mount on {gone}"),
+                MountRef::Of(_) => format!("volume `{gone}`"),
+            };
+            return Err(missing(what, &name));
         }
     }
     for mount in &change.mounts {
-        request.mounts.retain(|known| destination(known) != destination(mount));
+        request.mounts.retain(|known| known.destination() != mount.destination());
         request.mounts.push(super::create::settled_mount(mount.clone())?);
+    }
+    for gone in &change.unpublish {
+        if !gone.take_from(&mut request.places.publish) {
+            return Err(missing(format!("published port {gone}"), &name));
+        }
+        if *gone == Unpublish::All {
+            request.places.publish_all = false;
+        }
+    }
+    for port in &change.publish {
+        if !request.places.publish.contains(port) {
+            request.places.publish.push(port.clone());
+        }
+    }
+    for port in &change.expose {
+        if !request.places.expose.contains(port) {
+            request.places.expose.push(*port);
+        }
     }
     for label in &change.labels {
         request.labels.retain(|known| known.key != label.key);
@@ -192,13 +243,6 @@ fn apply(definition: &mut Definition, change: &Change) -> Result<(), BoxedExplai
     }
     merge(&mut definition.request.limits, &change.limits);
     Ok(())
-}
-
-fn destination(mount: &Mount) -> &Destination {
-    match mount {
-        Mount::Bind(bind) => &bind.destination,
-        Mount::Tmpfs(tmpfs) => &tmpfs.destination,
-    }
 }
 
 /// Limits that are named take the place of those that were.

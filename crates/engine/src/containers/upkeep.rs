@@ -46,6 +46,14 @@ pub fn check(places: &Places, only_look: bool) -> Result<Vec<Finding>, BoxedExpl
                 done: Some("taken away".to_owned()),
             });
         }
+        let left = crate::volumes::Store::of(places).mend()?;
+        if left > 0 {
+            findings.push(Finding {
+                container: String::new(),
+                problem: format!("killed processes left {left} volumes half made or half removed"),
+                done: Some("taken away".to_owned()),
+            });
+        }
         for id in root::release_strays(places)? {
             findings.push(Finding {
                 container: super::home::short(&id).to_owned(),
@@ -172,7 +180,7 @@ pub fn prune(places: &Places, keep: impl Fn(&super::Definition) -> bool) -> (Vec
             continue;
         }
         let size = super::usage(&home.directory);
-        if remove::remove(places, &home, false).is_ok() {
+        if remove::remove(places, &home, false, false).is_ok() {
             removed.push(home.id);
             bytes += size;
         }
@@ -187,7 +195,7 @@ pub fn prune(places: &Places, keep: impl Fn(&super::Definition) -> bool) -> (Vec
 pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
     let (mut count, mut failure) = (0, None);
     for home in all(places) {
-        match remove::remove(places, &home, true) {
+        match remove::remove(places, &home, true, true) {
             Ok(()) => count += 1,
             Err(error) => failure = failure.or(Some(error)),
         }

@@ -21,6 +21,7 @@ pub mod keeping;
 pub mod label;
 pub mod mount;
 pub mod name;
+pub mod named;
 pub mod namespace;
 pub mod network;
 pub mod number;
@@ -165,6 +166,10 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<mount::Mount>();
     visitor.visit::<name::ContainerName>();
     visitor.visit::<name::Hostname>();
+    visitor.visit::<named::MountRef>();
+    visitor.visit::<named::Subpath>();
+    visitor.visit::<named::VolumeName>();
+    visitor.visit::<named::VolumesFrom>();
     visitor.visit::<namespace::Ipc>();
     visitor.visit::<namespace::Source>();
     visitor.visit::<network::Network>();
@@ -172,6 +177,7 @@ pub fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<network::Alias>();
     visitor.visit::<network::DnsOption>();
     visitor.visit::<network::SearchDomain>();
+    visitor.visit::<network::Unpublish>();
     visitor.visit::<network::NetRate>();
     visitor.visit::<::network::Expose>();
     visitor.visit::<::network::MacAddress>();

@@ -1,10 +1,14 @@
 //! `--mount`, the long form of `--volume` and `--tmpfs`: fields separated by commas.
+//!
+//! [`Mount`] is anything that is mounted in a container because somebody asked for it.
 
 use spec::Propagation;
 
 use super::destination::Destination;
+use super::label::Label;
+use super::named::{Subpath, VolumeMount};
 use super::tmpfs::{Tmpfs, TmpfsOptions, parse_mode, parse_size};
-use super::volume::{Bind, BindOptions, Idmap, Relabel, parse_source};
+use super::volume::{Bind, BindOptions, Idmap, Relabel, parse_source, volume_name};
 use super::{Problem, Value, key_value, parse_bool};
 
 /// One `--mount`.
@@ -14,10 +18,31 @@ pub enum Mount {
     Bind(Bind),
     /// `type=tmpfs`
     Tmpfs(Tmpfs),
+    /// `type=volume`
+    Volume(VolumeMount),
+}
+
+impl Mount {
+    /// Where it appears.
+    pub fn destination(&self) -> &Destination {
+        match self {
+            Self::Bind(bind) => &bind.destination,
+            Self::Tmpfs(tmpfs) => &tmpfs.destination,
+            Self::Volume(volume) => &volume.destination,
+        }
+    }
+
+    /// The volume, if it is one.
+    pub fn volume(&self) -> Option<&VolumeMount> {
+        match self {
+            Self::Volume(volume) => Some(volume),
+            _ => None,
+        }
+    }
 }
 
 impl Value for Mount {
-    const FORM: &'static str = "type=bind,source=PATH,target=PATH[,…] or type=tmpfs,target=PATH[,…]";
+    const FORM: &'static str = "type=bind,source=PATH,target=PATH[,…], type=volume,source=NAME,target=PATH[,…] or type=tmpfs,target=PATH[,…]";
     const EXAMPLE: &'static str = "type=bind,source=/srv/data,target=/data,readonly";
 
     fn parse(text: &str) -> Result<Self, Problem> {
@@ -52,9 +77,16 @@ impl Value for Mount {
             (Some("bind"), None) => Err("`source=` is missing".into()),
             (Some("tmpfs"), None) => Ok(Self::Tmpfs(Tmpfs { destination, options: tmpfs_options(&rest)? })),
             (Some("tmpfs"), Some(_)) => Err("a tmpfs has no source".into()),
-            (Some("volume"), _) => Err("there are no named volumes; use type=bind with a directory".into()),
+            // As docker has it: without a type it is a volume.
+            (Some("volume") | None, source) => {
+                let mut volume = match source {
+                    Some(name) if !name.is_empty() => VolumeMount::named(volume_name(name)?, destination),
+                    _ => VolumeMount::anonymous(destination),
+                };
+                volume_fields(&rest, &mut volume)?;
+                Ok(Self::Volume(volume))
+            }
             (Some(other), _) => Err(format!("there is no mount of type `{other}`").into()),
-            (None, _) => Err("`type=bind` or `type=tmpfs` is missing".into()),
         }
     }
 }
@@ -85,6 +117,27 @@ fn bind_options(fields: &[(&str, Option<&str>)]) -> Result<BindOptions, Problem>
         }
     }
     Ok(options)
+}
+
+fn volume_fields(fields: &[(&str, Option<&str>)], volume: &mut VolumeMount) -> Result<(), Problem> {
+    let mut rest = Vec::new();
+    for (key, value) in fields {
+        match (*key, *value) {
+            ("volume-nocopy", value) => volume.no_copy = flag(value)?,
+            ("volume-subpath" | "subpath", Some(path)) => volume.subpath = Some(Subpath::parse(path)?),
+            ("volume-driver", Some("local" | "")) => {}
+            ("volume-driver", Some(other)) => return Err(format!("there is no driver `{other}`").into()),
+            ("volume-label", Some(label)) => volume.labels.push(Label::parse(label)?),
+            ("volume-opt", Some(option)) => volume.made_with.push(Label::parse(option)?),
+            (key, value) if key.starts_with("bind-") => return Err(not_a_field(key, value, "volume")),
+            other => rest.push(other),
+        }
+    }
+    volume.options = bind_options(&rest).map_err(|problem| match problem.strip_suffix("bind mount") {
+        Some(begin) => format!("{begin}volume").into(),
+        None => problem,
+    })?;
+    Ok(())
 }
 
 fn tmpfs_options(fields: &[(&str, Option<&str>)]) -> Result<TmpfsOptions, Problem> {
@@ -161,15 +214,15 @@ mod tests {
             type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1770,exec => Tmpfs(Tmpfs { destination: Destination("/t"), options: TmpfsOptions { read_only: false, suid: false, dev: false, exec: true, size: Some(Bytes(1048576)), inodes: None, mode: Some(1016), uid: None, gid: None } })
             type=bind,dst=/b !! `source=` is missing
             type=bind,src=/a !! `target=` is missing
-            type=volume,src=v,dst=/b !! there are no named volumes; use type=bind with a directory
+            type=volume,src=v,dst=/b => Volume(VolumeMount { name: Some(VolumeName("v")), anonymous: false, destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] })
             type=nfs,dst=/b !! there is no mount of type `nfs`
-            dst=/b !! `type=bind` or `type=tmpfs` is missing
+            dst=/b => Volume(VolumeMount { name: None, anonymous: true, destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] })
              !! a field between two commas is empty
             type=tmpfs,src=/a,dst=/b !! a tmpfs has no source
             type=bind,src=/a,dst=/b,foo=1 !! `foo=1` is not a field of a bind mount
             type=bind,src=/a,dst=/b,ro=maybe !! `maybe` is neither true nor false
             type=bind,src=/a,src=/b,dst=/c !! `src` is given twice
-            type=bind,src=a,dst=/b !! `a` is a volume's name, and there are no named volumes; a directory is `./a`
+            type=bind,src=a,dst=/b !! `a` is a volume's name; a directory is `./a`
             type=bind,,dst=/b !! a field between two commas is empty
             type=bind,"src=/a !! a double quote is not closed
             type,dst=/b !! `type` needs a value

@@ -137,6 +137,61 @@ impl Value for Publish {
     }
 }
 
+/// `--unpublish`: ports that are not published any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unpublish {
+    /// All of them.
+    All,
+    /// What was published with these words.
+    Same(Publish),
+    /// Everything that leads to these ports of the container.
+    To(Expose),
+}
+
+impl Unpublish {
+    /// Takes them out of the list; false when there is nothing of the kind.
+    pub fn take_from(&self, list: &mut Vec<Publish>) -> bool {
+        let before = list.len();
+        list.retain(|one| match self {
+            Self::All => false,
+            Self::Same(same) => one != same,
+            Self::To(ports) => (one.container, one.protocol) != (ports.ports, ports.protocol),
+        });
+        *self == Self::All || list.len() < before
+    }
+}
+
+impl std::fmt::Display for Unpublish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::To(ports) => write!(f, "{}/{}", ports.ports, ports.protocol),
+            Self::Same(one) => {
+                if let Some(address) = one.host_ip {
+                    write!(f, "{}:", crate::view::ports::host(address))?;
+                }
+                match one.host {
+                    Some(host) => write!(f, "{host}:{}/{}", one.container, one.protocol),
+                    None => write!(f, "{}/{}", one.container, one.protocol),
+                }
+            }
+        }
+    }
+}
+
+impl Value for Unpublish {
+    const FORM: &'static str =
+        "all, the container's PORT[-LAST][/tcp|udp|sctp], or what was given to --publish";
+    const EXAMPLE: &'static str = "80/tcp";
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match (text, text.contains(':')) {
+            ("all", _) => Ok(Self::All),
+            (_, true) => Value::parse(text).map(Self::Same),
+            (_, false) => Value::parse(text).map(Self::To),
+        }
+    }
+}
+
 impl Value for Expose {
     const FORM: &'static str = "PORT[-LAST][/tcp|udp|sctp]";
     const EXAMPLE: &'static str = "80";
@@ -340,6 +395,25 @@ mod tests {
             "blue:ip=x",
             "ns:/run/netns/blue",
         ]));
+    }
+
+    #[test]
+    fn what_is_published_can_be_taken_back() {
+        let list = || -> Vec<Publish> {
+            ["8080:80", "127.0.0.1:9090:80", "53:53/udp"].map(|text| Value::parse(text).unwrap()).to_vec()
+        };
+        let left = |text: &str| {
+            let mut list = list();
+            let found = Unpublish::parse(text).unwrap().take_from(&mut list);
+            (found, list.len())
+        };
+        assert_eq!(left("all"), (true, 0));
+        assert_eq!(left("80"), (true, 1));
+        assert_eq!(left("8080:80"), (true, 2));
+        assert_eq!(left("53"), (false, 3), "that is another protocol");
+        assert_eq!(left("53/udp"), (true, 2));
+        assert_eq!(left("8081:80"), (false, 3));
+        assert!(Unpublish::parse("x").is_err());
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! Files and directories of the host in a container: `--volume`.
+//! Directories of the host and volumes in a container: `--volume`.
 //!
-//! [`Bind`] is what both `--volume` and `--mount type=bind` mean.
+//! [`Bind`] is what both `--volume` and `--mount type=bind` mean for a path of the host; a name is a volume
+//! ([`super::named`]), and a destination alone one without a name.
 
 use std::path::{Path, PathBuf};
 
 use spec::Propagation;
 
 use super::destination::Destination;
+use super::mount::Mount;
+use super::named::{VolumeMount, VolumeName};
 use super::{Problem, Value};
 
 /// A file or directory of the host that appears in the container.
@@ -83,35 +86,73 @@ impl Default for BindOptions {
     }
 }
 
-/// `--volume SOURCE:DESTINATION[:OPTIONS]`.
+/// `--volume [SOURCE:]DESTINATION[:OPTIONS]`, where the source is a path of the host or a volume's name.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Volume(pub Bind);
+pub struct Volume(pub Mount);
 
 impl Value for Volume {
-    const FORM: &'static str = "SOURCE:DESTINATION[:OPTIONS]";
+    const FORM: &'static str = "[SOURCE:]DESTINATION[:OPTIONS]";
     const EXAMPLE: &'static str = "/srv/data:/data:ro";
 
     fn parse(text: &str) -> Result<Self, Problem> {
         let parts: Vec<&str> = text.split(':').collect();
         let (source, destination, list) = match parts[..] {
-            [source, destination] => (source, destination, ""),
-            [source, destination, list] => (source, destination, list),
-            [_] => {
-                return Err(
-                    "there is no `:` between the path on the host and the one in the container".into()
-                );
-            }
+            [""] => return Err("the path inside the container is missing".into()),
+            [destination] => (None, destination, ""),
+            [source, destination] => (Some(source), destination, ""),
+            [source, destination, list] => (Some(source), destination, list),
             _ => return Err("there are more than three parts; a path with a colon needs --mount".into()),
         };
-        let source = parse_source(source)?;
         let destination = Destination::read_below_root(destination)?;
         // Docker makes a missing directory for --volume and not for --mount; a typing error then becomes an
         // empty directory that root owns. Neither does here.
-        Ok(Self(Bind { source, destination, options: parse_options(list)? }))
+        Ok(Self(match source {
+            None => Mount::Volume(VolumeMount::anonymous(destination)),
+            Some("") => return Err("the path on the host is missing".into()),
+            Some(source) if is_path(source) => {
+                let (options, copy) = parse_options(list)?;
+                if let Some(word) = copy {
+                    return Err(
+                        format!("`{word}` is for volumes, and `{source}` is a path of the host").into()
+                    );
+                }
+                Mount::Bind(Bind { source: parse_source(source)?, destination, options })
+            }
+            Some(name) => {
+                let name = volume_name(name)?;
+                let (options, copy) = parse_options(list)?;
+                if options.propagation != Propagation::Rprivate {
+                    return Err(
+                        format!("`{}` is for directories of the host", options.propagation.name()).into()
+                    );
+                }
+                Mount::Volume(VolumeMount {
+                    options,
+                    no_copy: copy == Some("nocopy"),
+                    ..VolumeMount::named(name, destination)
+                })
+            }
+        }))
     }
 }
 
-/// A path on the host. What is neither absolute nor begins with a dot is a volume's name to docker.
+/// What is absolute or begins with a dot is a path of the host, anything else a volume's name, as docker has it.
+fn is_path(source: &str) -> bool {
+    source.starts_with('/') || Path::new(source).starts_with(".") || source.starts_with("..")
+}
+
+/// A volume's name, where a path would have been possible.
+pub(crate) fn volume_name(text: &str) -> Result<VolumeName, Problem> {
+    VolumeName::parse(text).map_err(|problem| match text.contains('/') {
+        true => {
+            format!("`{text}` is neither an absolute path nor a volume's name; a directory is `./{text}`")
+                .into()
+        }
+        false => problem,
+    })
+}
+
+/// A path on the host.
 pub(crate) fn parse_source(source: &str) -> Result<PathBuf, Problem> {
     if source.is_empty() {
         return Err("the path on the host is missing".into());
@@ -119,17 +160,16 @@ pub(crate) fn parse_source(source: &str) -> Result<PathBuf, Problem> {
     if source.contains('\0') {
         return Err("a path cannot contain NUL".into());
     }
-    let explicit = source.starts_with('/') || Path::new(source).starts_with(".") || source.starts_with("..");
-    if explicit {
-        return Ok(source.into());
+    match is_path(source) {
+        true => Ok(source.into()),
+        false => Err(format!("`{source}` is a volume's name; a directory is `./{source}`").into()),
     }
-    Err(format!("`{source}` is a volume's name, and there are no named volumes; a directory is `./{source}`")
-        .into())
 }
 
-/// The options of `--volume`, each group at most once.
-fn parse_options(list: &str) -> Result<BindOptions, Problem> {
+/// The options of `--volume`, each group at most once, and whether a volume is filled if somebody said so.
+fn parse_options(list: &str) -> Result<(BindOptions, Option<&str>), Problem> {
     let mut options = BindOptions::default();
+    let mut copy = None;
     let mut seen: Vec<(&str, &str)> = Vec::new();
     for option in list.split(',').filter(|option| !option.is_empty()) {
         let group = match option {
@@ -140,6 +180,7 @@ fn parse_options(list: &str) -> Result<BindOptions, Problem> {
             "dev" | "nodev" => "dev",
             "exec" | "noexec" => "exec",
             "idmap" | "noidmap" => "idmap",
+            "copy" | "nocopy" => "copy",
             _ if Propagation::from_name(option).is_some() => "propagation",
             _ => option,
         };
@@ -161,16 +202,17 @@ fn parse_options(list: &str) -> Result<BindOptions, Problem> {
             "nosuid" => options.no_suid = true,
             "nodev" => options.no_dev = true,
             "noexec" => options.no_exec = true,
-            // The defaults, and words that concern other systems' file sharing or named volumes.
-            "rw" | "rbind" | "suid" | "dev" | "exec" | "cached" | "delegated" | "consistent" | "nocopy" => {}
-            "O" | "copy" => return Err(format!("`{option}` is not offered").into()),
+            "copy" | "nocopy" => copy = Some(option),
+            // The defaults, and words that concern other systems' file sharing.
+            "rw" | "rbind" | "suid" | "dev" | "exec" | "cached" | "delegated" | "consistent" => {}
+            "O" => return Err(format!("`{option}` is not offered").into()),
             _ => match Propagation::from_name(option) {
                 Some(propagation) => options.propagation = propagation,
                 None => return Err(format!("`{option}` is not an option of a volume").into()),
             },
         }
     }
-    Ok(options)
+    Ok((options, copy))
 }
 
 #[cfg(test)]
@@ -182,12 +224,12 @@ mod tests {
     #[test]
     fn a_volume_has_a_source_a_destination_and_options() {
         expect![[r#"
-            /a:/b => Volume(Bind { source: "/a", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } })
-            ./a:/b:ro,Z,rslave,nosuid => Volume(Bind { source: "./a", destination: Destination("/b"), options: BindOptions { read_only: true, recursive: true, propagation: Rslave, relabel: Some(Private), chown: false, idmap: IfPossible, no_suid: true, no_dev: false, no_exec: false, create_source: false } })
-            ..:/b:U,bind,idmap => Volume(Bind { source: "..", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: false, propagation: Rprivate, relabel: None, chown: true, idmap: Required, no_suid: false, no_dev: false, no_exec: false, create_source: false } })
-            /a:/b: => Volume(Bind { source: "/a", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } })
-            /a !! there is no `:` between the path on the host and the one in the container
-            data:/b !! `data` is a volume's name, and there are no named volumes; a directory is `./data`
+            /a:/b => Volume(Bind(Bind { source: "/a", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } }))
+            ./a:/b:ro,Z,rslave,nosuid => Volume(Bind(Bind { source: "./a", destination: Destination("/b"), options: BindOptions { read_only: true, recursive: true, propagation: Rslave, relabel: Some(Private), chown: false, idmap: IfPossible, no_suid: true, no_dev: false, no_exec: false, create_source: false } }))
+            ..:/b:U,bind,idmap => Volume(Bind(Bind { source: "..", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: false, propagation: Rprivate, relabel: None, chown: true, idmap: Required, no_suid: false, no_dev: false, no_exec: false, create_source: false } }))
+            /a:/b: => Volume(Bind(Bind { source: "/a", destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } }))
+            /a => Volume(Volume(VolumeMount { name: None, anonymous: true, destination: Destination("/a"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] }))
+            data:/b => Volume(Volume(VolumeMount { name: Some(VolumeName("data")), anonymous: false, destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] }))
             :/b !! the path on the host is missing
             /a:b !! `b` is not an absolute path inside the container
             /a:/ !! `/` is the container's root itself
@@ -198,13 +240,24 @@ mod tests {
             /a:/b:z,Z !! `z` and `Z` contradict each other
             /a:/b:x !! `x` is not an option of a volume
             /a:/b:O !! `O` is not offered
-             !! there is no `:` between the path on the host and the one in the container
+             !! the path inside the container is missing
             /a:/../b !! `/../b` contains `..`
-            /srv/data:/data:ro => Volume(Bind { source: "/srv/data", destination: Destination("/data"), options: BindOptions { read_only: true, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } })
+            /data => Volume(Volume(VolumeMount { name: None, anonymous: true, destination: Destination("/data"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] }))
+            data !! `data` is not an absolute path inside the container
+            / !! `/` is the container's root itself
+            data:/b:ro,nocopy => Volume(Volume(VolumeMount { name: Some(VolumeName("data")), anonymous: false, destination: Destination("/b"), options: BindOptions { read_only: true, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: true, subpath: None, labels: [], made_with: [] }))
+            data:/b:copy,U => Volume(Volume(VolumeMount { name: Some(VolumeName("data")), anonymous: false, destination: Destination("/b"), options: BindOptions { read_only: false, recursive: true, propagation: Rprivate, relabel: None, chown: true, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false }, no_copy: false, subpath: None, labels: [], made_with: [] }))
+            a/b:/c !! `a/b` is neither an absolute path nor a volume's name; a directory is `./a/b`
+            ..:/b:nocopy !! `nocopy` is for volumes, and `..` is a path of the host
+            data:/b:rshared !! `rshared` is for directories of the host
+            -o:/b !! a volume's name cannot begin with `-`
+            data:/b:copy,nocopy !! `copy` and `nocopy` contradict each other
+            /srv/data:/data:ro => Volume(Bind(Bind { source: "/srv/data", destination: Destination("/data"), options: BindOptions { read_only: true, recursive: true, propagation: Rprivate, relabel: None, chown: false, idmap: IfPossible, no_suid: false, no_dev: false, no_exec: false, create_source: false } }))
         "#]].assert_eq(&table::<Volume>(&[
             "/a:/b", "./a:/b:ro,Z,rslave,nosuid", "..:/b:U,bind,idmap", "/a:/b:", "/a", "data:/b", ":/b", "/a:b", "/a:/",
             "/a:/b:ro:rw", "/a:/b:ro,rw", "/a:/b:ro,ro", "/a:/b:shared,slave", "/a:/b:z,Z", "/a:/b:x", "/a:/b:O", "",
-            "/a:/../b",
+            "/a:/../b", "/data", "data", "/", "data:/b:ro,nocopy", "data:/b:copy,U", "a/b:/c", "..:/b:nocopy", "data:/b:rshared",
+            "-o:/b", "data:/b:copy,nocopy",
         ]));
     }
 }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::Facts;
-use crate::flags::mount::Mount;
 use crate::flags::network::{DnsOption, HostAddress, Places, SearchDomain};
 use crate::request::RunRequest;
 use runtime::File;
@@ -14,13 +13,7 @@ use runtime::File;
 pub(super) fn files(request: &RunRequest, facts: &Facts) -> Vec<File> {
     let name = super::namespaces::visible_hostname(request, facts);
     let covered = |path: &str| {
-        request.mounts.iter().any(|mount| {
-            let destination = match mount {
-                Mount::Bind(bind) => &bind.destination,
-                Mount::Tmpfs(tmpfs) => &tmpfs.destination,
-            };
-            Path::new(path).starts_with(destination.as_path())
-        })
+        request.mounts.iter().any(|mount| Path::new(path).starts_with(mount.destination().as_path()))
     };
     let own = request.network.is_own();
     let mut hosts = if own { own_hosts(&name, &[]) } else { facts.hosts.clone() };

@@ -65,7 +65,7 @@ pub struct Facts {
     pub devices: Vec<devices::Node>,
     /// The numbers of the block devices that limits name.
     pub block_devices: BTreeMap<PathBuf, (u32, u32)>,
-    /// For each bind mount of the request, in its order, what its source is.
+    /// For each bind mount and volume of the request, in its order, what its source is.
     pub sources: Vec<Source>,
     /// The system call filter of `--security-opt seccomp=FILE`.
     pub seccomp_file: Option<spec::Seccomp>,
@@ -82,6 +82,8 @@ pub struct Source {
     pub path: PathBuf,
     /// Why it cannot be mounted with other owners, if that is so.
     pub no_idmap: Option<String>,
+    /// Nothing can be written through it, whatever the mount says.
+    pub read_only: bool,
 }
 
 /// Whose ids the container has.

@@ -19,6 +19,15 @@ pub(super) fn mounts(request: &RunRequest, facts: &Facts) -> Result<Vec<Mount>, 
     for mount in &request.mounts {
         asked.push(match mount {
             Asked::Bind(bind) => bind_mount(bind, sources.next().unwrap_or(&Found::default()), facts)?,
+            // What is left of a volume is where it is, and how it is mounted.
+            Asked::Volume(volume) => {
+                let bind = Bind {
+                    source: volume.shown().into(),
+                    destination: volume.destination.clone(),
+                    options: volume.options.clone(),
+                };
+                bind_mount(&bind, sources.next().unwrap_or(&Found::default()), facts)?
+            }
             Asked::Tmpfs(tmpfs) => Mount {
                 destination: tmpfs.destination.as_path().to_string_lossy().into_owned(),
                 fstype: "tmpfs".to_owned(),
@@ -93,7 +102,7 @@ fn devpts(facts: &Facts) -> Mount {
 fn bind_mount(bind: &Bind, found: &Found, facts: &Facts) -> Result<Mount, Refused> {
     let options = &bind.options;
     let mut words = vec![if options.recursive { "rbind" } else { "bind" }, options.propagation.name()];
-    words.push(if options.read_only { "ro" } else { "rw" });
+    words.push(if options.read_only || found.read_only { "ro" } else { "rw" });
     let flags = [(options.no_suid, "nosuid"), (options.no_dev, "nodev"), (options.no_exec, "noexec")];
     words.extend(flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word));
     let flag = || format!("--volume {}", bind.source.display());

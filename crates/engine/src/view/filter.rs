@@ -1,5 +1,6 @@
 //! Which containers a list shows: `--filter`.
 
+use network::Expose;
 use report::{Explain, Hint, Kind};
 
 use super::summary::{Summary, labels, network};
@@ -26,9 +27,9 @@ impl Explain for BadFilter {
     }
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
     "id", "name", "label", "status", "exited", "ancestor", "before", "since", "volume", "network", "health",
-    "restart",
+    "restart", "publish", "expose",
 ];
 
 impl Filters {
@@ -47,6 +48,9 @@ impl Filters {
             }
             match key.as_str() {
                 "exited" if value.parse::<i32>().is_err() => Err(bad("the status is no number".to_owned())),
+                "publish" | "expose" if value.parse::<Expose>().is_err() => {
+                    Err(bad("the port is none; 8080, 8080/udp and 8000-8080/tcp are".to_owned()))
+                }
                 "status" if !STATES.contains(&value.as_str()) => {
                     Err(bad(format!("a status is one of {}", STATES.join(", "))))
                 }
@@ -116,8 +120,23 @@ fn fits(one: &Summary, key: &str, value: &str, age: Option<u64>) -> bool {
                 bind.source.as_os_str() == value || bind.destination.as_path().as_os_str() == value
             }
             Mount::Tmpfs(tmpfs) => tmpfs.destination.as_path().as_os_str() == value,
+            Mount::Volume(volume) => {
+                volume.name.as_ref().is_some_and(|name| name.as_str() == value)
+                    || volume.destination.as_path().as_os_str() == value
+            }
         }),
-        "network" => network(definition) == value,
+        "publish" | "expose" => {
+            let Ok(wanted) = value.parse::<Expose>() else { return false };
+            one.ports.iter().any(|port| {
+                let number = match key {
+                    "publish" => port.public.map(|(_, number)| number),
+                    _ => Some(port.private),
+                };
+                let range = wanted.ports.first..=wanted.ports.last;
+                port.protocol == wanted.protocol && number.is_some_and(|number| range.contains(&number))
+            })
+        }
+        "network" => network(definition).split(',').any(|name| name == value),
         "health" => {
             let state = one.state.health(&one.home).map(|health| health.state.name());
             state.unwrap_or(if definition.health.is_some() { "starting" } else { "none" }) == value
@@ -168,5 +187,7 @@ mod tests {
         assert_eq!(told("colour=red"), "--filter `colour=red`: there is no filter `colour`");
         assert_eq!(told("exited=x"), "--filter `exited=x`: the status is no number");
         assert!(told("status=sleeping").contains("a status is one of"));
+        assert_eq!(told("publish=8000-8080/udp"), "ok");
+        assert!(told("expose=x").contains("the port is none"));
     }
 }

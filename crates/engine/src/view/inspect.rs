@@ -5,6 +5,7 @@ use runtime::state::StateRoot;
 use serde_json::{Map, Value, json};
 use spec::{Namespace, NamespaceType, Spec};
 
+use super::ports::{self, Connected};
 use super::summary::{labels, network};
 use crate::containers::home::{Home, LOG, Places};
 use crate::containers::{Definition, State, Status, state};
@@ -27,6 +28,7 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);
     let spec = state.container.as_ref().and_then(|container| home.configuration(container).ok());
+    let connected = ports::of(places, &definition, &state);
     let request = &definition.request;
     let (path, args) = match request.args.split_first() {
         Some((path, args)) => (path.as_str(), args),
@@ -53,9 +55,9 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
         "ExecIDs": null,
         "HostConfig": host_config(home, &definition),
         "GraphDriver": { "Name": "overlay", "Data": root(&definition) },
-        "Mounts": mounts(&definition),
+        "Mounts": mounts(places, &definition),
         "Config": config(home, &definition, spec.as_ref()),
-        "NetworkSettings": network_settings(&definition, &state, spec.as_ref()),
+        "NetworkSettings": network_settings(&definition, &connected, &state, spec.as_ref()),
         "Runtime": { "Cgroups": cgroups(&state), "Directory": home.directory, "RunDirectory": home.run_directory },
     }))
 }
@@ -114,6 +116,20 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
     let request = &definition.request;
     let hostname = request.hostname.as_ref().map_or(home.short(), |name| name.as_str());
     let env = spec.map_or_else(|| environment(definition), |spec| spec.process.env.clone());
+    let volumes: Map<String, Value> = request
+        .mounts
+        .iter()
+        .filter_map(Mount::volume)
+        .filter(|volume| volume.anonymous)
+        .map(|volume| (volume.destination.as_path().display().to_string(), json!({})))
+        .collect();
+    let exposed: Map<String, Value> = request
+        .places
+        .expose
+        .iter()
+        .flat_map(|one| (one.ports.first..=one.ports.last).map(|port| format!("{port}/{}", one.protocol)))
+        .map(|port| (port, json!({})))
+        .collect();
     let mut value = json!({
         "Hostname": hostname,
         "Domainname": "",
@@ -127,7 +143,8 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
         "Env": env,
         "Cmd": request.args,
         "Image": definition.image(),
-        "Volumes": null,
+        "Volumes": volumes,
+        "ExposedPorts": exposed,
         "WorkingDir": request.workdir.as_ref().map(|dir| dir.as_path().display().to_string()).unwrap_or_default(),
         "Entrypoint": null,
         "OnBuild": null,
@@ -189,16 +206,24 @@ fn host_config(home: &Home, definition: &Definition) -> Value {
                 bind.destination.as_path().display(),
                 if bind.options.read_only { ":ro" } else { "" }
             )),
-            _ => None,
+            Mount::Volume(volume) => Some(format!(
+                "{}:{}{}",
+                volume.shown(),
+                volume.destination.as_path().display(),
+                if volume.options.read_only { ":ro" } else { "" }
+            )),
+            Mount::Tmpfs(_) => None,
         })
         .collect();
     json!({
         "Binds": binds,
+        "VolumesFrom": definition.volumes_from,
+        "PublishAllPorts": request.places.publish_all,
         "ContainerIDFile": "",
         "LogConfig": { "Type": definition.log.driver.name(), "Config": {
             "max-size": definition.log.max_bytes.to_string(), "max-file": definition.log.max_files.to_string() } },
         "NetworkMode": network(definition),
-        "PortBindings": {},
+        "PortBindings": ports::asked(definition),
         "RestartPolicy": { "Name": restart, "MaximumRetryCount": retries },
         "AutoRemove": definition.auto_remove,
         "Privileged": request.privileged,
@@ -241,7 +266,7 @@ fn root(definition: &Definition) -> Value {
     Value::Object(data)
 }
 
-fn mounts(definition: &Definition) -> Vec<Value> {
+fn mounts(places: &Places, definition: &Definition) -> Vec<Value> {
     let mounts = definition.request.mounts.iter().map(|mount| match mount {
         Mount::Bind(bind) => json!({
             "Type": "bind",
@@ -259,24 +284,73 @@ fn mounts(definition: &Definition) -> Vec<Value> {
             "RW": true,
             "Propagation": "",
         }),
+        Mount::Volume(volume) => {
+            let (source, fixed) = crate::volumes::data_path(&places.durable, volume);
+            let mut value = json!({
+                "Type": "volume",
+                "Name": volume.shown(),
+                "Source": source,
+                "Destination": volume.destination.as_path(),
+                "Driver": "local",
+                "Mode": if volume.options.read_only { "ro" } else { "" },
+                "RW": !volume.options.read_only && !fixed,
+                "Propagation": "",
+            });
+            if let Some(subpath) = &volume.subpath {
+                value["Subpath"] = json!(subpath.as_path());
+            }
+            value
+        }
     });
     mounts.collect()
 }
 
-fn network_settings(definition: &Definition, state: &State, spec: Option<&Spec>) -> Value {
+fn network_settings(
+    definition: &Definition,
+    connected: &Connected,
+    state: &State,
+    spec: Option<&Spec>,
+) -> Value {
     let has_own = |namespace: &Namespace| namespace.kind == NamespaceType::Network;
     let sandbox = match (state.pid, spec) {
         (pid @ 1.., Some(spec)) if spec.linux.namespaces.iter().any(has_own) => format!("/proc/{pid}/ns/net"),
         _ => String::new(),
     };
-    let name = network(definition);
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let networks: Map<String, Value> = connected
+        .places
+        .iter()
+        .map(|place| {
+            let value = json!({
+                "NetworkID": place.network_id,
+                "IPAddress": text(place.ipv4.map(|(address, _)| address.to_string())),
+                "IPPrefixLen": place.ipv4.map_or(0, |(_, prefix)| prefix),
+                "Gateway": text(place.gateways.0.map(|address| address.to_string())),
+                "GlobalIPv6Address": text(place.ipv6.map(|(address, _)| address.to_string())),
+                "GlobalIPv6PrefixLen": place.ipv6.map_or(0, |(_, prefix)| prefix),
+                "IPv6Gateway": text(place.gateways.1.map(|address| address.to_string())),
+                "MacAddress": place.mac,
+                "Aliases": place.aliases,
+            });
+            (place.network.clone(), value)
+        })
+        .collect();
+    let networks = match networks.is_empty() {
+        true => network(definition)
+            .split(',')
+            .map(|name| (name.to_owned(), json!({ "IPAddress": "", "Gateway": "", "MacAddress": "" })))
+            .collect(),
+        false => networks,
+    };
+    let first = connected.places.first();
     json!({
         "SandboxKey": sandbox,
-        "Ports": {},
-        "IPAddress": "",
-        "Gateway": "",
-        "MacAddress": "",
-        "Networks": { name: { "IPAddress": "", "Gateway": "", "MacAddress": "" } },
+        "Ports": ports::bound(&connected.ports),
+        "IPAddress": text(first.and_then(|place| place.ipv4).map(|(address, _)| address.to_string())),
+        "IPPrefixLen": first.and_then(|place| place.ipv4).map_or(0, |(_, prefix)| prefix),
+        "Gateway": text(first.and_then(|place| place.gateways.0).map(|address| address.to_string())),
+        "MacAddress": first.map(|place| place.mac.clone()).unwrap_or_default(),
+        "Networks": networks,
     })
 }
 

@@ -4,6 +4,7 @@ use monitor::HealthState;
 use runtime::state::StateRoot;
 use serde_json::{Map, Value, json};
 
+use super::ports::{self, Port};
 use super::units::{self, duration};
 use crate::containers::home::{Home, Places};
 use crate::containers::{Definition, State, Status, all, state};
@@ -19,6 +20,8 @@ pub struct Summary {
     pub definition: Definition,
     /// What it does.
     pub state: State,
+    /// Its ports.
+    pub ports: Vec<Port>,
 }
 
 /// Every container, the youngest first. One whose definition cannot be read is left out: `holm system check` tells of it.
@@ -29,7 +32,13 @@ pub fn list(places: &Places) -> Vec<Summary> {
         .filter_map(|home| {
             let definition = home.definition().ok()?;
             let state = state::of(&home, &records);
-            Some(Summary { home, definition, state })
+            // Most containers have no ports, and nothing is asked about them.
+            let flags = &definition.request.places;
+            let ports = match flags.publish.is_empty() && flags.expose.is_empty() {
+                true => Vec::new(),
+                false => ports::of(places, &definition, &state).ports,
+            };
+            Some(Summary { home, definition, state, ports })
         })
         .collect();
     list.sort_by(|one, other| other.definition.created_ns.cmp(&one.definition.created_ns));
@@ -91,12 +100,12 @@ impl Summary {
             "RunningFor": format!("{running_for} ago"),
             "Status": self.status(now_ns),
             "State": self.state.status.name(),
-            "Ports": "",
+            "Ports": ports::shown(&self.ports),
             "Names": definition.name,
             "Labels": labels.join(","),
             "Mounts": mounts(definition).join(","),
             "Networks": network(definition),
-            "LocalVolumes": "0",
+            "LocalVolumes": definition.request.mounts.iter().filter(|mount| mount.volume().is_some()).count().to_string(),
             "Pid": self.state.pid,
             "ExitCode": self.state.exit_status(),
             "Size": "",
@@ -104,19 +113,25 @@ impl Summary {
     }
 }
 
-/// What stands behind a network's flag.
-pub(crate) fn network(definition: &Definition) -> &'static str {
-    match definition.request.network {
-        Network::None => "none",
-        Network::Host => "host",
-        _ => "ns",
+/// What stands behind a network's flag; several networks are parted by commas.
+pub(crate) fn network(definition: &Definition) -> String {
+    match &definition.request.network {
+        Network::None | Network::Unsaid => "none".to_owned(),
+        Network::Host => "host".to_owned(),
+        Network::Pasta => "pasta".to_owned(),
+        Network::Join(_) => "ns".to_owned(),
+        Network::Container(name) => format!("container:{name}"),
+        Network::On(places) => {
+            places.iter().map(|place| place.network.as_str()).collect::<Vec<_>>().join(",")
+        }
     }
 }
 
 fn mounts(definition: &Definition) -> Vec<String> {
     let sources = definition.request.mounts.iter().filter_map(|mount| match mount {
         Mount::Bind(bind) => Some(bind.source.display().to_string()),
-        _ => None,
+        Mount::Volume(volume) => Some(volume.shown().to_owned()),
+        Mount::Tmpfs(_) => None,
     });
     sources.collect()
 }

@@ -67,6 +67,7 @@ pub(super) fn extras(matches: &ArgMatches, keeps: bool) -> Result<Extras, BoxedE
         health: health(matches)?,
         image: None,
         manifest: None,
+        volumes_from: several(matches, "volumes-from", "--volumes-from")?,
     })
 }
 

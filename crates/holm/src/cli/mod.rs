@@ -20,15 +20,17 @@ pub mod ns;
 pub mod registry;
 pub mod run;
 pub mod system;
+pub mod volume;
 
 /// The subcommands beside those of a container's life, which come behind the first.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "pull",
     "push",
     "images",
     "image",
     "login",
     "logout",
+    "volume",
     "network",
     "ip",
     "ns",
@@ -58,6 +60,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
         name if container::NAMES.contains(&name) => return container::command(name),
         name if files::NAMES.contains(&name) => return files::command(name),
         name if system::NAMES.contains(&name) => return system::command(name),
+        "volume" => volume::command(),
         "network" => network::command(),
         "ip" => ip::command(),
         "ns" => ns::command(),

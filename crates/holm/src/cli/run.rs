@@ -162,9 +162,14 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
         .args(super::keeping::flags())
         .next_help_heading("Files")
         .args([
-            many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
-                .short('v'),
-            many("mount", "FIELDS", "The same in long form: type=bind|tmpfs,source=…,target=…,…"),
+            many(
+                "volume",
+                "[SRC:]DST[:OPTIONS]",
+                "Show a directory of the host (a path) or a volume (a name; a new one without SRC) in the container",
+            )
+            .short('v'),
+            many("mount", "FIELDS", "The same in long form: type=volume|bind|tmpfs,source=…,target=…,…"),
+            many("volumes-from", "CONTAINER[:ro]", "Show the volumes and directories of another container as well"),
             many("tmpfs", "DST[:OPTIONS]", "Mount a file system in memory"),
             one("shm-size", "SIZE", "The size of /dev/shm [default: 64m]"),
             many("device", "HOST[:DST][:rwm]", "Let the container use a device"),
@@ -502,7 +507,7 @@ pub(crate) fn mounts(matches: &ArgMatches) -> Result<Vec<Mount>, BoxedExplain> {
     let mut list: Vec<(usize, Mount)> = Vec::new();
     let places = |id| matches.indices_of(id).into_iter().flatten();
     let volumes: Vec<Volume> = several(matches, "volume", "--volume")?;
-    list.extend(places("volume").zip(volumes.into_iter().map(|volume| Mount::Bind(volume.0))));
+    list.extend(places("volume").zip(volumes.into_iter().map(|volume| volume.0)));
     let mounts: Vec<Mount> = several(matches, "mount", "--mount")?;
     list.extend(places("mount").zip(mounts));
     let tmpfs: Vec<Tmpfs> = several(matches, "tmpfs", "--tmpfs")?;

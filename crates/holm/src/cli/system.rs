@@ -75,12 +75,25 @@ fn update() -> Command {
         .next_help_heading("With the next start; what it changed of its files stays")
         .args([
             many("env", "NAME[=VALUE]", "Set a variable").short('e'),
-            many("unset-env", "NAME", "Take a variable away"),
-            many("volume", "SRC:DST[:OPTIONS]", "Show a file or directory of the host in the container")
-                .short('v'),
+            many("unset-env", "NAME", "Take a variable away").visible_alias("unsetenv"),
+            many(
+                "volume",
+                "[SRC:]DST[:OPTIONS]",
+                "Show a directory of the host or a volume in the container",
+            )
+            .short('v'),
             many("mount", "FIELDS", "The same in long form"),
             many("tmpfs", "DST[:OPTIONS]", "Mount a file system in memory"),
-            many("unmount", "DST", "Take a mount away"),
+            many("unmount", "DST|VOLUME", "Take a mount away, by its place or its volume")
+                .visible_alias("rm-volume"),
+            many("publish", "[[IP:]HOST:]PORT", "Publish a port or range of the container on the host")
+                .short('p'),
+            many(
+                "unpublish",
+                "PORT[/PROTOCOL]",
+                "Do not publish this port of the container any more; all for every one",
+            ),
+            many("expose", "PORT[/PROTOCOL]", "Name a port that the container listens on"),
             many("label", "KEY=VALUE", "Attach a label").short('l'),
             one("hostname", "NAME", "Set the host name inside"),
         ])
@@ -99,7 +112,8 @@ fn system() -> Command {
                 .arg(switch("only-look", "Mend nothing"))
                 .arg(one("format", "FORMAT", "json")),
             base("restore", "Start what is to run after a boot, by its restart policy"),
-            prune("prune", "Remove what is not needed"),
+            prune("prune", "Remove what is not needed: containers that do not run")
+                .arg(switch("volumes", "Also volumes without a name that no container uses")),
             base("df", "Tell how much room holm takes")
                 .arg(one("format", "FORMAT", "A template, or json"))
                 .arg(switch("verbose", "One by one").short('v')),

@@ -17,3 +17,4 @@ pub mod run;
 pub mod system;
 pub mod table;
 pub mod version;
+pub mod volume;

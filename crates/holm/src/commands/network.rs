@@ -1,5 +1,8 @@
 //! `holm network`.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
 use clap::ArgMatches;
 use engine::connection;
 use engine::flags::label::Label;
@@ -13,6 +16,7 @@ use serde_json::{Value as Json, json};
 
 use super::failure::Failure;
 use super::table::{self, Align, table};
+use crate::cli::USAGE_STATUS;
 
 /// A command line that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,10 @@ fn bad(flag: &'static str, given: &str, problem: impl ToString, advice: &'static
 /// What is wrong with the request, or what the kernel refuses.
 pub fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let networks = connection::networks(&Caller::read())?;
+    // Whatever is asked for: rules that somebody took away are there again. Who may not look is told by what he asked for.
+    if matches.subcommand_name() != Some("prune") {
+        let _ = networks.reassert(&mut say);
+    }
     let outcome = match matches.subcommand() {
         Some(("create", flags)) => create(&networks, flags),
         Some(("list", flags)) => list(&networks, flags),
@@ -59,6 +67,18 @@ pub fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
         other => unreachable!("clap knows no {other:?}"),
     };
     outcome.map_err(|failure| failure.0)
+}
+
+/// `holm network-keeper`: writes the networks' rules again when somebody takes them away; started by whoever attaches a container and by nobody
+/// else.
+pub fn keep(args: &[OsString]) -> ExitCode {
+    match network::keeper::main(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprint!("{}", report::render(&error));
+            ExitCode::from(USAGE_STATUS)
+        }
+    }
 }
 
 fn say(line: &str) {
@@ -196,7 +216,8 @@ fn shown(networks: &Networks, network: &Network, ledger: &Ledger) -> Result<Json
                     "aliases": place.aliases,
                     "ports": ports,
                     "running": kept,
-                    "limited": record.limited,
+                    "limited": record.limited.is_some(),
+                    "rates": record.limited,
                     "traffic": traffic,
                 }),
             );

@@ -2,6 +2,7 @@
 
 mod lab;
 mod life;
+mod rules;
 mod upstream;
 
 use std::net::{IpAddr, TcpStream};

@@ -5,3 +5,4 @@ mod room;
 mod names;
 mod registry;
 mod run;
+mod volumes;

@@ -10,3 +10,4 @@ mod logs;
 mod monitor;
 mod streams;
 mod verbs;
+mod volumes;

@@ -211,7 +211,7 @@ fn a_client_that_does_not_read_does_not_hold_a_container_up_for_ever() {
     house.run(
         "busy",
         &["--log-driver", "none"],
-        "sleep 0.5; head -c 20000000 /dev/zero; echo > /dev/shm/done; exec sleep 100",
+        "sleep 0.5; head -c 4000000 /dev/zero; echo > /dev/shm/done; exec sleep 100",
     );
     let mut lazy = house.command(&["attach", "--no-stdin", "busy"]).stdout(Stdio::piped()).spawn().unwrap();
     soon("the container is through", || {

@@ -22,18 +22,35 @@ impl Store {
         let empty = self.layout().root().join("empty");
         std::fs::create_dir_all(&empty).map_err(|error| step("mount an image", "mkdir", &empty, error))?;
         lower.push(empty);
-        let context = Context::new("overlay").map_err(failed)?;
+        let mut opened = Vec::with_capacity(lower.len());
         for directory in &lower {
-            let layer = super::write::open_directory(directory)
-                .map_err(|error| step("mount an image", "open", directory, error))?;
-            let by_fd = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&layer));
-            context.set("lowerdir+", &by_fd).map_err(failed)?;
+            opened.push(
+                super::write::open_directory(directory)
+                    .map_err(|error| step("mount an image", "open", directory, error))?,
+            );
         }
-        context.flag("ro").map_err(failed)?;
-        context
-            .mount(sys::raw::MOUNT_ATTR_RDONLY | sys::raw::MOUNT_ATTR_NOSUID | sys::raw::MOUNT_ATTR_NODEV)
-            .map_err(failed)
+        let names: Vec<String> = opened
+            .iter()
+            .map(|layer| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(layer)))
+            .collect();
+        match overlay(&names, false) {
+            // Parameters that each add a layer came with Linux 6.8; before, all of them stand in one, of 255 bytes at most.
+            Err(cause) if cause.errno == sys::Errno::INVAL => overlay(&names, true),
+            outcome => outcome,
+        }
+        .map_err(failed)
     }
+}
+
+/// A read-only overlay of these directories, the topmost one first.
+fn overlay(layers: &[String], at_once: bool) -> Result<OwnedFd, sys::SyscallError> {
+    let context = Context::new("overlay")?;
+    match at_once {
+        true => context.set("lowerdir", &layers.join(":"))?,
+        false => layers.iter().try_for_each(|layer| context.set("lowerdir+", layer))?,
+    }
+    context.flag("ro")?;
+    context.mount(sys::raw::MOUNT_ATTR_RDONLY | sys::raw::MOUNT_ATTR_NOSUID | sys::raw::MOUNT_ATTR_NODEV)
 }
 
 /// Writes an image's tree as an archive.

@@ -81,12 +81,12 @@ pub(crate) fn enter(name: &str) -> Result<(), Fail> {
     // What is mounted here must not show elsewhere; what is unmounted elsewhere shall go here too.
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(|errno| failed(cannot(), "mount", "MS_SLAVE, /", errno))?;
+    // The new one goes on top of the old one: taking that away first, as ip-netns(8) does, lets the kernel wait until no processor looks
+    // at it any more. A read-only one is taken away, since it cannot be hidden behind one that can be written.
     let mut flags = MountFlags::empty();
-    if unmount("/sys", UnmountFlags::DETACH).is_err()
-        && rustix::fs::statvfs("/sys")
-            .is_ok_and(|state| state.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-    {
-        // A read-only sysfs cannot be hidden behind one that can be written.
+    let read_only = rustix::fs::statvfs("/sys")
+        .is_ok_and(|state| state.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    if read_only && unmount("/sys", UnmountFlags::DETACH).is_err() {
         flags = MountFlags::RDONLY;
     }
     mount(name, "/sys", "sysfs", flags, None)

@@ -1,5 +1,9 @@
 //! What packets can do and cannot, on hosts made of network namespaces.
 
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+
 use crate::lab::{self, ask, call, echo, lab, refused, serve, set, within};
 use netlink::netfilter::{Base, Chain, Expr, Family, Hook, Meta, Place, Reg, Transaction, Verdict};
 use netlink::route::links::{self, Which};
@@ -62,6 +66,59 @@ fn a_published_port_is_reached_from_everywhere_and_sees_who_asks() {
     assert_eq!(ask(&lab.outside, "192.0.2.9:0", "192.0.2.1:8081").as_deref(), Some("192.0.2.9"));
     assert_eq!(ask(&lab.host, "127.0.0.1:0", "127.0.0.1:8081").as_deref(), Some("10.224.0.1"));
     assert!(refused(&lab.outside, "192.0.2.1:8082"), "nobody is there");
+}
+
+/// A socket of SCTP for one association; none where the kernel has none.
+fn sctp() -> Result<OwnedFd, rustix::io::Errno> {
+    let flags = rustix::net::SocketFlags::CLOEXEC;
+    let protocol = Some(rustix::net::ipproto::SCTP);
+    rustix::net::socket_with(
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::STREAM,
+        flags,
+        protocol,
+    )
+}
+
+#[test]
+fn a_published_port_of_sctp_is_reached_and_sees_who_asks() {
+    const TEST: &str = "a_published_port_of_sctp_is_reached";
+    let Some(lab) = lab(TEST) else { return };
+    if let Err(errno) = sctp() {
+        return eprintln!("SKIPPED {TEST}: this kernel has no SCTP: {errno}");
+    }
+    let (web, attached) = lab.attach("web", &["bridge"], &["8080:80/sctp", "8081:81"]);
+    let listener = within(&web, || {
+        let socket = sctp().unwrap();
+        rustix::net::bind(&socket, &SocketAddr::from(([0, 0, 0, 0], 80))).unwrap();
+        rustix::net::listen(&socket, 8).unwrap();
+        TcpListener::from(socket)
+    });
+    let server = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, peer) = listener.accept().unwrap();
+            stream.write_all(peer.ip().to_string().as_bytes()).unwrap();
+        }
+    });
+    let call = |namespace: &OwnedFd| {
+        within(namespace, || {
+            let socket = sctp().unwrap();
+            let patience = Some(lab::PATIENCE);
+            for timeout in [rustix::net::sockopt::Timeout::Send, rustix::net::sockopt::Timeout::Recv] {
+                rustix::net::sockopt::set_socket_timeout(&socket, timeout, patience).unwrap();
+            }
+            rustix::net::connect(&socket, &SocketAddr::from(([192, 0, 2, 1], 8080))).unwrap();
+            let mut text = String::new();
+            TcpStream::from(socket).read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    assert_eq!(call(&lab.outside), "192.0.2.9", "from outside");
+    assert_eq!(call(&lab.host), "192.0.2.1", "from the host by its own address");
+    server.join().unwrap();
+    // A port of one protocol is none of another.
+    assert!(refused(&lab.outside, "192.0.2.1:8080"));
+    assert!(attached.detach().is_empty());
 }
 
 #[test]

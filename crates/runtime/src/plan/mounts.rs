@@ -139,14 +139,18 @@ pub(crate) fn prepare_sources(
     let mut sources = Vec::new();
     for (index, mount) in plan.launch.spec.mounts.iter().enumerate() {
         let options = options(mount)?;
-        let by_engine =
-            plan.facts.is_privileged() && plan.facts.calls.mount_setattr && namespaces.foreign_ids;
+        // A descriptor of the launching process is that process's to use.
+        let is_descriptor = mount.source.starts_with("/proc/self/fd/");
+        let by_engine = plan.facts.is_privileged()
+            && (is_descriptor || plan.facts.calls.mount_setattr && namespaces.foreign_ids);
         if !options.is_bind() || options.remount {
             continue;
         }
         let mapped = is_mapped(mount, &options);
         let attached = plan.launch.place_of_root().is_some();
-        if let Some(path) = own_sources::path(plan, index, &options).filter(|_| mapped || !attached) {
+        if let Some(path) =
+            own_sources::path(plan, index, &options).filter(|_| !is_descriptor && (mapped || !attached))
+        {
             let idmap = if mapped { Some(mapping(plan, namespaces, mount)?) } else { None };
             sources.push(Source { index, from: From::Own(OwnSource { path, idmap }) });
         } else if mapped || by_engine {

@@ -11,6 +11,15 @@ pub fn netlink_socket(protocol: i32) -> Result<Fd, Errno> {
     unsafe { syscall!(nr::SOCKET, AF_NETLINK, SOCK_RAW_CLOEXEC, protocol as usize) }.map(as_fd)
 }
 
+/// Gives a netlink socket an address that the kernel chooses.
+pub fn bind_netlink(socket: Fd) -> Result<(), Errno> {
+    // `struct sockaddr_nl`: family and padding, of two bytes each, port and groups.
+    let mut address = [0u8; 12];
+    address[..2].copy_from_slice(&16u16.to_ne_bytes());
+    // SAFETY: the kernel reads twelve bytes.
+    unsafe { syscall!(nr::BIND, socket.arg(), address.as_ptr(), address.len()) }.map(drop)
+}
+
 /// Sets an option of level `SOL_NETLINK` that is an integer.
 pub fn set_netlink_option(socket: Fd, option: u32, value: u32) -> Result<(), Errno> {
     const SOL_NETLINK: usize = 270;

@@ -19,6 +19,7 @@ use crate::containers::{root, stop};
 use crate::flags::mount::Mount;
 use crate::host::boxed;
 use crate::request::Changes;
+use crate::volumes;
 
 /// A container's files. Dropping it ends the process.
 #[derive(Debug)]
@@ -97,7 +98,7 @@ impl Opened {
         let mut opened = Self { name: definition.name.clone(), socket: Some(socket), child, _lock: lock };
         match state.status {
             Status::Running | Status::Paused => opened.enter(places, home, what_for)?,
-            _ => opened.mount(home, &definition, what_for)?,
+            _ => opened.mount(places, home, &definition, what_for)?,
         }
         Ok(opened)
     }
@@ -132,7 +133,13 @@ impl Opened {
         self.ask(&Ask::Enter { bare: what_for == For::Root }, &fds, "reach the files of").map(drop)
     }
 
-    fn mount(&mut self, home: &Home, definition: &Definition, what_for: For) -> Result<(), BoxedExplain> {
+    fn mount(
+        &mut self,
+        places: &Places,
+        home: &Home,
+        definition: &Definition,
+        what_for: For,
+    ) -> Result<(), BoxedExplain> {
         let refuse = |verb, why, advice| {
             let name = definition.name.clone();
             Err(boxed(NoFiles { verb, name, why, advice }))
@@ -167,7 +174,11 @@ impl Opened {
         };
         let binds = match what_for {
             For::Root => Vec::new(),
-            _ => binds(&definition.request.mounts),
+            _ => {
+                // One that is gone keeps nobody from the rest.
+                let _ = volumes::ready(places, &definition.request);
+                binds(places, &definition.request.mounts)
+            }
         };
         let mut lower = vec![rootfs.directory];
         lower.extend(rootfs.below);
@@ -280,10 +291,16 @@ fn spawn(home: &Home) -> Result<(OwnedFd, Child), BoxedExplain> {
 }
 
 /// What is mounted in the root of the host's files: memory and the kernel's own are not there while nothing runs.
-fn binds(mounts: &[Mount]) -> Vec<(std::path::PathBuf, std::path::PathBuf, bool)> {
+/// A part of a volume is not there either: the way to it could lead elsewhere by the time that it is mounted.
+fn binds(places: &Places, mounts: &[Mount]) -> Vec<(std::path::PathBuf, std::path::PathBuf, bool)> {
     let bind = |mount: &Mount| match mount {
         Mount::Bind(bind) if bind.source.exists() => {
             Some((bind.source.clone(), bind.destination.as_path().to_owned(), bind.options.read_only))
+        }
+        Mount::Volume(volume) if volume.subpath.is_none() => {
+            let (data, fixed) = volumes::data_path(&places.durable, volume);
+            let read_only = volume.options.read_only || fixed;
+            data.is_dir().then(|| (data, volume.destination.as_path().to_owned(), read_only))
         }
         _ => None,
     };

@@ -3,7 +3,6 @@
 use images::files::changes::{Change, What};
 
 use crate::containers::Definition;
-use crate::flags::mount::Mount;
 
 /// Where something is mounted in every container.
 const USUAL: [&str; 8] =
@@ -11,10 +10,7 @@ const USUAL: [&str; 8] =
 
 /// The places of a container, as changes call them, that something is mounted on.
 pub(super) fn places(definition: &Definition) -> Vec<Vec<u8>> {
-    let asked = definition.request.mounts.iter().map(|mount| match mount {
-        Mount::Bind(bind) => bind.destination.as_path(),
-        Mount::Tmpfs(tmpfs) => tmpfs.destination.as_path(),
-    });
+    let asked = definition.request.mounts.iter().map(|mount| mount.destination().as_path());
     asked
         .chain(USUAL.iter().map(std::path::Path::new))
         .map(|path| path.to_string_lossy().trim_matches('/').as_bytes().to_vec())

@@ -199,8 +199,12 @@ fn limits_become_resources() {
 fn mounts_asked_for_come_after_the_usual_ones_and_replace_them() {
     let facts = Facts {
         sources: vec![
-            Source { path: "/srv/data".into(), no_idmap: None },
-            Source { path: "/mnt/nfs".into(), no_idmap: Some("nfs cannot do it".to_owned()) },
+            Source { path: "/srv/data".into(), no_idmap: None, read_only: false },
+            Source {
+                path: "/mnt/nfs".into(),
+                no_idmap: Some("nfs cannot do it".to_owned()),
+                read_only: false,
+            },
         ],
         ..facts()
     };

@@ -3,13 +3,16 @@
 use clap::ArgMatches;
 use engine::engine::{Engine as _, Local};
 use engine::run::print;
+use engine::view::ports::{self, Port};
 use engine::view::template::Template;
+use network::Expose;
 use report::BoxedExplain;
+use runtime::state::StateRoot;
 use serde_json::Value;
 
 use super::boxed;
 use super::select::select;
-use crate::cli::run::{on, refuse, texts};
+use crate::cli::run::{on, optional, refuse, texts};
 
 pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     if let Some(kind) = matches.get_one::<String>("type").filter(|kind| *kind != "container") {
@@ -51,13 +54,39 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
 
 pub(super) fn port(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let home = engine::containers::one(&engine.places, &texts(matches, "container").concat())?;
-    home.definition().map_err(boxed)?;
-    let asked = texts(matches, "private").concat();
-    if !asked.is_empty() {
+    let definition = home.definition().map_err(boxed)?;
+    let records = StateRoot::open(&engine.places.records()).map_err(boxed)?;
+    let state = engine::containers::state::of(&home, &records);
+    let connected = ports::of(&engine.places, &definition, &state);
+    let asked: Option<Expose> = optional(matches, "private", "port")?;
+    let is_asked = |port: &&Port| {
+        asked.as_ref().is_none_or(|asked| {
+            asked.protocol == port.protocol && (asked.ports.first..=asked.ports.last).contains(&port.private)
+        })
+    };
+    let published = connected.ports.iter().filter(is_asked).filter_map(|port| Some((port, port.public?)));
+    let lines: Vec<String> = published
+        .map(|(port, (address, number))| {
+            let host = format!("{}:{number}\n", ports::host(address));
+            match asked {
+                Some(_) => host,
+                None => format!("{}/{} -> {host}", port.private, port.protocol),
+            }
+        })
+        .collect();
+    if let (Some(asked), true) = (&asked, lines.is_empty()) {
+        let advice = match state.status.is_alive() {
+            true => "`holm port` without a port lists those that are published",
+            false => "ports are published while the container runs: holm start",
+        };
         return refuse(
-            format!("no port of the host leads to port {} of the container", asked.escape_debug()),
-            "",
+            format!(
+                "no port of the host leads to {}/{} of container `{}`",
+                asked.ports, asked.protocol, definition.name
+            ),
+            advice,
         );
     }
+    print(&lines.concat())?;
     Ok(0)
 }

@@ -110,7 +110,7 @@ pub(super) fn wait(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpl
 
 pub(super) fn remove(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let force = on(matches, "force", "--force")?;
-    on(matches, "volumes", "--volumes")?;
+    let volumes = on(matches, "volumes", "--volumes")?;
     let all: fn(Status) -> bool = if force { any } else { |status| !status.is_alive() };
     if force {
         // As docker and podman have it: what is not there has not to be removed.
@@ -119,7 +119,7 @@ pub(super) fn remove(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedEx
             return Ok(0);
         }
     }
-    each(engine, matches, all, |home| engine.remove(&home.id, force).map(|()| None))
+    each(engine, matches, all, |home| engine.remove(&home.id, force, volumes).map(|()| None))
 }
 
 pub(super) fn rename(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {

@@ -5,7 +5,7 @@ mod exec;
 mod inspect;
 mod life;
 mod logs;
-pub(super) mod output;
+pub(in crate::commands) mod output;
 mod ps;
 mod select;
 mod top;

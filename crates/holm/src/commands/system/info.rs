@@ -6,6 +6,7 @@ use engine::run::print;
 use engine::view::summary;
 use engine::view::template::Template;
 use engine::view::units::{binary, decimal};
+use engine::volumes::{self, Store, Volume};
 use report::BoxedExplain;
 use serde_json::{Value, json};
 
@@ -93,10 +94,28 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
     let idle: u64 = sizes.iter().filter(|(_, alive)| !alive).map(|(size, _)| size).sum();
     let active = sizes.iter().filter(|(_, alive)| *alive).count();
     let percent = if total == 0 { 0 } else { idle * 100 / total };
-    let value = json!({
+    let mut values = vec![json!({
         "Type": "Containers", "TotalCount": list.len(), "Active": active,
         "Size": decimal(total), "Reclaimable": format!("{} ({percent}%)", decimal(idle)),
-    });
+    })];
+    let users = volumes::users(places, None);
+    let kept: Vec<(Volume, u64, usize)> = Store::of(places)
+        .list()
+        .into_iter()
+        .flatten()
+        .map(|volume| {
+            let (size, links) = (volume.usage(), users.of(volume.name()).len());
+            (volume, size, links)
+        })
+        .collect();
+    let total: u64 = kept.iter().map(|(_, size, _)| size).sum();
+    let idle: u64 = kept.iter().filter(|(_, _, links)| *links == 0).map(|(_, size, _)| size).sum();
+    let percent = if total == 0 { 0 } else { idle * 100 / total };
+    values.push(json!({
+        "Type": "Local Volumes", "TotalCount": kept.len(),
+        "Active": kept.iter().filter(|(_, _, links)| *links > 0).count(),
+        "Size": decimal(total), "Reclaimable": format!("{} ({percent}%)", decimal(idle)),
+    }));
     if on(matches, "verbose", "--verbose")? {
         let columns = [
             ("CONTAINER ID", Align::Left),
@@ -112,12 +131,27 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
                 vec![one.home.short().to_owned(), one.definition.name.clone(), state, decimal(*size)]
             })
             .collect();
-        print(&table(&columns, &rows))?;
+        let mut text = table(&columns, &rows);
+        let columns = [("VOLUME NAME", Align::Left), ("LINKS", Align::Right), ("SIZE", Align::Right)];
+        let rows: Vec<Vec<String>> = kept
+            .iter()
+            .map(|(volume, size, links)| vec![volume.name().to_string(), links.to_string(), decimal(*size)])
+            .collect();
+        text += "\n";
+        text += &table(&columns, &rows);
+        print(&text)?;
         return Ok(0);
     }
     let text = match matches.get_one::<String>("format").map(String::as_str) {
-        Some("json") => format!("{value}\n"),
-        Some(text) => Template::parse(text).map_err(boxed)?.render(&value).map_err(boxed)? + "\n",
+        Some("json") => values.iter().map(|value| format!("{value}\n")).collect(),
+        Some(text) => {
+            let template = Template::parse(text).map_err(boxed)?;
+            let mut lines = String::new();
+            for value in &values {
+                lines += &(template.render(value).map_err(boxed)? + "\n");
+            }
+            lines
+        }
         None => {
             let columns = [
                 ("TYPE", Align::Left),
@@ -126,12 +160,14 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
                 ("SIZE", Align::Right),
                 ("RECLAIMABLE", Align::Left),
             ];
-            let row =
-                ["Type", "TotalCount", "Active", "Size", "Reclaimable"].map(|name| match &value[name] {
+            let row = |value: &Value| -> Vec<String> {
+                let cell = |name: &str| match &value[name] {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
-                });
-            table(&columns, &[row.to_vec()])
+                };
+                ["Type", "TotalCount", "Active", "Size", "Reclaimable"].map(cell).to_vec()
+            };
+            table(&columns, &values.iter().map(row).collect::<Vec<_>>())
         }
     };
     print(&text)?;

@@ -5,7 +5,7 @@ mod info;
 mod screen;
 mod stats;
 mod update;
-mod upkeep;
+pub(super) mod upkeep;
 
 use clap::ArgMatches;
 use engine::containers::Places;

@@ -18,6 +18,9 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
         unset_env: texts(matches, "unset-env"),
         mounts: mounts(matches)?,
         unmount: several(matches, "unmount", "--unmount")?,
+        publish: several(matches, "publish", "--publish")?,
+        unpublish: several(matches, "unpublish", "--unpublish")?,
+        expose: several(matches, "expose", "--expose")?,
         labels: several(matches, "label", "--label")?,
         hostname: optional(matches, "hostname", "--hostname")?,
     };

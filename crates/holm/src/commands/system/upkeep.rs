@@ -1,7 +1,10 @@
 //! `holm prune`, `holm system check`, `restore`, `prune` and `reset`.
 
+use std::collections::BTreeMap;
+
 use clap::ArgMatches;
 use engine::containers::{Definition, Places, upkeep};
+use engine::engine::Local;
 use engine::flags::Value as _;
 use engine::flags::duration::Moment;
 use engine::run::print;
@@ -44,14 +47,15 @@ pub(super) fn restore(places: &Places) -> Result<u8, BoxedExplain> {
 }
 
 /// A condition of `prune`.
-enum Condition {
+pub(in crate::commands) enum Condition {
     /// Made before this time.
     Until(u64),
     /// Has this label, with this value if one is given; or has it not.
     Label { wanted: bool, key: String, value: Option<String> },
 }
 
-fn conditions(matches: &ArgMatches) -> Result<Vec<Condition>, BoxedExplain> {
+/// Those that were given.
+pub(in crate::commands) fn conditions(matches: &ArgMatches) -> Result<Vec<Condition>, BoxedExplain> {
     let mut conditions = Vec::new();
     for text in texts(matches, "filter") {
         let bad = |problem: &str| {
@@ -83,28 +87,44 @@ fn conditions(matches: &ArgMatches) -> Result<Vec<Condition>, BoxedExplain> {
     Ok(conditions)
 }
 
-fn fits(definition: &Definition, condition: &Condition) -> bool {
-    match condition {
-        Condition::Until(time) => definition.created_ns < *time,
-        Condition::Label { wanted, key, value } => {
-            let has =
-                definition.request.labels.iter().any(|label| {
-                    label.key == *key && value.as_ref().is_none_or(|value| label.value == *value)
-                });
-            has == *wanted
+impl Condition {
+    /// Whether something fulfils it that was made then and has these labels.
+    pub(in crate::commands) fn fits(&self, created_ns: u64, labels: &BTreeMap<String, String>) -> bool {
+        match self {
+            Self::Until(time) => created_ns < *time,
+            Self::Label { wanted, key, value } => {
+                let own = labels.get(key);
+                own.is_some_and(|own| value.as_ref().is_none_or(|value| own == value)) == *wanted
+            }
         }
     }
+}
+
+fn labels(definition: &Definition) -> BTreeMap<String, String> {
+    let labels = definition.request.labels.iter();
+    labels.map(|label| (label.key.clone(), label.value.clone())).collect()
 }
 
 pub(super) fn prune(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     on(matches, "force", "--force")?;
     let conditions = conditions(matches)?;
-    let (removed, bytes) =
-        upkeep::prune(places, |definition| !conditions.iter().all(|condition| fits(definition, condition)));
+    let (removed, bytes) = upkeep::prune(places, |definition| {
+        let labels = labels(definition);
+        !conditions.iter().all(|condition| condition.fits(definition.created_ns, &labels))
+    });
     let mut text: String = removed.iter().map(|id| format!("{id}\n")).collect();
     text += &format!("reclaimed {}\n", decimal(bytes));
     print(&text)?;
-    Ok(0)
+    if !matches!(matches.try_contains_id("volumes"), Ok(true)) || !on(matches, "volumes", "--volumes")? {
+        return Ok(0);
+    }
+    let (text, failures) =
+        crate::commands::volume::pruned(&Local { places: places.clone() }, false, &conditions)?;
+    print(&text)?;
+    for error in &failures {
+        eprint!("{}", report::render(&**error));
+    }
+    Ok(u8::from(!failures.is_empty()))
 }
 
 pub(super) fn reset(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
