@@ -73,6 +73,8 @@ impl fmt::Display for Problem {
 pub struct Invalid {
     /// What is wrong; never empty.
     pub problems: Vec<Problem>,
+    /// What would be told of it if nothing was wrong.
+    pub warnings: Vec<Problem>,
 }
 
 fn joined(problems: &[Problem]) -> String {
@@ -168,7 +170,7 @@ impl Findings {
         if self.problems.is_empty() {
             Ok(Valid { inner, warnings: self.warnings })
         } else {
-            Err(Invalid { problems: self.problems })
+            Err(Invalid { problems: self.problems, warnings: self.warnings })
         }
     }
 }

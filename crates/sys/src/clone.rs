@@ -95,6 +95,11 @@ impl Spawned {
         self
     }
 
+    /// Waits until it has executed the file or ended: until then it shares its memory with this process.
+    pub fn wait_until_apart(&self) {
+        wait_until_zero(&self.trampoline.tid);
+    }
+
     /// Why the file could not be executed, if that is so. Only meaningful after the process has given up its descriptors.
     pub fn failure(&self) -> Option<SyscallError> {
         match self.trampoline.errno.load(Ordering::Acquire) {

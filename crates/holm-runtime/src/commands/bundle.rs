@@ -86,7 +86,9 @@ pub(super) fn launch(
             mount.destination = Path::new("/").join(inside).display().to_string();
         }
     }
-    let spec = spec::validate(spec)?;
+    let spec = spec::validate(spec).inspect_err(|invalid| {
+        invalid.warnings.iter().for_each(|warning| context.log.warn(&warning.to_string()));
+    })?;
     let console_socket = arguments.is_given("console-socket");
     match (spec.process.terminal, mode.is_attended(), console_socket) {
         (true, false, false) => {

@@ -2,12 +2,13 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use init::program::{Features, Program};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sys::clone::{self, Spawn, Spawned};
-use sys::{SyscallError, channel, memfd};
+use sys::{Errno, SyscallError, channel, memfd};
 
 use super::Failure;
 use crate::plan::Plan;
@@ -99,10 +100,13 @@ impl Stage {
             None => start(),
             Some(namespace) => born_in(namespace, clone::CLONE_NEWPID, "pid", start),
         };
-        // A process that still shares its memory with this one, as a new one does at first, may not join a time namespace.
+        // A process that shares its memory with another, as this one does with a new one at first, may not join a time namespace, nor
+        // go back to its own.
         let spawned = match time {
             None => start()?,
-            Some(namespace) => born_in(namespace, clone::CLONE_NEWTIME, "time", start)?,
+            Some(namespace) => born_in(namespace, clone::CLONE_NEWTIME, "time", || {
+                start().inspect(Spawned::wait_until_apart)
+            })?,
         };
         push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
@@ -153,9 +157,20 @@ fn born_in<T>(
     name: &str,
     start: impl FnOnce() -> Result<T, SyscallError>,
 ) -> Result<T, SyscallError> {
+    /// A process says that it is apart a moment before it is: `EUSERS` until then.
+    const TRIES: u32 = 1000;
     let enter = |fd: BorrowedFd<'_>| {
-        sys::raw::setns(sys::raw::Fd::from(&fd), kind)
-            .map_err(|errno| SyscallError::new("setns", format!("{name} namespace"), errno))
+        let mut tries = 0;
+        loop {
+            match sys::raw::setns(sys::raw::Fd::from(&fd), kind) {
+                Err(Errno::USERS) if tries < TRIES => std::thread::sleep(Duration::from_millis(1)),
+                outcome => {
+                    return outcome
+                        .map_err(|errno| SyscallError::new("setns", format!("{name} namespace"), errno));
+                }
+            }
+            tries += 1;
+        }
     };
     let own = super::trees::open_namespace(&std::path::PathBuf::from(format!("/proc/self/ns/{name}")))?;
     enter(namespace)?;

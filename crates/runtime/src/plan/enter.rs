@@ -325,10 +325,20 @@ fn run_on(plan: &mut Builder<'_>, cpus: &str, why: &'static str) -> Result<(), P
     let list = spec::cpu_list::parse(cpus)
         .ok_or_else(|| PlanError::invalid("CPU affinity", format!("`{cpus}` is no list of processors")))?;
     let list: Vec<u32> = list.into_iter().flatten().take(MAX_CPUS).collect();
-    plan.stage(format!("run on the processors {cpus}"), why);
-    let mask = plan.ops.blob(&identity::bits(&list));
+    let bits = identity::bits(&list);
+    plan.stage(format!("run on the processors {cpus}, CPU affinity: {}", hexadecimal(&bits)), why);
+    let mask = plan.ops.blob(&bits);
     plan.push(Op::SetAffinity { mask });
     Ok(())
+}
+
+/// A mask of bits, the lowest byte first, as one number.
+fn hexadecimal(bits: &[u8]) -> String {
+    let digits: String = bits.iter().rev().map(|byte| format!("{byte:02x}")).collect();
+    match digits.trim_start_matches('0') {
+        "" => "0x0".to_owned(),
+        digits => format!("0x{digits}"),
+    }
 }
 
 fn join_cgroups(plan: &mut Builder<'_>, groups: &Groups) {

@@ -86,19 +86,24 @@ fn user(spec: &Spec, findings: &mut Findings) {
 /// Unknown names are only warned about, as config.md wants it. The other rules are those of capset(2) and of
 /// `PR_CAP_AMBIENT_RAISE` in prctl(2), which fail with EPERM and do not say which capability it was.
 fn capabilities(capabilities: &Capabilities, findings: &mut Findings) {
-    for (set, names) in [
-        ("bounding", &capabilities.bounding),
-        ("effective", &capabilities.effective),
-        ("inheritable", &capabilities.inheritable),
-        ("permitted", &capabilities.permitted),
-        ("ambient", &capabilities.ambient),
+    let mut unknown: Vec<&str> = Vec::new();
+    for names in [
+        &capabilities.bounding,
+        &capabilities.effective,
+        &capabilities.inheritable,
+        &capabilities.permitted,
+        &capabilities.ambient,
     ] {
-        for (at, name) in names.iter().enumerate() {
-            if Capability::from_name(name).is_none() {
-                let path = format_args!("process.capabilities.{set}[{at}]");
-                findings.warn(path, format!("`{name}` is not a known capability and is left out"));
+        for name in names {
+            if Capability::from_name(name).is_none() && !unknown.contains(&name.as_str()) {
+                unknown.push(name);
             }
         }
+    }
+    if !unknown.is_empty() {
+        // The words by which callers of other runtimes know it.
+        let wrong = format!("ignoring unknown or unavailable capabilities: [{}]", unknown.join(" "));
+        findings.warn(format_args!("process.capabilities"), wrong);
     }
     let sets = capabilities.sets();
     let outside = |inner: CapabilitySet, outer: CapabilitySet| {

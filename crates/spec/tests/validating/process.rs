@@ -133,7 +133,7 @@ fn capability_sets_are_such_that_the_kernel_takes_them() {
         "process/capabilities/bounding/0",
         r#""CAP_SYS_ADMN""#,
         expect![[r#"
-        warning: process.capabilities.bounding[0]: `CAP_SYS_ADMN` is not a known capability and is left out
+        warning: process.capabilities: ignoring unknown or unavailable capabilities: [CAP_SYS_ADMN]
     "#]],
     );
     set(
