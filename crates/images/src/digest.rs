@@ -100,22 +100,29 @@ impl Digest {
 
     /// Its hexadecimal digits.
     pub fn hex(&self) -> String {
-        use fmt::Write as _;
-        self.as_bytes().iter().fold(String::with_capacity(128), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(self.as_bytes())
     }
 
     /// The first twelve of its hexadecimal digits, for people.
     pub fn short(&self) -> String {
-        self.hex()[..12].to_owned()
+        hexadecimal(&self.bytes[..6])
     }
 
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.len()]
     }
+}
+
+/// Lists have thousands of them: formatting each byte would take longer than all else.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
 
 impl fmt::Display for Digest {

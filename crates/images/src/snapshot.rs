@@ -14,7 +14,8 @@ use sys::{loop_device, quota};
 
 use crate::Error;
 use crate::digest::Digest;
-use crate::store::layout::step;
+use crate::layer::child::TRASH;
+use crate::store::layout::{random_name, step};
 use crate::store::{Image, Store};
 
 /// The smallest disk that a filesystem of its own is made on.
@@ -189,12 +190,14 @@ impl Store {
         }
         if directory.exists() {
             // Out of the way first: half of it is never found.
-            let aside = self.layout().tmp().join(format!("trash-{id}"));
-            let _ = std::fs::remove_dir_all(&aside);
+            let aside = self.layout().tmp().join(format!("{TRASH}{id}-{}", random_name()));
             std::fs::rename(&directory, &aside)
                 .map_err(|error| step("remove a container's root", "rename", &directory, error))?;
-            std::fs::remove_dir_all(&aside)
-                .map_err(|error| step("remove a container's root", "unlink", &aside, error))?;
+            std::fs::remove_dir_all(&aside).or_else(|error| match error.kind() {
+                // Somebody who collects was quicker.
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(step("remove a container's root", "unlink", &aside, error)),
+            })?;
         }
         let manifest = self.delete_snapshot(id)?;
         if let Some(manifest) = manifest {

@@ -104,6 +104,24 @@ fn what_is_shared_stays_until_the_last_image_is_gone() {
 }
 
 #[test]
+fn what_is_large_is_gone_at_once_and_deleted_by_another_process() {
+    let Some(store) = fresh("keep-large") else { return };
+    let image = put(&store, "app:1", &[Tar::of([Entry::file("large", &vec![0; 17 << 20])])]);
+    store.remove(&image, false).unwrap();
+    let count = |name: &str| std::fs::read_dir(store.layout().root().join(name)).unwrap().count();
+    assert_eq!(count("blobs/sha256") + count("layers"), 0);
+    let began = std::time::Instant::now();
+    while count("tmp") > 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody deletes it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // What a process left that was killed meanwhile goes with the next collection.
+    std::fs::write(store.layout().tmp().join("trash-of-somebody"), b"x").unwrap();
+    store.prune(What::Leftovers).unwrap();
+    assert_eq!(count("tmp"), 0);
+}
+
+#[test]
 fn a_container_keeps_its_image_and_its_changes() {
     let Some(store) = fresh("keep-container") else { return };
     let image = put(&store, "app:1", &[layer("base"), layer("top")]);

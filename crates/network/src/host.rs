@@ -264,7 +264,7 @@ impl Host {
     /// Makes a link of a kind whose module the kernel may have to load. While somebody else has it loaded, one who comes second is told
     /// that there is no such kind; a moment later there is.
     fn make_link(&mut self, batch: &mut Requests) -> Result<(), netlink::Error> {
-        for _ in 0..10 {
+        for _ in 0..40 {
             match self.route.transact(batch) {
                 Err(cause) if cause.errno() == Some(sys::Errno::OPNOTSUPP) => {
                     std::thread::sleep(std::time::Duration::from_millis(50));

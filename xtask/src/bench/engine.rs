@@ -53,6 +53,8 @@ struct Engine {
     env: Vec<(&'static str, PathBuf)>,
     /// The same, for the others: flags before the command.
     before: Vec<String>,
+    /// Flags of every `run`.
+    flags: Vec<&'static str>,
 }
 
 /// What everybody calls the image.
@@ -79,8 +81,16 @@ impl Engine {
     /// The same on the network that is usual.
     fn on(&self, flags: &[&str], program: &[&str]) -> Command {
         let mut command = self.command(&["run"]);
-        command.args(flags).arg(IMAGE).args(program);
+        command.args(&self.flags).args(flags).arg(IMAGE).args(program);
         command
+    }
+}
+
+impl Engine {
+    /// Kills and removes containers. podman asks them to end first, unless it is told not to wait.
+    fn removal(&self, names: &[&str]) -> Command {
+        let at_once: &[&str] = if self.name == "podman" { &["-t", "0"] } else { &[] };
+        self.command(&[&["rm", "-f"], at_once, names].concat())
     }
 }
 
@@ -134,7 +144,17 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let scratch = std::env::temp_dir().join(format!("holm-bench-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
     let _ = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    // crun refuses hosts with cgroups of both versions; here, where nobody else looks, the second one is put aside for all alike.
+    if Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
+        let _ = Command::new("umount").arg("/sys/fs/cgroup/unified").status();
+    }
     let outcome = measure(&scratch, runs, containers, starts);
+    // What the others have left mounted, here where nobody else sees it.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
+    for point in points.filter(|point| Path::new(point).starts_with(&scratch)) {
+        let _ = Command::new("umount").args(["--lazy", point]).status();
+    }
     let _ = fs::remove_dir_all(&scratch);
     outcome.map(|()| std::process::ExitCode::SUCCESS)
 }
@@ -166,7 +186,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
                 ((4, "ps, 1 container"), engine.command(&["ps"])),
                 ((5, "stop -t 0"), engine.command(&["stop", "-t", "0", "bench"])),
                 ((6, "start"), engine.command(&["start", "bench"])),
-                ((7, "rm -f"), engine.command(&["rm", "-f", "bench"])),
+                ((7, "rm -f"), engine.removal(&["bench"])),
             ];
             for (row, command) in &mut steps {
                 let (wall, cpu) = timed(command)?;
@@ -198,11 +218,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             monitors_kib(engine.name, scratch),
             0.0,
         );
-        let mut removal = engine.command(&["rm", "-f", "-t", "0"]);
-        if engine.name != "podman" {
-            removal = engine.command(&["rm", "-f"]);
-        }
-        timed(removal.args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let begin = Instant::now();
         let mut running: Vec<_> = (0..20)
             .map(|number| engine.run(&["-d", "--name", &format!("par{number}")], &["sleep", "1000"]).spawn())
@@ -212,7 +228,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
         }
         note((12, "20 x run -d at once"), engine.name, begin.elapsed().as_secs_f64() * 1000.0, 0.0);
         let names: Vec<String> = (0..20).map(|number| format!("par{number}")).collect();
-        timed(engine.command(&["rm", "-f"]).args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let (wall, cpu) = (Instant::now(), machine_ms());
         let names: Vec<String> = (0..starts).map(|number| format!("many{number}")).collect();
         let queue = std::sync::Mutex::new(names.iter());
@@ -232,7 +248,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             0.0,
         );
         note((22, "the same, work of all processors"), engine.name, machine_ms() - cpu, 0.0);
-        timed(engine.command(&["rm", "-f"]).args(&names))?;
+        timed(engine.removal(&[]).args(&names))?;
         let script = "i=0; while [ $i -lt 64 ]; do cat /lines; i=$((i + 1)); done";
         let begin = Instant::now();
         timed(&mut engine.run(&["-d", "--name", "log"], &["sh", "-c", script]))?;
@@ -243,7 +259,7 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
             begin.elapsed().as_secs_f64() * 1000.0,
             0.0,
         );
-        timed(&mut engine.command(&["rm", "-f", "log"]))?;
+        timed(&mut engine.removal(&["log"]))?;
     }
     print(&engines, &table, containers, starts);
     for engine in engines.iter().filter(|engine| engine.name == "holm") {
@@ -355,10 +371,12 @@ fn engines(scratch: &Path, rootfs: &Path, daemon: Option<&Daemon>) -> Result<Vec
             ("HOLM_IMAGES", path("images")),
         ],
         before: Vec::new(),
+        flags: Vec::new(),
     }];
     if let Some(daemon) = daemon {
         let before = vec!["--host".to_owned(), daemon.host()];
-        engines.push(Engine { name: "docker", program: "docker".into(), env: Vec::new(), before });
+        let flags = Vec::new();
+        engines.push(Engine { name: "docker", program: "docker".into(), env: Vec::new(), before, flags });
     }
     let before =
         ["--root", &text("podman"), "--runroot", &text("podman-run"), "--cgroup-manager", "cgroupfs"];
@@ -367,6 +385,8 @@ fn engines(scratch: &Path, rootfs: &Path, daemon: Option<&Daemon>) -> Result<Vec
         program: "podman".into(),
         env: Vec::new(),
         before: before.map(str::to_owned).to_vec(),
+        // Its usual limits are higher than what a root without CAP_SYS_RESOURCE may set.
+        flags: vec!["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"],
     };
     match podman.command(&["info"]).status() {
         Ok(status) if status.success() => engines.push(podman),

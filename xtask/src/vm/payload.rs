@@ -37,6 +37,9 @@ const HOST_ONLY_PROGRAMS: &[(&str, &str)] = &[
     ("holm", "usage"),
 ];
 
+/// Test programs of which not every test was seen to pass in a guest yet: there they run when their package is asked for (docs/design/vm-test.md).
+const NOT_YET: &[(&str, &str)] = &[("holm-netlink", "traffic"), ("holm", "image"), ("holm", "life")];
+
 /// Something that cargo built.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -76,7 +79,8 @@ pub(super) fn build(only: &[String]) -> Result<Vec<Program>, Box<dyn Error>> {
         let named = only.is_empty() || only.contains(&it.package);
         let program = (it.package.as_str(), it.name.as_str());
         let here = !HOST_ONLY.contains(&it.package.as_str()) && !HOST_ONLY_PROGRAMS.contains(&program);
-        !it.is_test || (named && here)
+        let ready = !only.is_empty() || !NOT_YET.contains(&program);
+        !it.is_test || (named && here && ready)
     };
     Ok(built.filter(|it| it.package != "xtask" && wanted(it)).collect())
 }

@@ -18,9 +18,13 @@ use super::stop::living;
 use crate::host::boxed;
 use crate::request::Streams;
 use crate::run::duplicate;
-use crate::terminal::{DetachScanner, RawMode, Reaction, Session, SignalState, reaction, size_of};
+use crate::terminal::{
+    DetachScanner, RawMode, Reaction, Session, SignalState, reaction, read_typed, size_of,
+};
 
 const SIGWINCH: i32 = 28;
+/// How long what was typed before the detach keys may take to be taken.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How somebody attaches.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,24 +247,31 @@ impl Client {
     fn read_input(&mut self) -> Result<bool, BoxedExplain> {
         let Some(input) = &self.input else { return Ok(false) };
         let mut buffer = [0; CHUNK];
-        let len = match rustix::io::read(input, &mut buffer) {
-            Ok(len) => len,
+        let read = match &mut self.scanner {
+            Some(scanner) => read_typed(input, scanner, CHUNK, &mut self.typed),
+            None => rustix::io::read(input, &mut buffer).map(|len| (len, false)),
+        };
+        let (len, keys) = match read {
+            Ok(read) => read,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
-            Err(_) => 0,
+            Err(_) => (0, false),
         };
         if len == 0 {
             self.input = None;
             let _ = protocol::send(&self.socket, protocol::INPUT_END, &[], true);
             return Ok(false);
         }
-        let keys = match &mut self.scanner {
-            Some(scanner) => scanner.scan(&buffer[..len], &mut self.typed),
-            None => {
-                self.typed.extend_from_slice(&buffer[..len]);
-                false
-            }
-        };
+        if self.scanner.is_none() {
+            self.typed.extend_from_slice(&buffer[..len]);
+        }
         self.send_typed()?;
+        // Whoever leaves has still typed it.
+        let until = Instant::now() + LAST_WORDS;
+        while keys && !self.typed.is_empty() && Instant::now() < until {
+            let timeout = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            let _ = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&timeout));
+            self.send_typed()?;
+        }
         Ok(keys)
     }
 

@@ -152,7 +152,7 @@ fn fill(
     if home.durable && request.rootfs.changes == Changes::Discard {
         // It stays when the container ends, so that it finds its changes when it is started again.
         let layer = home.directory.join(LAYER);
-        make_directory(&layer)?;
+        make_layer(&layer, &request.rootfs.directory)?;
         request.rootfs.changes = Changes::Keep(layer);
     }
     let manifest = extras.manifest.filter(|_| home.durable);
@@ -201,6 +201,29 @@ fn fill(
     volumes.keep();
     events::emit(places, home, Some(&definition), "create", &[]);
     Ok(definition)
+}
+
+/// The directories of a layer over `lower`. An overlay shows its upper root: that has to look like the root below, whatever the caller's umask.
+pub(crate) fn make_layer(layer: &Path, lower: &Path) -> Result<(), BoxedExplain> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let upper = layer.join("upper");
+    let is_new = !upper.exists();
+    make_directory(&upper)?;
+    make_directory(&layer.join("work"))?;
+    let Ok(like) = std::fs::metadata(lower) else { return Ok(()) };
+    if !is_new {
+        return Ok(());
+    }
+    let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
+    std::fs::set_permissions(&upper, mode)
+        .and_then(|()| match rustix::process::geteuid().is_root() {
+            true => std::os::unix::fs::chown(&upper, Some(like.uid()), Some(like.gid())),
+            false => Ok(()),
+        })
+        .map_err(|error| {
+            let cause = SyscallError::new("chmod", upper.display().to_string(), error);
+            boxed(ContainerFailure::Place { path: upper, cause })
+        })
 }
 
 fn claim_some_name(places: &Places, home: &Home) -> Result<String, BoxedExplain> {

@@ -38,6 +38,10 @@ pub struct HostReport {
     pub cgroups_writable: bool,
     /// Whether overlay can be mounted.
     pub overlay: bool,
+    /// How the index over an image's layer is mounted.
+    pub layer_index: String,
+    /// Why layers of images are extracted in place of that.
+    pub no_layer_index: Option<String>,
     /// Why the root file system cannot be mounted with other owners.
     pub no_idmap: Option<String>,
     /// System calls that are missing: name, and since when they are there.
@@ -129,6 +133,15 @@ pub fn findings(report: &HostReport) -> Vec<Finding> {
         "a root directory can only be changed itself",
         "modprobe overlay",
     ));
+    list.push(match &report.no_layer_index {
+        None => ok("image layers", &format!("an EROFS index over the archive, {}", report.layer_index)),
+        Some(reason) => limited(
+            "image layers",
+            reason,
+            "layers are extracted, which takes longer and more room",
+            "run as root on Linux 6.4 or newer with EROFS",
+        ),
+    });
     list.push(match &report.no_idmap {
         None => ok("id-mapped mounts", "on the root file system"),
         Some(reason) => limited(

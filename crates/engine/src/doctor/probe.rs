@@ -29,6 +29,9 @@ impl HostReport {
             controllers: controllers(&layout),
             cgroups_writable: cgroups_writable(&layout),
             overlay: overlay(caller.capabilities),
+            layer_index: images::mount::support()
+                .map_or_else(|_| String::new(), |way| way.describe().to_owned()),
+            no_layer_index: images::mount::support().err(),
             no_idmap: no_idmap(kernel),
             missing_calls: facts.as_ref().map(|facts| missing_calls(facts.calls)).unwrap_or_default(),
             seccomp_actions: read("/proc/sys/kernel/seccomp/actions_avail")

@@ -16,6 +16,7 @@ fn good() -> HostReport {
         controllers: controllers.map(|name| (name, Some(Version::V2))).to_vec(),
         cgroups_writable: true,
         overlay: true,
+        layer_index: "file-backed".to_owned(),
         seccomp_actions: ["errno", "user_notif"].map(str::to_owned).to_vec(),
         landlock: Some(7),
         apparmor: true,
@@ -58,6 +59,7 @@ fn a_good_host_has_nothing_to_complain_about() {
         cgroup freezer              ok       cgroup v2
         cgroup delegation           ok
         overlay                     ok
+        image layers                ok       an EROFS index over the archive, file-backed
         id-mapped mounts            ok       on the root file system
         mount calls                 ok
         seccomp                     ok       with notification
@@ -69,7 +71,7 @@ fn a_good_host_has_nothing_to_complain_about() {
         criu                        ok
         executable memory files     ok
 
-        30 ok, 0 limited, 0 missing
+        31 ok, 0 limited, 0 missing
     "#]]
     .assert_eq(&to_table(&findings(&good())));
 }
@@ -85,6 +87,7 @@ fn a_bare_host_is_told_what_to_do() {
     report.capabilities.remove(Capability::SysResource);
     report.seccomp_actions.clear();
     report.overlay = false;
+    report.no_layer_index = Some("this kernel has no EROFS".to_owned());
     report.landlock = None;
     report.apparmor = false;
     report.ip_forward = false;
@@ -112,6 +115,9 @@ fn a_bare_host_is_told_what_to_do() {
             overlay                     missing
                                                  lost: a root directory can only be changed itself
                                                  do:   modprobe overlay
+            image layers                limited  this kernel has no EROFS
+                                                 lost: layers are extracted, which takes longer and more room
+                                                 do:   run as root on Linux 6.4 or newer with EROFS
             id-mapped mounts            limited  nfs has no id-mapped mounts
                                                  lost: containers of root that use this directory have the host's ids
                                                  do:   keep root directories on ext4, xfs or btrfs with Linux 5.19 or newer
@@ -140,7 +146,7 @@ fn a_bare_host_is_told_what_to_do() {
                                                  lost: no container can be started: its first stage is run from memory
                                                  do:   sysctl vm.memfd_noexec=1
 
-            0 ok, 6 limited, 9 missing
+            0 ok, 7 limited, 9 missing
         "#]],
     );
 }

@@ -7,7 +7,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use sys::SyscallError;
 
-use super::DetachScanner;
+use super::{DetachScanner, read_typed};
 
 const BUFFER: usize = 16 * 1024;
 
@@ -105,28 +105,25 @@ impl Channel {
     fn read(&mut self) -> Result<Step, SyscallError> {
         let Some(from) = &self.from else { return Ok(Step::Moved) };
         let mut buffer = [0; BUFFER];
-        let count = match rustix::io::read(from, &mut buffer) {
-            Ok(count) => count,
+        let read = match &mut self.scanner {
+            Some(scanner) => read_typed(from, scanner, BUFFER, &mut self.pending),
+            None => rustix::io::read(from, &mut buffer).map(|count| (count, false)),
+        };
+        let (count, keys) = match read {
+            Ok(read) => read,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(Step::Moved),
             // The other end of a pseudoterminal is closed everywhere.
-            Err(Errno::IO) => 0,
+            Err(Errno::IO) => (0, false),
             Err(errno) => return Err(SyscallError::new("read", "", errno)),
         };
-        let input = &buffer[..count];
-        let mut outcome = Step::Moved;
-        match &mut self.scanner {
-            Some(scanner) => {
-                if scanner.scan(input, &mut self.pending) {
-                    outcome = Step::DetachKeys;
-                }
-            }
-            None => self.pending.extend_from_slice(input),
+        if self.scanner.is_none() {
+            self.pending.extend_from_slice(&buffer[..count]);
         }
         if count == 0 {
             self.from = None;
             self.pending.extend(self.at_end);
         }
-        Ok(outcome)
+        Ok(if keys { Step::DetachKeys } else { Step::Moved })
     }
 
     fn write(&mut self) -> Result<(), SyscallError> {

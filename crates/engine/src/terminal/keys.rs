@@ -1,5 +1,9 @@
 //! Finding the detach keys in what somebody types.
 
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+
 /// Looks for a sequence of bytes in a stream. Bytes that may become the sequence are held back until the
 /// next one decides.
 #[derive(Debug, Clone)]
@@ -49,9 +53,53 @@ impl DetachScanner {
     }
 }
 
+/// Reads what was typed, at most so many bytes, and no further than the keys: what somebody typed ahead behind them is for whoever reads the
+/// terminal next. Yields how much was read, and whether the keys were there.
+///
+/// # Errors
+/// Those of read(2).
+pub(crate) fn read_typed(
+    from: impl AsFd,
+    scanner: &mut DetachScanner,
+    most: usize,
+    output: &mut Vec<u8>,
+) -> Result<(usize, bool), Errno> {
+    let there = rustix::io::ioctl_fionread(&from).ok().and_then(|there| usize::try_from(there).ok());
+    let there = there.unwrap_or(1).clamp(1, most);
+    let mut count = 0;
+    while count < there {
+        let mut byte = [0];
+        match rustix::io::read(&from, &mut byte) {
+            Ok(0) => break,
+            Ok(_) => count += 1,
+            Err(_) if count > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+        if scanner.scan(&byte, output) {
+            return Ok((count, true));
+        }
+    }
+    Ok((count, false))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_typed_behind_the_keys_is_left_for_the_next() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&write, b"ab\x10\x11next").unwrap();
+        let (mut scanner, mut output) = (DetachScanner::new(b"\x10\x11"), Vec::new());
+        assert_eq!(read_typed(&read, &mut scanner, 100, &mut output).unwrap(), (4, true));
+        assert_eq!(output, b"ab");
+        output.clear();
+        assert_eq!(read_typed(&read, &mut scanner, 3, &mut output).unwrap(), (3, false));
+        assert_eq!(read_typed(&read, &mut scanner, 100, &mut output).unwrap(), (1, false));
+        drop(write);
+        assert_eq!(read_typed(&read, &mut scanner, 100, &mut output).unwrap(), (0, false));
+        assert_eq!(output, b"next");
+    }
 
     /// Feeds `text` in pieces of one byte and at once; both must agree.
     fn scan(keys: &str, text: &str) -> (String, bool) {

@@ -13,6 +13,7 @@ mod wiring;
 pub use attend::{AttendError, Attended, Session, attend};
 pub use channel::Channel;
 pub use keys::DetachScanner;
+pub(crate) use keys::read_typed;
 pub use proxy::{FORWARDED, Reaction, SignalState, reaction};
 pub use raw::{RawMode, size_of};
 pub use wiring::{Wiring, WiringError};

@@ -149,3 +149,14 @@ fn what_is_mounted_is_part_of_a_container_and_not_of_its_root() {
     room.prints(&["import", "root.tar", "again:1", "-c", "CMD [\"/bin/cat\", \"/srv/one\"]"]);
     assert_eq!(room.prints(&["run", "--rm", "again:1"]), "one");
 }
+
+#[test]
+fn a_callers_umask_does_not_close_a_container_to_its_users() {
+    let Some(room) = Room::new("a_callers_umask_does_not_close_a_container_to_its_users") else { return };
+    let holm = env!("CARGO_BIN_EXE_holm");
+    let env = format!("HOLM_IMAGES={0}/store HOLM_ROOT={0}/root HOLM_RUNROOT={0}/run", room.base.display());
+    room.sh(&format!(
+        "umask 077; echo x >x; {env} {holm} run -d --network none --name c box:1; {env} {holm} cp x c:/srv/"
+    ));
+    assert_eq!(room.prints(&["exec", "-u", "33", "c", "ls", "/srv"]), "old\none\nx");
+}

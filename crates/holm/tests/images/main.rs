@@ -2,6 +2,7 @@
 
 mod room;
 
+mod bootstrap;
 mod names;
 mod registry;
 mod run;

@@ -3,10 +3,13 @@
 //! [`main`] is its whole life; [`Child`] is how the other side sees it. The compressed layer is a file that may still be growing: how
 //! far it is good comes through a pipe, so a layer is unpacked while it arrives, and the network never waits for it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +35,15 @@ pub struct Request {
     pub rootless: bool,
     /// Only one id exists.
     pub single_id: bool,
+}
+
+/// What the process is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+enum Job {
+    /// To make a layer ready.
+    Unpack(Request),
+    /// To delete what lies in a store's `tmp` to be deleted: nobody waits for it.
+    Sweep,
 }
 
 /// What came of it.
@@ -68,6 +80,8 @@ pub enum Failed {
 
 type Answer = Result<Done, Failed>;
 
+/// How names in a store's `tmp` begin that are to be deleted.
+pub(crate) const TRASH: &str = "trash-";
 /// The most bytes of a message.
 const MAX_MESSAGE: usize = 16 << 10;
 /// How much is written to the index at once.
@@ -78,7 +92,11 @@ pub fn main() -> u8 {
     let socket = io::stdin();
     let mut message = vec![0; MAX_MESSAGE];
     let Ok((len, fds)) = channel::receive(socket.as_fd(), &mut message) else { return 125 };
-    let Ok(request) = serde_json::from_slice::<Request>(&message[..len]) else { return 125 };
+    let request = match serde_json::from_slice::<Job>(&message[..len]) {
+        Ok(Job::Unpack(request)) => request,
+        Ok(Job::Sweep) => return fds.first().map_or(125, |tmp| sweep(tmp.as_fd())),
+        Err(_) => return 125,
+    };
     let answer: Answer = work(&request, fds).map_err(|bad| match bad {
         Bad::Unindexable(reason) => Failed::Unindexable(reason),
         Bad::Limit { limit, flag } => Failed::Limit(limit, flag.to_owned()),
@@ -92,6 +110,54 @@ pub fn main() -> u8 {
         Ok(()) => 0,
         Err(_) => 125,
     }
+}
+
+/// Deletes all that begins with [`TRASH`] in a directory. What cannot be deleted is found by the next one.
+fn sweep(tmp: BorrowedFd<'_>) -> u8 {
+    let directory = PathBuf::from(format!("/proc/self/fd/{}", tmp.as_raw_fd()));
+    for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(TRASH.as_bytes()) {
+            delete(&entry.path());
+        }
+    }
+    0
+}
+
+/// Deletes a file or a directory with all that is in it, as far as that can be done.
+pub(crate) fn delete(path: &Path) {
+    let directory = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir());
+    let _ = if directory { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+}
+
+/// Starts a process that deletes what lies in `tmp` to be deleted, and does not wait for it.
+///
+/// # Errors
+/// That it cannot be started.
+pub(crate) fn start_sweeper(program: &[OsString], tmp: BorrowedFd<'_>) -> Result<(), Error> {
+    let failed = |cause| Error::step("start the process that deletes", cause);
+    let (ours, theirs) = channel::pair().map_err(failed)?;
+    // What is typed at the terminal afterwards is not meant for it.
+    let mut child =
+        command(program)?.process_group(0).stdin(Stdio::from(theirs)).spawn().map_err(|error| {
+            let name = program.first().map(|name| name.to_string_lossy().into_owned());
+            failed(SyscallError::new("execve", name.unwrap_or_default(), error))
+        })?;
+    let message = serde_json::to_vec(&Job::Sweep)
+        .map_err(|error| Error::malformed("the request to delete", error.to_string()))?;
+    channel::send(&ours, &message, &[tmp]).map_err(failed)?;
+    // A caller that lives on has no zombie of it.
+    std::thread::spawn(move || child.wait());
+    Ok(())
+}
+
+/// The program that unpacks, with nothing of this process's surroundings.
+fn command(program: &[OsString]) -> Result<Command, Error> {
+    let [name, arguments @ ..] = program else {
+        return Err(Error::refused(report::Kind::Internal, "no program to unpack with", "set one"));
+    };
+    let mut command = Command::new(name);
+    command.args(arguments).env_clear().current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(command)
 }
 
 fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
@@ -301,7 +367,7 @@ impl Child {
     /// # Errors
     /// That it cannot be started.
     pub fn start(
-        program: &[std::ffi::OsString],
+        program: &[OsString],
         request: &Request,
         blob: BorrowedFd<'_>,
         outputs: &[BorrowedFd<'_>],
@@ -310,22 +376,12 @@ impl Child {
         let (ours, theirs) = channel::pair().map_err(failed)?;
         let (news, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| failed(SyscallError::new("pipe2", "", errno)))?;
-        let [name, arguments @ ..] = program else {
-            return Err(Error::refused(report::Kind::Internal, "no program to unpack with", "set one"));
-        };
-        let process = Command::new(name)
-            .args(arguments)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|error| {
-                failed(SyscallError::new("execve", name.to_string_lossy().into_owned(), error))
-            })?;
+        let process = command(program)?.stdin(Stdio::from(theirs)).spawn().map_err(|error| {
+            let name = program.first().map(|name| name.to_string_lossy().into_owned());
+            failed(SyscallError::new("execve", name.unwrap_or_default(), error))
+        })?;
         let child = Self { process, socket: ours, progress: Some(tell.into()) };
-        let message = serde_json::to_vec(request)
+        let message = serde_json::to_vec(&Job::Unpack(request.clone()))
             .map_err(|error| Error::malformed("the request to unpack", error.to_string()))?;
         let mut fds = vec![blob, news.as_fd()];
         fds.extend_from_slice(outputs);

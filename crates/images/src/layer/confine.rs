@@ -51,9 +51,13 @@ pub(super) fn to_descriptors(max_file_bytes: u64) -> Result<(), SyscallError> {
 /// Without `CAP_SYS_ADMIN` over the mount namespace, or on a kernel without seccomp filters.
 pub(super) fn to_directory(directory: OwnedFd, max_file_bytes: u64) -> Result<OwnedFd, SyscallError> {
     let failed = |call| move |errno: Errno| SyscallError::new(call, "the directory to unpack into", errno);
-    if !rustix::process::geteuid().is_root() {
-        be_root_of_a_user_namespace()?;
-    }
+    let directory = match rustix::process::geteuid().is_root() {
+        true => directory,
+        false => {
+            be_root_of_a_user_namespace()?;
+            again(&directory)?
+        }
+    };
     // Before the namespace is a new one: only what is mounted in one's own can be copied.
     let flags = raw::OPEN_TREE_CLONE | raw::AT_EMPTY_PATH;
     let root = raw::open_tree(Fd::from(&directory), c"", flags).map_err(failed("open_tree"))?;
@@ -96,6 +100,26 @@ fn be_root_of_a_user_namespace() -> Result<(), SyscallError> {
             .map_err(|error| SyscallError::new("write", format!("/proc/self/{file}"), error))?;
     }
     Ok(())
+}
+
+/// The same directory by a mount of this mount namespace: the namespace of an ordinary user is new already, and has copies of all mounts.
+fn again(directory: &OwnedFd) -> Result<OwnedFd, SyscallError> {
+    use std::os::fd::AsRawFd as _;
+    let failed = |call| {
+        move |errno: rustix::io::Errno| {
+            SyscallError::new(call, "the directory to unpack into", Errno::from(errno))
+        }
+    };
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    let path = rustix::fs::readlink(&link, Vec::new()).map_err(failed("readlink"))?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = rustix::fs::openat(rustix::fs::CWD, &path, flags, Mode::empty()).map_err(failed("openat"))?;
+    let identity =
+        |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).map_err(failed("fstat"));
+    if identity(directory)? != identity(&found)? {
+        return Err(failed("openat")(rustix::io::Errno::STALE));
+    }
+    Ok(found)
 }
 
 fn limits(max_file_bytes: u64) -> Result<(), SyscallError> {

@@ -69,13 +69,7 @@ impl<'s> BlobWriter<'s> {
         self.check()?;
         let Self { store, incoming, expected, .. } = self;
         incoming.sync()?;
-        let path = store.layout.blob(&expected.digest);
-        if store.blob_size(&expected.digest)?.is_none() {
-            // One that is not certain to be whole gives way.
-            let _ = std::fs::remove_file(&path);
-        }
-        incoming.link(&path)?;
-        path.parent().map_or(Ok(()), sync_directory)?;
+        store.place_blob(incoming, &expected.digest)?;
         store.record_blob(&expected.digest, expected.size, true, false)
     }
 
@@ -225,6 +219,15 @@ impl Store {
         }
     }
 
+    /// Gives synced content its name. A new name is synced before an image is noted that needs it; if it is lost before, it is missing.
+    fn place_blob(&self, incoming: Incoming, digest: &Digest) -> Result<(), Error> {
+        let path = self.layout.blob(digest);
+        // One that is not certain to be whole gives way, and must not come back under a row that says that it is.
+        let stale = path.exists() && self.blob_size(digest)?.is_none();
+        incoming.replace(&self.layout, &path)?;
+        if stale { path.parent().map_or(Ok(()), sync_directory) } else { Ok(()) }
+    }
+
     pub(super) fn record_blob(
         &self,
         digest: &Digest,
@@ -233,14 +236,16 @@ impl Store {
         derived: bool,
     ) -> Result<(), Error> {
         let boot = if synced { String::new() } else { boot_id() };
-        self.connection()
-            .execute(
-                "INSERT INTO blobs VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE SET size = ?2,
-                 boot = CASE WHEN boot = '' AND size = ?2 THEN '' ELSE ?3 END, derived = min(derived, ?4)",
-                params![digest.to_string(), size as i64, boot, derived],
-            )
-            .map_err(doing("note content"))?;
-        Ok(())
+        super::database::lightly(&mut self.connection(), |connection| {
+            connection
+                .execute(
+                    "INSERT INTO blobs VALUES (?1, ?2, ?3, ?4) ON CONFLICT (digest) DO UPDATE SET size = ?2,
+                     boot = CASE WHEN boot = '' AND size = ?2 THEN '' ELSE ?3 END, derived = min(derived, ?4)",
+                    params![digest.to_string(), size as i64, boot, derived],
+                )
+                .map(drop)
+                .map_err(doing("note content"))
+        })
     }
 }
 
@@ -299,11 +304,7 @@ impl UnnamedWriter<'_> {
         }
         if !store.has_blob(lease, &found)? {
             incoming.sync()?;
-            let path = store.layout.blob(&found);
-            // One that is not certain to be whole gives way.
-            let _ = std::fs::remove_file(&path);
-            incoming.link(&path)?;
-            path.parent().map_or(Ok(()), sync_directory)?;
+            store.place_blob(incoming, &found)?;
             store.record_blob(&found, written, true, false)?;
         }
         Ok(Descriptor::new("application/octet-stream", found, written))

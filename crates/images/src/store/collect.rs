@@ -1,8 +1,10 @@
 //! Removing images, and collecting what nobody needs any more.
 //!
-//! All decisions are taken inside one writing transaction: who brings something in protects it in one of its own first, so either it is
-//! seen here, or the other finds the content gone and brings it again.
+//! An image is forgotten in one writing transaction, and what nobody needs any more is put aside in a second one: a process that is killed
+//! in between leaves content without an image, and never an image without its content. Who brings something in protects it in a
+//! transaction of its own first, so either it is seen here, or the other finds the content gone and brings it again.
 
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -12,6 +14,10 @@ use super::layout::{random_name, read_small};
 use super::{Image, Name, Store, lease};
 use crate::Error;
 use crate::digest::Digest;
+use crate::layer::child::{self, TRASH};
+
+/// Files above this many bytes are not waited for while they are deleted.
+const MUCH: u64 = 16 << 20;
 
 /// What to remove besides leftovers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +64,16 @@ impl Store {
             forget(&transaction, &image.manifest.to_string())?;
             collected.images.push(image.manifest);
         }
-        let trash = self.collect(&transaction, &mut collected)?;
         transaction.commit().map_err(doing("remove an image"))?;
+        // The image is gone for good before the first of its files is.
+        let trash = database::lightly(&mut connection, |connection| {
+            let transaction = database::writing(connection)?;
+            let trash = self.collect(&transaction, &mut collected)?;
+            transaction.commit().map_err(doing("collect leftovers"))?;
+            Ok(trash)
+        })?;
         drop(connection);
-        empty(trash);
+        self.empty(&trash);
         Ok(collected)
     }
 
@@ -95,11 +107,16 @@ impl Store {
             forget(&transaction, manifest)?;
             collected.images.extend(Digest::parse(manifest));
         }
-        let mut trash = self.collect(&transaction, &mut collected)?;
-        trash.extend(self.strays(&transaction)?);
-        transaction.commit().map_err(doing("collect leftovers"))?;
+        transaction.commit().map_err(doing("remove images"))?;
+        let trash = database::lightly(&mut connection, |connection| {
+            let transaction = database::writing(connection)?;
+            let mut trash = self.collect(&transaction, &mut collected)?;
+            trash.extend(self.strays(&transaction)?);
+            transaction.commit().map_err(doing("collect leftovers"))?;
+            Ok(trash)
+        })?;
         drop(connection);
-        empty(trash);
+        self.empty(&trash);
         Ok(collected)
     }
 
@@ -173,11 +190,12 @@ impl Store {
         for path in entries("refs") {
             self.straighten(transaction, &path)?;
         }
+        self.remember_names(transaction)?;
         // What is on its way is young, or its process is gone.
         for path in entries("tmp") {
             let meta = std::fs::symlink_metadata(&path).and_then(|meta| meta.modified());
             let age = meta.ok().and_then(|at| at.elapsed().ok());
-            let aside = file_name(&path).starts_with("trash-");
+            let aside = file_name(&path).starts_with(TRASH);
             if aside || age.is_some_and(|age| age.as_secs() > 24 * 60 * 60) {
                 trash.push(path);
             }
@@ -215,26 +233,48 @@ impl Store {
         Ok(())
     }
 
+    /// A name whose file is missing gets one: the process that took it away was killed before it had told the database.
+    fn remember_names(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let names: Vec<Name> = transaction
+            .prepare_cached("SELECT name, target, manifest, changed FROM names")
+            .and_then(|mut statement| statement.query_map([], super::image::name_row)?.collect())
+            .map_err(doing("list names"))?;
+        for name in names {
+            let path = self.layout.reference(&name.name);
+            if !path.exists() {
+                let text = serde_json::to_vec(&name)
+                    .map_err(|error| Error::malformed("the name", error.to_string()))?;
+                self.layout.replace(&path, &text)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Moves something to `tmp`, from where it is never used again.
     fn aside(&self, path: PathBuf) -> Option<PathBuf> {
-        let to = self.layout.tmp().join(format!("trash-{}", random_name()));
+        let to = self.layout.tmp().join(format!("{TRASH}{}", random_name()));
         std::fs::rename(path, &to).ok().map(|()| to)
+    }
+
+    /// Deletes what was moved aside. Much of it is deleted by a process of its own, which nobody waits for; if that is killed, the next
+    /// collection finds the rest.
+    pub(crate) fn empty(&self, trash: &[PathBuf]) {
+        let much = |path: &PathBuf| {
+            let meta = std::fs::symlink_metadata(path);
+            meta.is_ok_and(|meta| if meta.is_dir() { path.join("tree").exists() } else { meta.len() > MUCH })
+        };
+        if trash.iter().any(much)
+            && let Ok(tmp) = std::fs::File::open(self.layout.tmp())
+            && child::start_sweeper(&self.options.unpacker, tmp.as_fd()).is_ok()
+        {
+            return;
+        }
+        trash.iter().for_each(|path| child::delete(path));
     }
 }
 
 fn file_name(path: &std::path::Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn empty(trash: Vec<PathBuf>) {
-    for path in trash {
-        // What cannot be deleted now is found by the next collection.
-        if path.is_dir() {
-            let _ = std::fs::remove_dir_all(&path);
-        } else {
-            let _ = std::fs::remove_file(&path);
-        }
-    }
 }
 
 fn strings(

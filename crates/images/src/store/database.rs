@@ -90,6 +90,21 @@ pub(super) fn writing(connection: &mut Connection) -> Result<Transaction<'_>, Er
         .map_err(|cause| failed("begin to write", cause))
 }
 
+/// Runs statements whose effect need not survive a power cut by itself: it does as soon as anything later does, since the log is one
+/// sequence (sqlite.org/wal.html). Content whose row is lost is fetched or made again.
+pub(super) fn lightly<T>(
+    connection: &mut Connection,
+    run: impl FnOnce(&mut Connection) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let level = |connection: &Connection, text| {
+        connection.execute_batch(text).map_err(|cause| failed("choose how it is synced", cause))
+    };
+    level(connection, "PRAGMA synchronous = NORMAL")?;
+    let outcome = run(connection);
+    level(connection, "PRAGMA synchronous = FULL")?;
+    outcome
+}
+
 /// An error of SQLite with what was being done.
 pub(super) fn failed(doing: &'static str, cause: rusqlite::Error) -> Error {
     Error::Database { doing, cause }

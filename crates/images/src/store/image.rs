@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::database::{self, doing};
@@ -123,6 +123,11 @@ impl Store {
         document.check_is_image()?;
         let config = config::parse(&self.read_document(&document.config.digest)?)?;
         let needs = self.needs(lease, put, &document, &config)?;
+        let algorithms: std::collections::BTreeSet<_> =
+            needs.iter().map(|digest| digest.algorithm()).collect();
+        for algorithm in algorithms {
+            super::layout::sync_directory(&self.layout.root().join("blobs").join(algorithm.name()))?;
+        }
         let size = document.layers.iter().map(|layer| layer.size).sum::<u64>();
         let mut connection = self.connection();
         let transaction = database::writing(&mut connection)?;
@@ -153,9 +158,10 @@ impl Store {
         for name in put.names {
             self.point(&transaction, &name.to_string(), &put.target, &put.manifest, put.action)?;
         }
+        // Before others may take it away again.
+        let noted = select(&transaction, "manifest = ?1", &put.manifest.to_string())?.pop();
         transaction.commit().map_err(doing("note an image"))?;
-        drop(connection);
-        self.image(&put.manifest)?.ok_or_else(|| Error::not_found(format!("image {}", put.manifest.short())))
+        noted.ok_or_else(|| Error::not_found(format!("image {}", put.manifest.short())))
     }
 
     /// Checks that all is there, and lists it.
@@ -390,9 +396,7 @@ impl Store {
         let mut document = None;
         let mut layers = Vec::new();
         for (number, diff_id) in config.rootfs.diff_ids.iter().enumerate() {
-            if let Some(ready) = self.ready_layer(diff_id)?
-                && !(ready.form == crate::layer::Form::Erofs && crate::mount::support().is_err())
-            {
+            if let Some(ready) = self.usable_layer(diff_id)? {
                 layers.push(ready);
                 continue;
             }
@@ -424,21 +428,24 @@ impl Store {
     }
 
     fn select(&self, condition: &str, value: &str) -> Result<Vec<Image>, Error> {
-        let connection = self.connection();
-        let mut images: Vec<Image> = connection
-            .prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE {condition}"))
-            .and_then(|mut statement| statement.query_map([value], image)?.collect())
-            .map_err(doing("look for an image"))?;
-        for image in &mut images {
-            image.names = connection
-                .prepare_cached("SELECT name FROM names WHERE manifest = ? ORDER BY name")
-                .and_then(|mut statement| {
-                    statement.query_map([image.manifest.to_string()], |row| row.get(0))?.collect()
-                })
-                .map_err(doing("look for an image"))?;
-        }
-        Ok(images)
+        select(&self.connection(), condition, value)
     }
+}
+
+fn select(connection: &Connection, condition: &str, value: &str) -> Result<Vec<Image>, Error> {
+    let mut images: Vec<Image> = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM images WHERE {condition}"))
+        .and_then(|mut statement| statement.query_map([value], image)?.collect())
+        .map_err(doing("look for an image"))?;
+    for image in &mut images {
+        image.names = connection
+            .prepare_cached("SELECT name FROM names WHERE manifest = ? ORDER BY name")
+            .and_then(|mut statement| {
+                statement.query_map([image.manifest.to_string()], |row| row.get(0))?.collect()
+            })
+            .map_err(doing("look for an image"))?;
+    }
+    Ok(images)
 }
 
 pub(super) fn name_row(row: &Row<'_>) -> rusqlite::Result<Name> {

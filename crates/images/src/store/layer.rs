@@ -145,7 +145,7 @@ impl Store {
     ) -> Result<ReadyLayer, Error> {
         if let Some(diff_id) = &diff_id {
             lease.protect(diff_id)?;
-            if let Some(ready) = self.ready_layer(diff_id)? {
+            if let Some(ready) = self.usable_layer(diff_id)? {
                 return Ok(ready);
             }
         }
@@ -190,6 +190,17 @@ impl Store {
             Form::Tree => self.layout.tree(diff_id).is_dir(),
         };
         Ok((certain && lies).then_some(ready))
+    }
+
+    /// The layer of this plain content, if it is ready in a form that this host can mount.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn usable_layer(&self, diff_id: &Digest) -> Result<Option<ReadyLayer>, Error> {
+        let ready = self.ready_layer(diff_id)?;
+        Ok(ready.filter(|ready| {
+            ready.form == Form::Tree || self.form().0 == Form::Erofs || crate::mount::support().is_ok()
+        }))
     }
 
     /// The form that layers get here, and why it is not the preferred one.
@@ -266,27 +277,26 @@ impl Store {
         }
         // It may be known only now; before it is there, or whoever collects in this moment takes it.
         self.protect(lease, &done.diff_id)?;
+        // Another process may have been quicker, and images use what it made.
+        if let Some(ready) = self.usable_layer(&done.diff_id)? {
+            return Ok(ready);
+        }
         let place = self.layout.layer(&done.diff_id);
         match form {
             Form::Erofs => {
                 if let Some(plain) = plain
                     && done.diff_id != *digest
+                    && self.blob_size(&done.diff_id)?.is_none()
                 {
-                    if self.blob_size(&done.diff_id)?.is_none() {
-                        // One that is not certain to be whole gives way.
-                        let _ = std::fs::remove_file(self.layout.blob(&done.diff_id));
-                    }
-                    // It can be made again from the content, which is synced: it need not be.
-                    plain.link(&self.layout.blob(&done.diff_id))?;
+                    // One that is not certain to be whole gives way. It can be made again from the content, which is synced: it need not be.
+                    plain.replace(&self.layout, &self.layout.blob(&done.diff_id))?;
                     self.record_blob(&done.diff_id, done.size, false, true)?;
                 }
                 std::fs::create_dir_all(&place)
                     .map_err(|error| step("keep the layer", "mkdir", &place, error))?;
-                let path = self.layout.index(&done.diff_id);
                 if let Some(index) = index {
                     // One of a layer that was damaged gives way.
-                    let _ = std::fs::remove_file(&path);
-                    index.link(&path)?;
+                    index.replace(&self.layout, &self.layout.index(&done.diff_id))?;
                 }
             }
             Form::Tree => {
@@ -295,7 +305,10 @@ impl Store {
                 }
             }
         }
-        sync_directory(&self.layout.root().join("layers"))?;
+        // An index is made again after a power cut, and files are not.
+        if form == Form::Tree {
+            sync_directory(&self.layout.root().join("layers"))?;
+        }
         self.record_layer(&done, form, &reason)?;
         Ok(ReadyLayer {
             diff_id: done.diff_id,
@@ -315,36 +328,40 @@ impl Store {
         fn place_of(diff_id: &Digest) -> PathBuf {
             PathBuf::from(format!("layer {}", diff_id.short()))
         }
-        if place.exists() {
-            // An older one, of another form or not certain to be whole.
-            let old = self.layout.tmp().join(format!("old-{}", random_name()));
-            std::fs::rename(&place, &old).map_err(failed("rename"))?;
-            let _ = std::fs::remove_dir_all(&old);
-        }
         // Files are many: one call syncs them all.
         let directory = std::fs::File::open(&staged.0).map_err(failed("open"))?;
         rustix::fs::syncfs(&directory).map_err(|errno| failed("syncfs")(errno.into()))?;
-        std::fs::rename(&staged.0, &place).map_err(failed("rename"))
+        match std::fs::rename(&staged.0, &place) {
+            // An older one, of another form or not certain to be whole, goes in the same moment, and is taken away in the place of this one.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                use rustix::fs::{CWD, RenameFlags, renameat_with};
+                renameat_with(CWD, &staged.0, CWD, &place, RenameFlags::EXCHANGE)
+                    .map_err(|errno| failed("renameat2")(errno.into()))
+            }
+            outcome => outcome.map_err(failed("rename")),
+        }
     }
 
     fn record_layer(&self, done: &Done, form: Form, reason: &str) -> Result<(), Error> {
         let boot = if form == Form::Tree { String::new() } else { boot_id() };
-        self.connection()
-            .execute(
-                "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                params![
-                    done.diff_id.to_string(),
-                    form.name(),
-                    done.size as i64,
-                    done.entries as i64,
-                    done.index_size as i64,
-                    done.index_digest.to_string(),
-                    reason,
-                    done.dropped as i64,
-                    boot,
-                ],
-            )
-            .map_err(doing("note a layer"))?;
-        Ok(())
+        super::database::lightly(&mut self.connection(), |connection| {
+            connection
+                .execute(
+                    "INSERT OR REPLACE INTO layers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    params![
+                        done.diff_id.to_string(),
+                        form.name(),
+                        done.size as i64,
+                        done.entries as i64,
+                        done.index_size as i64,
+                        done.index_digest.to_string(),
+                        reason,
+                        done.dropped as i64,
+                        boot,
+                    ],
+                )
+                .map(drop)
+                .map_err(doing("note a layer"))
+        })
     }
 }

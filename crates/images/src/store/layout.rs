@@ -183,6 +183,19 @@ impl Incoming {
         fs::fdatasync(&self.file).map_err(|errno| Error::call("write to the image store", "fdatasync", errno))
     }
 
+    /// Gives it its name, from which what was there before is gone in the same moment.
+    ///
+    /// # Errors
+    /// Those of linkat(2) and rename(2).
+    pub fn replace(self, layout: &Layout, to: &Path) -> Result<(), Error> {
+        let new = layout.tmp().join(format!("new-{}", random_name()));
+        self.link(&new)?;
+        std::fs::rename(&new, to).map_err(|error| {
+            let _ = std::fs::remove_file(&new);
+            step("keep what was written", "rename", to, error)
+        })
+    }
+
     /// Gives it its name. One that is there already stays: content has the same name only if it is the same.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! of a dead process are swept by whoever collects next.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 
 use rusqlite::params;
 use rustix::fs::{FlockOperation, flock};
@@ -23,17 +24,22 @@ pub struct Lease<'s> {
 
 impl<'s> Lease<'s> {
     pub(super) fn take(store: &'s Store) -> Result<Self, Error> {
-        let name = random_name();
-        let path = store.layout.lock(&name);
-        let failed = |call, error: std::io::Error| step("lock the image store", call, &path, error);
-        let lock = File::options()
-            .create_new(true)
-            .write(true)
-            .open(&path)
-            .map_err(|error| failed("open", error))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|errno| failed("flock", errno.into()))?;
-        Ok(Self { store, name, _lock: lock })
+        loop {
+            let name = random_name();
+            let path = store.layout.lock(&name);
+            let failed = |call, error: std::io::Error| step("lock the image store", call, &path, error);
+            let lock = File::options()
+                .create_new(true)
+                .write(true)
+                .open(&path)
+                .map_err(|error| failed("open", error))?;
+            // Whoever sweeps may look at it in this very moment, and does not keep it.
+            flock(&lock, FlockOperation::LockExclusive).map_err(|errno| failed("flock", errno.into()))?;
+            // A process that slept before it had its lock may find that its file was swept.
+            if lock.metadata().is_ok_and(|meta| meta.nlink() > 0) {
+                return Ok(Self { store, name, _lock: lock });
+            }
+        }
     }
 
     /// Protects content, whether it is there yet or not.
@@ -49,31 +55,43 @@ impl<'s> Lease<'s> {
     /// # Errors
     /// Those of the database.
     pub fn protect_all<'d>(&self, digests: impl IntoIterator<Item = &'d Digest>) -> Result<(), Error> {
-        let mut connection = self.store.connection();
-        let transaction = database::writing(&mut connection)?;
-        for digest in digests {
-            transaction
-                .execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", params![self.name, digest.to_string()])
-                .map_err(database::doing("protect content"))?;
-        }
-        transaction.commit().map_err(database::doing("protect content"))
+        // Leases end with the machine's run.
+        database::lightly(&mut self.store.connection(), |connection| {
+            let transaction = database::writing(connection)?;
+            for digest in digests {
+                transaction
+                    .execute(
+                        "INSERT OR IGNORE INTO leases VALUES (?, ?)",
+                        params![self.name, digest.to_string()],
+                    )
+                    .map_err(database::doing("protect content"))?;
+            }
+            transaction.commit().map_err(database::doing("protect content"))
+        })
     }
 }
 
 impl Store {
     /// Protects content for the lease of this name.
     pub(super) fn protect(&self, lease: &str, digest: &Digest) -> Result<(), Error> {
-        self.connection()
-            .execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", params![lease, digest.to_string()])
-            .map(drop)
-            .map_err(database::doing("protect content"))
+        database::lightly(&mut self.connection(), |connection| {
+            connection
+                .execute("INSERT OR IGNORE INTO leases VALUES (?, ?)", params![lease, digest.to_string()])
+                .map(drop)
+                .map_err(database::doing("protect content"))
+        })
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         // Whoever collects next would do the same: a failure changes nothing.
-        let _ = self.store.connection().execute("DELETE FROM leases WHERE lease = ?", [&self.name]);
+        let _ = database::lightly(&mut self.store.connection(), |connection| {
+            connection
+                .execute("DELETE FROM leases WHERE lease = ?", [&self.name])
+                .map(drop)
+                .map_err(database::doing("end a lease"))
+        });
         let _ = std::fs::remove_file(self.store.layout.lock(&self.name));
     }
 }

@@ -16,7 +16,7 @@ fn five_hundred_containers_later_the_host_is_as_it_was() {
     let begun = std::time::Instant::now();
     for number in 0..500 {
         // In emulation that takes minutes, and shows no more.
-        if begun.elapsed().as_secs() > 60 {
+        if begun.elapsed().as_secs() > 20 {
             eprintln!("it was {number} containers");
             break;
         }

@@ -113,7 +113,7 @@ pub(super) fn image(kind: Kind, scratch: &Path) -> Result<Made, Box<dyn Error>> 
     let base = scratch.join("base.tar");
     if !base.exists() {
         let unfinished = scratch.join("base.unfinished.tar");
-        must(Command::new("mmdebstrap").args(["--quiet", "--variant=minbase", "stable"]).arg(&unfinished))?;
+        must(Command::new("mmdebstrap").args(["--quiet", "--variant=minbase", &suite()?]).arg(&unfinished))?;
         fs::rename(&unfinished, &base)?;
     }
     layers.push(pack(&base, &directory)?);
@@ -127,6 +127,14 @@ pub(super) fn image(kind: Kind, scratch: &Path) -> Result<Made, Box<dyn Error>> 
     }
     fs::write(&list, serde_json::to_vec(&layers)?)?;
     Ok(Made { kind, directory, layers })
+}
+
+/// The host's own suite: the keys that it has are the keys of that one.
+fn suite() -> Result<String, Box<dyn Error>> {
+    let release = fs::read_to_string("/etc/os-release")?;
+    let name = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.map(|name| name.trim_matches('"').to_owned())
+        .ok_or_else(|| "/etc/os-release has no VERSION_CODENAME to make an image of".into())
 }
 
 /// The files of some packages as an archive. One that this suite does not have is left out.

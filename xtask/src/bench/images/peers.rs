@@ -223,7 +223,8 @@ impl Peer for Holm {
     }
 }
 
-/// The same bytes fetched, hashed and compared, inflated by ISA-L, written once and synced, two layers at a time: by curl, openssl and igzip.
+/// The same bytes fetched, both digests of each layer computed and compared, inflated by ISA-L, written once and synced, two layers at a time:
+/// by curl, openssl and igzip.
 struct Floor;
 
 const FLOOR: &str = r#"
@@ -231,17 +232,21 @@ set -e
 name=$1 out=$2
 mkdir -p "$out"; cd "$out"
 host=${name%%/*}; rest=${name#*/}; repository=${rest%:*}; tag=${rest##*:}
-curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "http://$host/v2/$repository/manifests/$tag" >manifest
+base="http://$host/v2/$repository"
+curl -sf -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "$base/manifests/$tag" >manifest
+tr ',{' '\n\n' <manifest | sed -n 's/.*"digest":"sha256:\([0-9a-f]*\)".*/\1/p' >digests
+curl -sf "$base/blobs/sha256:$(head -n 1 digests)" | tr ',[' '\n\n' | sed -n 's/^"sha256:\([0-9a-f]*\)".*/\1/p' >plain
 layer() {
-    curl -sf "$1/blobs/sha256:$2" | tee >(openssl dgst -sha256 -r >"$2.sum") | igzip -d -c >"$2.tar"
+    curl -sf "$1/blobs/sha256:$2" | tee >(openssl dgst -sha256 -r >"$2.sum") | igzip -d -c |
+        tee >(openssl dgst -sha256 -r >"$2.plain") >"$2.tar"
     sync "$2.tar"
-    while [ ! -s "$2.sum" ]; do sleep 0.001; done
+    while [ ! -s "$2.sum" ] || [ ! -s "$2.plain" ]; do sleep 0.001; done
     read -r sum _ <"$2.sum"
-    [ "$sum" = "$2" ]
+    read -r plain _ <"$2.plain"
+    [ "$sum" = "$2" ] && [ "$plain" = "$3" ]
 }
 export -f layer
-tr ',{' '\n\n' <manifest | sed -n 's/.*"digest":"sha256:\([0-9a-f]*\)".*/\1/p' | tail -n +2 |
-    xargs -P 2 -I @ bash -ec 'layer "$0" "$1"' "http://$host/v2/$repository" @
+tail -n +2 digests | paste -d ' ' - plain | xargs -P 2 -L 1 bash -ec 'layer "$0" "$1" "$2"' "$base"
 "#;
 
 impl Peer for Floor {

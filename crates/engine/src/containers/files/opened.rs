@@ -158,11 +158,8 @@ impl Opened {
         let rootfs = flags.rootfs;
         let (changes, readonly) = match rootfs.changes {
             Changes::Keep(directory) => {
-                for name in ["upper", "work"] {
-                    crate::containers::home::make_directory(&directory.join(name))?;
-                }
-                open_upper(&directory, &rootfs.directory)
-                    .map_err(|cause| self.failed("reach the files of", boxed(cause)))?;
+                crate::containers::create::make_layer(&directory, &rootfs.directory)
+                    .map_err(|cause| self.failed("reach the files of", cause))?;
                 (Some(directory), false)
             }
             Changes::WriteThrough => (None, false),
@@ -291,19 +288,6 @@ fn spawn(home: &Home) -> Result<(OwnedFd, Child), BoxedExplain> {
     drop(sys::inherited::take(number));
     let child = spawned.map_err(|error| failed(SyscallError::new("execve", "/proc/self/exe", error)))?;
     Ok((ours, child))
-}
-
-/// An upper directory that was made just now looks like the root that it lies over.
-fn open_upper(changes: &std::path::Path, lower: &std::path::Path) -> Result<(), SyscallError> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let upper = changes.join("upper");
-    let failed = |error| SyscallError::new("chmod", upper.display().to_string(), error);
-    let is_empty = std::fs::read_dir(&upper).is_ok_and(|mut entries| entries.next().is_none());
-    if let (true, Ok(like)) = (is_empty, std::fs::metadata(lower)) {
-        let mode = std::fs::Permissions::from_mode(like.mode() & 0o7777);
-        std::fs::set_permissions(&upper, mode).map_err(failed)?;
-    }
-    Ok(())
 }
 
 /// What is mounted in the root of the host's files: memory and the kernel's own are not there while nothing runs.

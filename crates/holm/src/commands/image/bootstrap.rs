@@ -67,7 +67,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let epoch = timestamp(matches)?;
     let mirror = text(matches, "mirror")
         .map(str::to_owned)
-        .or_else(|| host_mirror(distribution.name))
+        .or_else(|| host_mirror(distribution.name, suite))
         .unwrap_or_else(|| distribution.mirror.to_owned());
     let names = match texts(matches, "tag") {
         tags if tags.is_empty() => references(&[&format!("{name}:{suite}")])?,
@@ -121,26 +121,39 @@ fn program(wanted: Option<&str>) -> Result<PathBuf, BoxedExplain> {
     })
 }
 
-/// The mirror that the host itself uses, if it is of the same distribution.
-fn host_mirror(distribution: &str) -> Option<String> {
+/// The mirror that the host itself uses for this suite, if it is of the same distribution.
+fn host_mirror(distribution: &str, suite: &str) -> Option<String> {
     let release = std::fs::read_to_string("/etc/os-release").ok()?;
     release.lines().any(|line| line == format!("ID={distribution}")).then_some(())?;
     let lists = std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
     let files =
         std::iter::once(PathBuf::from("/etc/apt/sources.list")).chain(lists.map(|entry| entry.path()));
     let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
-    texts.filter_map(|text| mirror_in(&text)).next()
+    texts.filter_map(|text| mirror_in(&text, suite)).next()
 }
 
-/// The first address in a list of sources, of either format, that is no one of security updates.
-fn mirror_in(text: &str) -> Option<String> {
-    let lines = text.lines().map(str::trim);
-    let addresses = lines.filter_map(|line| {
-        let words = line.strip_prefix("deb ").or_else(|| line.strip_prefix("URIs:"))?;
-        words.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"))
+/// The address in a list of sources, of either format (sources.list(5)), that has the suite's main packages. Others may be of anybody, for
+/// anything.
+fn mirror_in(text: &str, suite: &str) -> Option<String> {
+    let is_address = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let of_lines = lines.filter_map(|line| {
+        let mut words = line.strip_prefix("deb ")?.split_whitespace().skip_while(|word| !is_address(word));
+        let address = words.next()?;
+        (words.next() == Some(suite) && words.any(|word| word == "main")).then_some(address)
     });
-    let mut wanted = addresses.filter(|address| !address.contains("security"));
-    wanted.next().map(|address| address.trim_end_matches('/').to_owned())
+    let of_fields = text.split("\n\n").filter_map(|stanza| {
+        let field = |name: &str| -> Vec<&str> {
+            let line = stanza.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
+        };
+        let whole = field("Types:").contains(&"deb")
+            && field("Suites:").contains(&suite)
+            && field("Components:").contains(&"main")
+            && !field("Enabled:").contains(&"no");
+        if whole { field("URIs:").into_iter().find(is_address) } else { None }
+    });
+    of_lines.chain(of_fields).next().map(|address| address.trim_end_matches('/').to_owned())
 }
 
 #[allow(clippy::too_many_arguments, reason = "what a command line has")]
@@ -168,14 +181,27 @@ fn by_mmdebstrap(
         .spawn()
         .map_err(|error| boxed(SyscallError::new("execve", program.display().to_string(), error)))?;
     let Some(mut output) = child.stdout.take() else { return Err(refuse("no output", "try again")) };
-    let mut ended = Ended { output: &mut output, child: &mut child };
-    import::archive(store, &mut ended, about).map_err(boxed)
+    let mut ended = Ended { output: &mut output, child: &mut child, failed: None };
+    let made = import::archive(store, &mut ended, about);
+    match ended.failed {
+        Some(status) => Err(failed("mmdebstrap", status)),
+        None => made.map_err(boxed),
+    }
+}
+
+fn failed(tool: &str, status: std::process::ExitStatus) -> BoxedExplain {
+    boxed(images::Error::refused(
+        report::Kind::Io,
+        format!("{tool} failed ({status})"),
+        "its own words stand above",
+    ))
 }
 
 /// The output of a program, which is whole only if the program says so.
 struct Ended<'c> {
     output: &'c mut std::process::ChildStdout,
     child: &'c mut std::process::Child,
+    failed: Option<std::process::ExitStatus>,
 }
 
 impl std::io::Read for Ended<'_> {
@@ -184,7 +210,7 @@ impl std::io::Read for Ended<'_> {
         if count == 0 {
             let status = self.child.wait()?;
             if !status.success() {
-                // Its own words stand above.
+                self.failed = Some(status);
                 return Err(std::io::Error::from_raw_os_error(sys::Errno::CANCELED.raw()));
             }
         }
@@ -231,11 +257,7 @@ fn by_debootstrap(
         .status()
         .map_err(|error| boxed(SyscallError::new("execve", program.display().to_string(), error)))?;
     if !status.success() {
-        return Err(boxed(images::Error::refused(
-            report::Kind::Io,
-            format!("debootstrap failed ({status})"),
-            "its own words stand above",
-        )));
+        return Err(failed("debootstrap", status));
     }
     // What differs from one time to the next, and nobody needs.
     for path in [
@@ -268,10 +290,11 @@ mod tests {
 
     #[test]
     fn the_hosts_mirror_is_found_in_both_formats() {
-        let lines = "# deb http://no/debian\ndeb [signed-by=/x] http://a/debian/ bookworm main\n";
-        assert_eq!(mirror_in(lines).as_deref(), Some("http://a/debian"));
-        let fields = "Types: deb\nURIs: http://deb/debian-security\n\nTypes: deb\nURIs: https://b/debian\n";
-        assert_eq!(mirror_in(fields).as_deref(), Some("https://b/debian"));
-        assert_eq!(mirror_in("deb file:/x y z"), None);
+        let lines = "# deb http://no/debian x main\ndeb https://other/apt cloud-x main\ndeb [signed-by=/x] http://a/debian/ x contrib main\n";
+        assert_eq!(mirror_in(lines, "x").as_deref(), Some("http://a/debian"));
+        let fields = "Types: deb\nURIs: http://deb/node\nSuites: nodistro\nComponents: main\n\nTypes: deb\n# comment\nURIs: https://b/debian\nSuites: x x-updates\nComponents: main\n";
+        assert_eq!(mirror_in(fields, "x").as_deref(), Some("https://b/debian"));
+        assert_eq!(mirror_in(fields, "y"), None);
+        assert_eq!(mirror_in("deb file:/x y z", "y"), None);
     }
 }
