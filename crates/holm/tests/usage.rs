@@ -25,7 +25,7 @@ fn a_command_line_that_is_wrong_gets_one_message_and_125() {
         "fly",
         &expect![[r#"
             error: there is no command `fly`
-              hint:  the commands are run, create, start, stop, restart, kill, pause, unpause, wait, rm, ps, inspect, logs, attach, exec, rename, top, port, stats, events, update, info, prune, system, pull, push, images, image, login, logout, volume, network, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
+              hint:  the commands are run, create, start, stop, restart, kill, pause, unpause, wait, rm, ps, inspect, logs, attach, exec, rename, top, port, cp, diff, export, commit, import, stats, events, update, info, prune, system, pull, push, images, image, login, logout, volume, network, ip, ns, cgroup, doctor, completions, version; `holm help` tells what they do
             125
         "#]],
     );

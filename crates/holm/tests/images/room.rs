@@ -106,6 +106,8 @@ impl Room {
         command
             .args(args)
             .env("HOLM_IMAGES", self.dir.join("store"))
+            .env("HOLM_ROOT", self.dir.join("root"))
+            .env("HOLM_RUNROOT", self.dir.join("run"))
             .env("HOME", self.dir.join("home"))
             .env("XDG_CONFIG_HOME", self.dir.join("home/.config"))
             .env("XDG_RUNTIME_DIR", self.dir.join("runtime"))
@@ -284,9 +286,13 @@ impl Drop for Room {
             let _ = registry.kill();
             let _ = registry.wait();
         }
-        // Layers of this room's store that are mounted: the store says where that is.
-        let options =
-            images::store::Options { root: self.dir.join("store"), ..images::store::Options::of_caller() };
+        let _ = self.holm(&["rm", "--force", "--all"]);
+        // Layers that are mounted still.
+        let options = images::store::Options {
+            root: self.dir.join("store"),
+            run: self.dir.join("run/layers"),
+            ..images::store::Options::of_caller()
+        };
         if options.root.exists()
             && let Ok(store) = images::store::Store::open(options)
         {
@@ -295,8 +301,6 @@ impl Drop for Room {
                     let _ = store.unmount_layer(&diff_id);
                 }
             }
-            let point = store.mount_point(&Digest::of(b""));
-            let _ = point.parent().map(fs::remove_dir);
         }
         let _ = fs::remove_dir_all(&self.dir);
     }

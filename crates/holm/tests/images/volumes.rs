@@ -13,9 +13,7 @@ fn a_volume_of_an_image_has_what_its_layers_have_there_together() {
     let above = room.layer("mkdir -p srv/d; echo above >srv/x; : >srv/.wh.y; echo new >srv/d/new; chown -h 33:44 srv/x; chmod 0751 srv");
     room.image(&name, r#"{"Volumes":{"/srv":{}}}"#, &[&room.busybox(), &below, &above]);
     let holm = |args: &[&str]| {
-        let mut command = room.command(args);
-        command.env("HOLM_ROOT", room.dir.join("root")).env("HOLM_RUNROOT", room.dir.join("run"));
-        let output = command.output().unwrap();
+        let output = room.holm(args);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {errors}");
         String::from_utf8(output.stdout).unwrap()
