@@ -132,10 +132,10 @@ fn start(directory: &Path, program: &[&OsStr], until: Instant) -> Result<String,
         .spawn()
         .map_err(|error| Error::Start(SyscallError::new("execve", file.to_string_lossy(), error)))?;
     let mut answer = String::new();
-    if let Some(output) = child.stdout.take() {
-        if ready(&output, until).is_some() {
-            let _ = output.take(1024).read_to_string(&mut answer);
-        }
+    if let Some(output) = child.stdout.take()
+        && ready(&output, until).is_some()
+    {
+        let _ = output.take(1024).read_to_string(&mut answer);
     }
     // The program has put the keeper beside itself and ended; one that says nothing is not waited for.
     if answer.is_empty() {

@@ -96,14 +96,13 @@ pub fn claim(pool: &Pool, directory: &Path) -> Result<Claim, NoRange> {
     let start = if count == 0 { 0 } else { u32::from_ne_bytes(seed) % count };
     let lock = open(directory, &path).map_err(failed)?;
     for slot in (start..count).chain(0..start) {
-        if sys::lock::try_lock_byte(&lock, slot).map_err(failed)? {
-            if !is_noted(directory, slot)
-                && let Some(maps) = pool.slot(slot)
-            {
-                return Ok(Claim { maps, slot, lock });
-            }
-            // It is of a container whose monitor was killed; the lock that this process has of it is no loss to anybody.
+        if sys::lock::try_lock_byte(&lock, slot).map_err(failed)?
+            && !is_noted(directory, slot)
+            && let Some(maps) = pool.slot(slot)
+        {
+            return Ok(Claim { maps, slot, lock });
         }
+        // It is of a container whose monitor was killed; the lock that this process has of it is no loss to anybody.
     }
     Err(NoRange::AllTaken { count })
 }

@@ -273,11 +273,7 @@ mod tests {
             flags.stop_signal = Some("HUP".parse().unwrap());
         });
         apply(&mut given, &config(json), None).unwrap();
-        assert_eq!(
-            given.env,
-            ["A=image", "B=image", "B=mine", "C"].map(|text| value(text)),
-            "a later entry wins"
-        );
+        assert_eq!(given.env, ["A=image", "B=image", "B=mine", "C"].map(value), "a later entry wins");
         assert_eq!((given.user, given.workdir), (Some(value("7")), Some(value("/w"))));
     }
 

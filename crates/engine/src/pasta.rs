@@ -204,8 +204,8 @@ fn last_words(mut said: File) -> String {
     let mut text = String::new();
     let _ = said.rewind();
     let _ = said.take(16 * 1024).read_to_string(&mut text);
-    let lines = text.lines().filter(|line| !line.contains("syslog") && !line.trim().is_empty());
-    lines.last().unwrap_or("it failed and said nothing").to_owned()
+    let mut lines = text.lines().filter(|line| !line.contains("syslog") && !line.trim().is_empty());
+    lines.next_back().unwrap_or("it failed and said nothing").to_owned()
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ pub enum Document {
     /// One image.
     Manifest(Box<Manifest>),
     /// Several.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// Reads a manifest or an index. `media_type` is what the descriptor or the registry says; empty where nobody said anything.
@@ -168,7 +168,7 @@ pub fn parse(bytes: &[u8], media_type: &str) -> Result<Document, Error> {
         if index.manifests.len() > MAX_MANIFESTS {
             return Err(bad(&format!("it lists {} manifests", index.manifests.len())));
         }
-        return Ok(Document::Index(index));
+        return Ok(Document::Index(Box::new(index)));
     }
     let manifest: Manifest = serde_json::from_value(value).map_err(problem)?;
     if manifest.layers.len() > MAX_LAYERS {

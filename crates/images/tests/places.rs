@@ -137,7 +137,7 @@ fn child_that_is_an_ordinary_user() {
     has("bin/su file 4755");
     has("out link \"/etc/shadow\"");
     assert!(!shown.iter().any(|line| line.contains("dev/null")));
-    assert!(store.verify(&[image.clone()], false).unwrap().findings.is_empty());
+    assert!(store.verify(std::slice::from_ref(&image), false).unwrap().findings.is_empty());
     store.remove(&image, false).unwrap();
     assert_eq!(std::fs::read_dir(store.layout().root().join("layers")).unwrap().count(), 0);
     std::fs::write(directory.join("passed"), b"").unwrap();

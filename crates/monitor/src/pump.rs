@@ -275,12 +275,9 @@ impl Pump<'_> {
     fn finish(&mut self, status: i32) {
         let until = Instant::now() + LAST_WORDS;
         for stream in [Stream::Output, Stream::Error] {
-            loop {
-                match self.copy(stream) {
-                    Got::Bytes(_) => self.clients.settle(until),
-                    // Who else has the other end is not waited for.
-                    Got::Nothing | Got::End => break,
-                }
+            // Who else has the other end is not waited for.
+            while let Got::Bytes(_) = self.copy(stream) {
+                self.clients.settle(until);
             }
         }
         self.log.finish(now_ns());

@@ -152,7 +152,7 @@ fn address(
     table.take_address(&network.id, chosen, token, asked.is_none());
     // An internal network has no way out, and so no router.
     let gateway = subnet.gateway.filter(|_| !network.internal);
-    Ok(Some((chosen, subnet.subnet.len(), gateway)))
+    Ok(Some((chosen, subnet.subnet.length(), gateway)))
 }
 
 /// The addresses that published ports lead to: of the first network with a way out that translates, one of each family.

@@ -78,7 +78,7 @@ fn zone(network: &Network) -> dns::Zone {
         subnets: network
             .subnets
             .iter()
-            .map(|subnet| (subnet.subnet.address(), subnet.subnet.len()))
+            .map(|subnet| (subnet.subnet.address(), subnet.subnet.length()))
             .collect(),
         internal: network.internal,
         resolvers: network.dns_servers.clone(),

@@ -120,7 +120,7 @@ fn subnets(
     for (index, prefix) in prefixes.iter().enumerate() {
         let what = || format!("subnet {prefix}");
         let most = if prefix.is_ipv4() { 30 } else { 126 };
-        if prefix.len() > most || prefix.len() < 8 {
+        if prefix.length() > most || prefix.length() < 8 {
             return Err(Error::invalid(
                 what(),
                 format!("a prefix here is 8 to {most} bits long, so that a router and a container fit"),
@@ -196,7 +196,7 @@ fn subnets(
         let gateway = gateway(request, prefix)?;
         let ip_range = request.ip_ranges.iter().find(|range| range.is_ipv4() == prefix.is_ipv4()).copied();
         if let Some(range) = ip_range
-            && (range.len() < prefix.len() || !prefix.contains(range.address()))
+            && (range.length() < prefix.length() || !prefix.contains(range.address()))
         {
             return Err(Error::invalid(
                 format!("ip range {range}"),

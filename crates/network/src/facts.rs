@@ -92,7 +92,7 @@ fn is_special(prefix: &Prefix) -> bool {
     ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "::1/128", "fe80::/10", "ff00::/8"]
         .iter()
         .filter_map(|text| text.parse::<Prefix>().ok())
-        .any(|special| special.contains(prefix.address()) && special.len() <= prefix.len())
+        .any(|special| special.contains(prefix.address()) && special.length() <= prefix.length())
 }
 
 fn routes(socket: &mut Socket) -> Result<Vec<Route>, Error> {

@@ -289,7 +289,7 @@ impl Host {
         settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
         for subnet in &network.subnets {
             let Some(gateway) = subnet.gateway else { continue };
-            add_address(&mut batch, index, gateway, subnet.subnet.len());
+            add_address(&mut batch, index, gateway, subnet.subnet.length());
         }
         self.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(), cause))
     }

@@ -208,8 +208,7 @@ fn watch(networks: &Networks, ledger: &Ledger) -> Result<(), Error> {
                 ));
             }
         }
-        let [changed, moved] = events.each_ref().map(|event| !event.revents().is_empty());
-        drop(events);
+        let [changed, moved] = events.map(|event| !event.revents().is_empty());
         if changed {
             look |= match rules.wait() {
                 Ok(mut messages) => messages.any(|message| takes_away(message.kind)),

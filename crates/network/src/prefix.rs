@@ -27,7 +27,7 @@ impl Prefix {
     }
 
     /// The length of the network part in bits.
-    pub const fn len(&self) -> u8 {
+    pub const fn length(&self) -> u8 {
         self.len
     }
 

@@ -151,10 +151,10 @@ impl Server {
                 Err(Errno::AGAIN | Errno::INTR) => return,
                 Err(_) => return self.silence(key),
             }
-            if flight.unsent.is_empty() {
-                if let Some(socket) = self.flights.get(key).and_then(|flight| flight.socket.as_ref()) {
-                    self.watch_again(socket, About::Flight, key, EventFlags::IN);
-                }
+            if flight.unsent.is_empty()
+                && let Some(socket) = self.flights.get(key).and_then(|flight| flight.socket.as_ref())
+            {
+                self.watch_again(socket, About::Flight, key, EventFlags::IN);
             }
             return;
         }
@@ -175,7 +175,10 @@ impl Server {
         };
         if !wire::is_answer_to(&reply, &flight.query) {
             // Over UDP anybody may send something; what we wait for may still come.
-            return if stream { self.silence(key) } else { () };
+            if stream {
+                self.silence(key);
+            }
+            return;
         }
         // "Failed", "not implemented" and "refused" may be better elsewhere.
         let unwilling = matches!(reply[3] & 0xf, 2 | 4 | 5);

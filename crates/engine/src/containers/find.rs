@@ -19,9 +19,8 @@ pub fn find(places: &Places, text: &str) -> Result<Home, ContainerFailure> {
     if text.is_empty() || text.len() > 128 || text.starts_with('.') || !text.bytes().all(plain) {
         return Err(not_found());
     }
-    let there = |id: &str| {
-        [false, true].into_iter().map(|durable| Home::new(places, id, durable)).find(|home| is_home(home))
-    };
+    let there =
+        |id: &str| [false, true].into_iter().map(|durable| Home::new(places, id, durable)).find(is_home);
     let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if text.len() == 64 && is_hex {
         return there(text).ok_or_else(not_found);

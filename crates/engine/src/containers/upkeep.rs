@@ -140,12 +140,15 @@ fn problem_of(home: &Home, state: &State) -> Option<Problem> {
     (run.run > told || state.container.is_some()).then_some(Problem::Unsettled)
 }
 
+/// A container that was to run, and whether it does.
+pub type Restored = (String, Result<(), BoxedExplain>);
+
 /// Starts what is to run after a boot: `always`, `unless-stopped` that nobody stopped, and `on-failure` whose end nobody saw. Returns
 /// the names, each with why it could not be started if so.
 ///
 /// # Errors
 /// When the directories cannot be used.
-pub fn restore(places: &Places) -> Result<Vec<(String, Result<(), BoxedExplain>)>, BoxedExplain> {
+pub fn restore(places: &Places) -> Result<Vec<Restored>, BoxedExplain> {
     check(places, false)?;
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let mut restored = Vec::new();

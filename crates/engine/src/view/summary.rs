@@ -41,7 +41,7 @@ pub fn list(places: &Places) -> Vec<Summary> {
             Some(Summary { home, definition, state, ports })
         })
         .collect();
-    list.sort_by(|one, other| other.definition.created_ns.cmp(&one.definition.created_ns));
+    list.sort_by_key(|one| std::cmp::Reverse(one.definition.created_ns));
     list
 }
 

@@ -68,9 +68,7 @@ fn top_takes_the_screen_shows_the_groups_and_gives_it_back() {
     // A busy group shows so.
     terminal.until("a busy processor", |seen| {
         let lines = seen.split("\x1b[K").filter(|line| line.contains(&name));
-        lines
-            .filter_map(|line| line.trim_start().split_whitespace().next()?.parse::<f64>().ok())
-            .any(|it| it > 1.0)
+        lines.filter_map(|line| line.split_whitespace().next()?.parse::<f64>().ok()).any(|it| it > 1.0)
     });
     terminal.press("m");
     terminal.until("the other order", |seen| seen.contains("by memory"));

@@ -175,12 +175,13 @@ impl<F: FnMut(&[u8]) -> Result<(), Bad>> Plain<F> {
 
 impl<F: FnMut(&[u8]) -> Result<(), Bad>> BufRead for Plain<F> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.chunk.len() && !self.ended {
-            if let Err(bad) = self.advance() {
-                self.failed = Some(bad);
-                self.ended = true;
-                return Err(io::Error::other("the source failed"));
-            }
+        if self.at == self.chunk.len()
+            && !self.ended
+            && let Err(bad) = self.advance()
+        {
+            self.failed = Some(bad);
+            self.ended = true;
+            return Err(io::Error::other("the source failed"));
         }
         Ok(&self.chunk[self.at..])
     }

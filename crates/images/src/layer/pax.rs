@@ -2,11 +2,14 @@
 
 use super::Bad;
 
+/// A key and its value.
+pub type Record<'a> = (&'a [u8], &'a [u8]);
+
 /// Splits the records `LENGTH KEY=VALUE\n` of a PAX header.
 ///
 /// # Errors
 /// What is no such record.
-pub fn records(bytes: &[u8], at: u64) -> Result<Vec<(&[u8], &[u8])>, Bad> {
+pub fn records(bytes: &[u8], at: u64) -> Result<Vec<Record<'_>>, Bad> {
     let bad = |problem: &str| Bad::Archive { at, problem: format!("a PAX header {problem}") };
     let mut found = Vec::new();
     let mut rest = bytes;

@@ -426,7 +426,7 @@ impl<R: BufRead> Archive<R> {
                 .sum()
         };
         // Some old writers took bytes as signed.
-        if said as i64 != sum(|byte| i64::from(byte)) && said as i64 != sum(|byte| i64::from(byte as i8)) {
+        if said as i64 != sum(i64::from) && said as i64 != sum(|byte| i64::from(byte as i8)) {
             return Err(self.bad(WRONG));
         }
         Ok(Some(header))

@@ -165,7 +165,7 @@ impl Found {
             let Document::Index(index) = manifest::parse(bytes, media::OCI_INDEX)? else {
                 return Err(Error::malformed("index.json", "it is no index"));
             };
-            return Ok(named(index));
+            return Ok(named(*index));
         }
         let Some(bytes) = &self.docker else { return Ok(Vec::new()) };
         let list: Vec<DockerImage> = serde_json::from_slice(bytes)

@@ -191,7 +191,7 @@ impl<W: Write> Walk<'_, W> {
         kind: u32,
     ) -> io::Result<()> {
         let at = std::ffi::OsStr::from_bytes(name);
-        let seconds = status.st_mtime as i64;
+        let seconds = status.st_mtime;
         let mtime = match self.clamp {
             Some(most) if seconds >= most => (most, 0),
             _ => (seconds, status.st_mtime_nsec as u32),

@@ -51,7 +51,10 @@ fn a_broken_download_goes_on_where_it_broke() {
     let Some(room) = Room::new("a_broken_download_goes_on_where_it_broke") else { return };
     let faults = vec![Fault::ResetAfter(300_000), Fault::CloseAfter(200_000), Fault::CloseAfter(0)];
     let scene = scene(&room, downloads(faults));
-    assert_eq!(download(&scene.client, &[scene.endpoint.clone()], &scene.blob).unwrap(), scene.blob);
+    assert_eq!(
+        download(&scene.client, std::slice::from_ref(&scene.endpoint), &scene.blob).unwrap(),
+        scene.blob
+    );
     let ranges = ranges(&scene);
     assert_eq!(ranges.len(), 4, "{ranges:?}");
     assert_eq!(ranges[0], None);
@@ -68,7 +71,10 @@ fn a_registry_without_ranges_sends_all_again() {
     let Some(room) = Room::new("a_registry_without_ranges_sends_all_again") else { return };
     let faults = vec![Fault::CloseAfter(300_000), Fault::Without("range")];
     let scene = scene(&room, downloads(faults));
-    assert_eq!(download(&scene.client, &[scene.endpoint.clone()], &scene.blob).unwrap(), scene.blob);
+    assert_eq!(
+        download(&scene.client, std::slice::from_ref(&scene.endpoint), &scene.blob).unwrap(),
+        scene.blob
+    );
     assert_eq!(ranges(&scene).len(), 2);
 }
 
@@ -83,7 +89,7 @@ fn silence_is_not_waited_out() {
         images::credentials::Credentials::none(),
         images::registry::approved::Approved::default(),
     );
-    assert_eq!(download(&client, &[scene.endpoint.clone()], &scene.blob).unwrap(), scene.blob);
+    assert_eq!(download(&client, std::slice::from_ref(&scene.endpoint), &scene.blob).unwrap(), scene.blob);
     assert_eq!(ranges(&scene), [None, Some("bytes=300000-".to_owned())]);
 }
 
@@ -91,7 +97,7 @@ fn silence_is_not_waited_out() {
 fn a_way_that_stays_broken_is_given_up() {
     let Some(room) = Room::new("a_way_that_stays_broken_is_given_up") else { return };
     let scene = scene(&room, downloads(vec![Fault::CloseAfter(10); 50]));
-    let error = download(&scene.client, &[scene.endpoint.clone()], &scene.blob).unwrap_err();
+    let error = download(&scene.client, std::slice::from_ref(&scene.endpoint), &scene.blob).unwrap_err();
     assert!(error.to_string().contains("of 1000000 bytes"), "{error}");
     assert_eq!(ranges(&scene).len(), 4, "as often as was settled");
 }
@@ -140,12 +146,14 @@ fn what_is_not_what_was_announced_is_refused() {
     let good = scene.client.manifest(&scene.endpoint, "v1").unwrap();
     let error = scene.client.manifest(&scene.endpoint, &good.digest.to_string()).unwrap_err();
     assert!(error.to_string().contains(&good.digest.to_string()), "{error}");
-    let error = scene.client.small_blob(&[scene.endpoint.clone()], &Digest::of(b"{}"), 2).unwrap_err();
+    let error =
+        scene.client.small_blob(std::slice::from_ref(&scene.endpoint), &Digest::of(b"{}"), 2).unwrap_err();
     assert!(error.to_string().contains("digest"), "{error}");
     // Sizes.
     for size in [999_999, 1_000_001] {
         let error =
-            fetch(&scene.client, &[scene.endpoint.clone()], &Digest::of(&scene.blob), size).unwrap_err();
+            fetch(&scene.client, std::slice::from_ref(&scene.endpoint), &Digest::of(&scene.blob), size)
+                .unwrap_err();
         assert!(error.to_string().contains("announced"), "{error}");
     }
 }
@@ -201,7 +209,7 @@ fn a_broken_upload_goes_on_where_it_broke() {
     static BROKEN: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
     let bytes = noise(3 * CHUNK as usize + 5, 11);
     assert_eq!(upload(&scene.client, &scene.endpoint, &bytes).unwrap(), Arrived::Uploaded);
-    assert_eq!(download(&scene.client, &[scene.endpoint.clone()], &bytes).unwrap(), bytes);
+    assert_eq!(download(&scene.client, std::slice::from_ref(&scene.endpoint), &bytes).unwrap(), bytes);
     assert!(BROKEN.load(std::sync::atomic::Ordering::SeqCst));
     assert_eq!(scene.middle.about("POST", "/uploads/").len(), 1, "it was begun only once");
     assert_eq!(scene.middle.about("PATCH", "/uploads/").len(), 4);

@@ -23,7 +23,7 @@ fn what_is_pushed_is_pulled_byte_for_byte() {
     assert_eq!(got.media_type, media::OCI_MANIFEST);
     assert_eq!(client.manifest_digest(&endpoint, "v1").unwrap(), Some(got.digest));
     assert_eq!(client.manifest(&endpoint, &got.digest.to_string()).unwrap().bytes, manifest);
-    assert_eq!(download(&client, &[endpoint.clone()], &layer).unwrap(), layer);
+    assert_eq!(download(&client, std::slice::from_ref(&endpoint), &layer).unwrap(), layer);
     assert_eq!(client.small_blob(&[endpoint], &Digest::of(b"{}"), 2).unwrap(), b"{}");
 }
 
@@ -38,7 +38,7 @@ fn an_upload_is_skipped_mounted_or_cut_into_chunks() {
         let bytes = noise(size, seed);
         assert_eq!(upload(&client, &first, &bytes).unwrap(), Arrived::Uploaded, "{size}");
         assert_eq!(upload(&client, &first, &bytes).unwrap(), Arrived::Existed, "{size}");
-        assert_eq!(download(&client, &[first.clone()], &bytes).unwrap(), bytes, "{size}");
+        assert_eq!(download(&client, std::slice::from_ref(&first), &bytes).unwrap(), bytes, "{size}");
     }
     let bytes = noise(3 * CHUNK as usize - 7, 5);
     let known = [Repository::parse("a/nothing-here").unwrap(), Repository::parse("a/one").unwrap()];

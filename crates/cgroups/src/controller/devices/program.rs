@@ -134,9 +134,10 @@ impl Draft {
     fn run(&mut self, rules: &[Rule]) -> bool {
         let Some(&Rule { allow, access, .. }) = rules.first() else { return false };
         let whole = access == ACCESS_ALL;
-        let mut any: Vec<(Option<i32>, Option<i32>)> = Vec::new();
-        let mut of_kind: [(i32, Vec<(Option<i32>, Option<i32>)>); 2] =
-            [(CHAR, Vec::new()), (BLOCK, Vec::new())];
+        /// Major and minor, each one number or all.
+        type Numbers = (Option<i32>, Option<i32>);
+        let mut any: Vec<Numbers> = Vec::new();
+        let mut of_kind: [(i32, Vec<Numbers>); 2] = [(CHAR, Vec::new()), (BLOCK, Vec::new())];
         for rule in rules {
             let other = |kind| rules.iter().any(|it| it.kind == Some(kind) && it.numbers() == rule.numbers());
             match rule.kind {

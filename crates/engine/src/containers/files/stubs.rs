@@ -53,7 +53,7 @@ mod tests {
                 "C" => What::Changed,
                 _ => What::Deleted,
             };
-            Change { path: line[2..].as_bytes().to_vec(), what }
+            Change { path: line.as_bytes()[2..].to_vec(), what }
         };
         text.split(", ").map(one).collect()
     }

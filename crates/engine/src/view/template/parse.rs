@@ -60,9 +60,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, BadTemplate> {
     let mut pieces = pieces(text)?.into_iter();
     let (nodes, end) = block(&mut pieces, 0)?;
     match end {
-        End::Text => Ok(nodes),
-        End::Else(_) => bad("`{{else}}` belongs to nothing"),
-        End::End => bad("`{{end}}` belongs to nothing"),
+        Closed::AtTheEnd => Ok(nodes),
+        Closed::ByElse(_) => bad("`{{else}}` belongs to nothing"),
+        Closed::ByEnd => bad("`{{end}}` belongs to nothing"),
     }
 }
 
@@ -226,17 +226,18 @@ fn quoted(text: &str) -> Result<(String, &str), BadTemplate> {
     bad("a text is not closed")
 }
 
-enum End {
-    Text,
-    End,
+/// What a block ends with.
+enum Closed {
+    AtTheEnd,
+    ByEnd,
     /// With the tokens behind it: `else if`.
-    Else(Vec<Token>),
+    ByElse(Vec<Token>),
 }
 
 fn block<'a>(
     pieces: &mut impl Iterator<Item = Piece<'a>>,
     depth: usize,
-) -> Result<(Vec<Node>, End), BadTemplate> {
+) -> Result<(Vec<Node>, Closed), BadTemplate> {
     if depth > DEEPEST {
         return bad(format!("more than {DEEPEST} blocks lie in each other"));
     }
@@ -254,13 +255,13 @@ fn block<'a>(
             _ => "",
         };
         match keyword {
-            "end" => return Ok((nodes, End::End)),
-            "else" => return Ok((nodes, End::Else(tokens[1..].to_vec()))),
+            "end" => return Ok((nodes, Closed::ByEnd)),
+            "else" => return Ok((nodes, Closed::ByElse(tokens[1..].to_vec()))),
             "if" | "with" | "range" => nodes.push(branch(&tokens, pieces, depth)?),
             _ => nodes.push(Node::Print(pipeline(&tokens)?)),
         }
     }
-    Ok((nodes, End::Text))
+    Ok((nodes, Closed::AtTheEnd))
 }
 
 /// `if`, `with` and `range`, up to their end.
@@ -272,18 +273,18 @@ fn branch<'a>(
     let head = pipeline(&tokens[1..])?;
     let (then, end) = block(pieces, depth + 1)?;
     let otherwise = match end {
-        End::End => Vec::new(),
-        End::Else(rest) if rest.is_empty() => match block(pieces, depth + 1)? {
-            (nodes, End::End) => nodes,
+        Closed::ByEnd => Vec::new(),
+        Closed::ByElse(rest) if rest.is_empty() => match block(pieces, depth + 1)? {
+            (nodes, Closed::ByEnd) => nodes,
             _ => return bad("`{{if}}`, `{{range}}` or `{{with}}` has no `{{end}}`"),
         },
-        End::Else(rest) => {
+        Closed::ByElse(rest) => {
             if depth > DEEPEST {
                 return bad(format!("more than {DEEPEST} blocks lie in each other"));
             }
             vec![branch(&rest, pieces, depth + 1)?]
         }
-        End::Text => return bad("`{{if}}`, `{{range}}` or `{{with}}` has no `{{end}}`"),
+        Closed::AtTheEnd => return bad("`{{if}}`, `{{range}}` or `{{with}}` has no `{{end}}`"),
     };
     match &tokens[0] {
         Token::Word(word) if word == "if" => Ok(Node::If(head, then, otherwise)),

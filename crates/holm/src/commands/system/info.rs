@@ -93,7 +93,7 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
     let total: u64 = sizes.iter().map(|(size, _)| size).sum();
     let idle: u64 = sizes.iter().filter(|(_, alive)| !alive).map(|(size, _)| size).sum();
     let active = sizes.iter().filter(|(_, alive)| *alive).count();
-    let percent = if total == 0 { 0 } else { idle * 100 / total };
+    let percent = (idle * 100).checked_div(total).unwrap_or(0);
     let mut values = vec![json!({
         "Type": "Containers", "TotalCount": list.len(), "Active": active,
         "Size": decimal(total), "Reclaimable": format!("{} ({percent}%)", decimal(idle)),
@@ -110,7 +110,7 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
         .collect();
     let total: u64 = kept.iter().map(|(_, size, _)| size).sum();
     let idle: u64 = kept.iter().filter(|(_, _, links)| *links == 0).map(|(_, size, _)| size).sum();
-    let percent = if total == 0 { 0 } else { idle * 100 / total };
+    let percent = (idle * 100).checked_div(total).unwrap_or(0);
     values.push(json!({
         "Type": "Local Volumes", "TotalCount": kept.len(),
         "Active": kept.iter().filter(|(_, _, links)| *links > 0).count(),
