@@ -273,8 +273,13 @@ mod tests {
         while walk.next().unwrap().is_some() {
             count += 1;
         }
-        assert!(std::process::Command::new("rm").arg("-r").arg(&dir).status().unwrap().success());
         assert_eq!(count, 1100);
+        // The path is longer than some programs that remove trees can take.
+        for _ in 0..1100 {
+            here = openat(&here, "..", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+            rustix::fs::unlinkat(&here, "d", rustix::fs::AtFlags::REMOVEDIR).unwrap();
+        }
+        fs::remove_dir(&dir).unwrap();
     }
 
     #[test]
