@@ -14,9 +14,6 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode, Stdio};
 use tally::Tally;
 
-/// More failures than these are no accident.
-const MOST_AGAIN: usize = 10;
-
 pub(crate) fn command() -> Command {
     Command::new("test")
         .about("Run all tests and documentation tests; the last line counts them")
@@ -75,7 +72,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
         let passed = stream(&mut command, &mut tally)?;
         tally.ended(targets, passed);
     }
-    if arguments.get_flag("again") && (1..=MOST_AGAIN).contains(&tally.failures().len()) {
+    if arguments.get_flag("again") && tally.can_be_tried_again() {
         println!("\nFailed tests once more, alone:");
         let mut command = cargo();
         apart.told_to(&mut command);

@@ -50,6 +50,9 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Only this package's tests"),
         )
+        .arg(Arg::new("again").long("again").action(ArgAction::SetTrue).help(
+            "Run failed tests once more, alone; those that pass then are listed as unsteady, and are no failures",
+        ))
         .arg(
             Arg::new("filter")
                 .value_name("FILTER")
@@ -85,7 +88,12 @@ pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
             }
             Ok((root, kernel)) => {
                 println!("\n== lane {}: Linux {} ==", lane.name, kernel.release);
-                let tally = in_guest(&directory, lane, &kernel, &root, &programs, &filter.join(" "))?;
+                let mut tally = in_guest(&directory, lane, &kernel, &root, &programs, &filter.join(" "))?;
+                if arguments.get_flag("again") && tally.can_be_tried_again() {
+                    println!("\nFailed tests once more, alone:");
+                    let failures = tally.failures().join(" ");
+                    tally.again(&in_guest(&directory, lane, &kernel, &root, &programs, &failures)?);
+                }
                 print!("{}", tally.report());
                 success &= tally.is_success();
                 format!("lane {} (Linux {}): {}", lane.name, kernel.release, tally.counts())

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+/// The most failed tests that are run again.
+const MOST_AGAIN: usize = 10;
+
 /// The sum over all test programs.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -43,6 +46,11 @@ impl Tally {
     /// Names of tests that failed.
     pub(crate) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// Whether what failed are some tests: more than these are no accident, and what broke is not to be run by a test's name.
+    pub(crate) fn can_be_tried_again(&self) -> bool {
+        (1..=MOST_AGAIN).contains(&self.failures.len()) && self.broken.is_empty()
     }
 
     /// Takes a second run of the failed tests into account: those that passed in it are unsteady, and not failed.

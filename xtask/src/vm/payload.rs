@@ -38,7 +38,8 @@ const HOST_ONLY_PROGRAMS: &[(&str, &str)] = &[
 ];
 
 /// Test programs of which not every test was seen to pass in a guest yet: there they run when their package is asked for (docs/design/vm-test.md).
-const NOT_YET: &[(&str, &str)] = &[("holm-netlink", "traffic"), ("holm", "files"), ("holm", "image"), ("holm", "life")];
+const NOT_YET: &[(&str, &str)] =
+    &[("holm-netlink", "traffic"), ("holm", "files"), ("holm", "image"), ("holm", "life")];
 
 /// Something that cargo built.
 #[derive(Debug)]
