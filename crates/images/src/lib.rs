@@ -1,6 +1,6 @@
 //! Images: what they are called, what they consist of, where they are kept and how they become the root of a container.
 //!
-//! [`reference`] and [`digest`] are names, [`media`], [`manifest`] and [`config`] the documents of the OCI image specification as
+//! [`mod@reference`] and [`digest`] are names, [`media`], [`manifest`] and [`config`] the documents of the OCI image specification as
 //! plain data. [`store::Store`] keeps images; start reading there.
 
 #![forbid(unsafe_code)]

@@ -1,6 +1,6 @@
 //! D-Bus messages as bytes (the D-Bus specification, "Message Protocol"): calls are written, replies and signals read.
 //!
-//! [`Call`] is written in this machine's byte order; [`Message::parse`] reads both orders. Whatever is read is bounded and checked:
+//! A call is written in this machine's byte order; [`Message::parse`] reads both orders. Whatever is read is bounded and checked:
 //! a length that does not fit is an error, never a panic and never an allocation of its size.
 
 use crate::Property;

@@ -1,6 +1,6 @@
 //! Containers that have a definition: made, started, stopped, looked at, taken away, by any number of processes at once.
 //!
-//! [`Home`] is where a container's files are, [`Definition`] what it is; [`find`] turns what a person types into one. What a container
+//! [`Home`] is where a container's files are, [`Definition`] what it is; [`find()`] turns what a person types into one. What a container
 //! does right now is asked of the kernel each time ([`state`]). A container in the background is launched by a process of its own
 //! ([`supervise`]), which becomes its monitor.
 

@@ -403,7 +403,7 @@ impl Child {
     /// Tells that all has come, and waits for the answer.
     ///
     /// # Errors
-    /// [`Answer`]'s failure as an error, or that it died.
+    /// The answer's failure as an error, or that it died.
     pub fn finish(mut self) -> Result<Result<Done, Failed>, Error> {
         self.tell(ALL, &mut 0);
         self.progress = None;

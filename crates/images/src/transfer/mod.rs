@@ -1,7 +1,7 @@
 //! Images as files: archives and layouts that docker, podman, skopeo and umoci read and write, and plain root filesystems.
 //!
 //! [`load`] takes what others wrote, [`save`] writes it; [`import`] makes an image of a root filesystem, [`export`] the other way round.
-//! [`write`] writes archives.
+//! [`mod@write`] writes archives.
 
 pub mod export;
 pub mod import;

@@ -1,6 +1,6 @@
 //! Reading a container's log, over the files that it was spread to, and on as it grows.
 //!
-//! [`open`] finds where to begin; [`LogReader::next`] hands out line after line and, when following, waits for more until the
+//! [`open`] finds where to begin; the reader hands out line after line and, when following, waits for more until the
 //! container has ended and its monitor has gone.
 
 mod line;
