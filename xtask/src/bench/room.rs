@@ -269,9 +269,13 @@ pub(super) fn timed_argv(plan: &Plan, argv: &[String]) -> Result<(f64, f64, u64)
 /// Runs a launch through the timer.
 fn timed(plan: &Plan, launch: &Launch, count: u32, id: &str) -> Result<Sample, String> {
     let argv = launch.argv.iter().map(|word| if word == ID { id } else { word.as_str() });
+    // A file: a container that goes on living would keep a pipe open, and its reader waiting.
+    let path = plan.timer.with_extension("errors");
+    let errors = std::fs::File::create(&path).map_err(|error| error.to_string())?;
     let output = process::Command::new(&plan.timer)
         .arg(count.to_string())
         .args(argv)
+        .stderr(errors)
         .output()
         .map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -281,7 +285,8 @@ fn timed(plan: &Plan, launch: &Launch, count: u32, id: &str) -> Result<Sample, S
             Ok(Sample { wall_ms: wall_ns / 1e6, cpu_ms: cpu_us / 1e3, peak_kib: *peak_kib as u64 })
         }
         _ => {
-            let said = String::from_utf8_lossy(&output.stderr);
+            let said = std::fs::read(&path).unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
             Err(said.lines().last().unwrap_or("it failed without a word").trim().to_owned())
         }
     }
