@@ -9,6 +9,7 @@ use super::stats::Series;
 use crate::Outcome;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::ffi::CString;
@@ -122,6 +123,7 @@ impl Groups {
     pub(crate) fn make(hierarchies: &Hierarchies, label: &str) -> io::Result<Self> {
         let mut made = Self(Vec::new());
         for hierarchy in &hierarchies.0 {
+            sweep(&hierarchy.directory, label);
             let group = hierarchy.directory.join(format!("holm-{label}-{}", process::id()));
             fs::create_dir(&group)?;
             made.0.push(group.clone());
@@ -140,6 +142,31 @@ impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.0 {
             remove_tree(group);
+        }
+    }
+}
+
+/// Takes away the groups, with all processes in them, of runs that were killed before they could.
+fn sweep(directory: &Path, label: &str) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let maker = name.strip_prefix("holm-").and_then(|rest| rest.strip_prefix(label)?.strip_prefix('-'));
+        let Some(maker) = maker.and_then(|maker| maker.parse::<u32>().ok()) else { continue };
+        if !Path::new(&format!("/proc/{maker}")).exists() {
+            kill_all(&entry.path());
+            remove_tree(&entry.path());
+        }
+    }
+}
+
+fn kill_all(group: &Path) {
+    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            kill_all(&entry.path());
         }
     }
 }

@@ -103,7 +103,17 @@ impl Bundle {
 }
 
 impl Drop for Bundle {
+    /// Containers and groups are there still when a test failed half-way.
     fn drop(&mut self) {
+        if !self.left().is_empty() {
+            let list = self.runtime(&["list", "--quiet"]).output().map(|output| output.stdout);
+            for id in String::from_utf8_lossy(&list.unwrap_or_default()).lines().chain([self.id.as_str()]) {
+                let _ = self.runtime(&["delete", "--force", id]).output();
+            }
+            let mut groups = Vec::new();
+            directories_named(Path::new("/sys/fs/cgroup"), &self.id, &mut groups);
+            groups.iter().for_each(|group| drop(std::fs::remove_dir(group)));
+        }
         let _ = std::fs::remove_dir_all(&self.dir);
     }
 }
