@@ -195,18 +195,19 @@ impl Home {
     /// # Errors
     /// When it is not there, or is damaged.
     pub fn configuration(&self, container: &runtime::Container) -> Result<spec::Spec, BoxedExplain> {
-        match container.spec() {
-            Ok(spec) => Ok(spec.into_inner()),
-            Err(error) => {
-                let read = || std::fs::read(self.directory.join(CONFIG));
-                let again = |_| {
-                    drop(self.lock());
-                    read()
-                };
-                let bytes = read().or_else(again).map_err(|_| boxed(error))?;
-                spec::load(&bytes).map_err(boxed)
-            }
+        if self.run().is_none_or(|run| run.monitored) {
+            return container.spec().map(spec::Valid::into_inner).map_err(boxed);
         }
+        let path = self.directory.join(CONFIG);
+        let again = |_| {
+            drop(self.lock());
+            std::fs::read(&path)
+        };
+        let bytes = std::fs::read(&path).or_else(again).map_err(|error| {
+            let cause = SyscallError::new("read", path.display().to_string(), error);
+            boxed(self.failed("read the configuration of", cause))
+        })?;
+        spec::load(&bytes).map_err(boxed)
     }
 
     /// How the last run ended.
