@@ -276,6 +276,15 @@ impl Connection {
         Ok(())
     }
 
+    /// The container's program runs: what was started beside it can be waited for.
+    pub fn settle(&mut self) {
+        if let Way::Holm(own) = &mut self.kind
+            && let Some(attached) = &mut own.attached
+        {
+            attached.settle();
+        }
+    }
+
     /// The container's processes have ended: what the kernel takes long for can begin.
     pub fn let_go(&mut self) {
         if let Way::Holm(own) = &mut self.kind

@@ -82,6 +82,9 @@ pub fn run_started(
         }
     };
     started();
+    if let Some(network) = &mut network {
+        network.settle();
+    }
 
     let console = match running.terminal() {
         Some(terminal) => Some(duplicate(terminal).map_err(boxed)?),

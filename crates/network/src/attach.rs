@@ -20,6 +20,7 @@ use crate::beside::{self, Beside};
 use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
 use crate::host::{Host, add_address};
+use crate::keeper::Starting;
 use crate::knobs;
 use crate::ledger::{Claim, Ledger};
 use crate::model::{Driver, Network, NetworkName};
@@ -44,9 +45,16 @@ pub struct Attachment {
     namespace: Option<OwnedFd>,
     endpoints: Vec<Endpoint>,
     ports: Vec<PortMapping>,
+    keeper: Option<Starting>,
 }
 
 impl Attachment {
+    /// Waits for what was started beside the container and ends soon. Nothing of it is needed by the container itself, so this is for when its
+    /// program runs.
+    pub fn settle(&mut self) {
+        self.keeper = None;
+    }
+
     /// The places that the container got when it was launched.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -107,7 +115,7 @@ impl Reservation {
         };
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
-        let mut attachment = Attachment { kept, namespace: Some(namespace), endpoints, ports };
+        let mut attachment = Attachment { kept, namespace: Some(namespace), endpoints, ports, keeper: None };
         let beside = std::mem::take(&mut self.beside);
         let made = attachment.make(networks, &self.networks, say);
         match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
@@ -143,7 +151,7 @@ impl Attachment {
         lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)?;
         if self.endpoints.iter().any(|place| place.driver == Driver::Bridge) {
-            networks.see_to_a_keeper(&kept.ledger);
+            self.keeper = Some(networks.start_keeper(&kept.ledger));
         }
         Ok(())
     }
@@ -481,7 +489,7 @@ impl Networks {
         match laid {
             Ok(()) => {
                 if network.driver == Driver::Bridge {
-                    self.see_to_a_keeper(&ledger);
+                    drop(self.start_keeper(&ledger));
                 }
                 Ok(place)
             }

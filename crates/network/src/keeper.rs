@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use netlink::{Protocol, Socket};
@@ -73,10 +73,10 @@ impl Networks {
     }
 
     /// Starts a keeper if there is none. That it cannot be started is no reason not to have a container.
-    pub(crate) fn see_to_a_keeper(&self, ledger: &Ledger) {
-        let Some((program, arguments)) = self.keeper.split_first() else { return };
+    pub(crate) fn start_keeper(&self, ledger: &Ledger) -> Starting {
+        let Some((program, arguments)) = self.keeper.split_first() else { return Starting(None) };
         if is_kept(ledger) {
-            return;
+            return Starting(None);
         }
         let child = Command::new(program)
             .args(arguments)
@@ -87,8 +87,18 @@ impl Networks {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        // It puts the keeper beside itself and ends.
-        if let Ok(mut child) = child {
+        Starting(child.ok())
+    }
+}
+
+/// A process that puts the keeper beside itself and ends at once, which is waited for when this is dropped: not while a container waits for its
+/// network.
+#[derive(Debug)]
+pub(crate) struct Starting(Option<Child>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
             let _ = child.wait();
         }
     }
