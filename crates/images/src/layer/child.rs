@@ -103,6 +103,9 @@ pub fn main() -> u8 {
         Bad::Io { doing, cause } if cause.raw_os_error().is_some() => {
             Failed::System(doing.to_owned(), cause.raw_os_error().unwrap_or_default())
         }
+        Bad::Confine(cause) => {
+            Failed::System(format!("confine the process that unpacks ({})", cause.call), cause.errno.raw())
+        }
         other => Failed::Refused(other.to_string().replace('\n', " ")),
     });
     let text = serde_json::to_vec(&answer).unwrap_or_default();
@@ -166,10 +169,6 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
     let mut next = || fds.next().ok_or_else(missing);
     let (blob, progress) = (File::from(next()?), File::from(next()?));
     let source = Growing { blob, progress, at: 0, good: 0, ended: false };
-    let confined = |cause: SyscallError| Bad::Io {
-        doing: cause.call,
-        cause: io::Error::from_raw_os_error(cause.errno.raw()),
-    };
     // Whatever files are made have the modes that the archive says.
     sys::raw::umask(0);
     // Some room for the index and for what filesystems round up.
@@ -178,11 +177,11 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
         Form::Erofs => {
             let plain = if request.keep_plain { Some(File::from(next()?)) } else { None };
             let mut out = File::from(next()?);
-            confine::to_descriptors(most).map_err(confined)?;
+            confine::to_descriptors(most).map_err(Bad::Confine)?;
             index(source, plain.as_ref(), &mut out, &request.limits)
         }
         Form::Tree => {
-            let directory = confine::to_directory(next()?, most).map_err(confined)?;
+            let directory = confine::to_directory(next()?, most).map_err(Bad::Confine)?;
             let how = How { rootless: request.rootless, single_id: request.single_id };
             files(source, directory.as_fd(), how, &request.limits)
         }

@@ -91,6 +91,9 @@ pub enum Bad {
         #[source]
         cause: std::io::Error,
     },
+    /// The process could not be confined.
+    #[error("confine the process that unpacks: {0}")]
+    Confine(#[source] sys::SyscallError),
 }
 
 impl Bad {
