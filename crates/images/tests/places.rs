@@ -2,6 +2,7 @@
 
 mod archive;
 mod common;
+mod image;
 
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt;
@@ -10,46 +11,14 @@ use std::path::Path;
 use std::process::Command;
 
 use archive::{Entry, Tar};
-use images::config::{Execution, ImageConfig, RootFs};
+use image::put;
 use images::layer::Form;
-use images::manifest::Manifest;
-use images::reference::Reference;
 use images::snapshot::Quota;
-use images::store::{Image, PutImage, Store};
-use images::{Descriptor, media};
+use images::store::Store;
 
 /// nobody's, on every host.
 const ORDINARY: u32 = 65534;
 const DIRECTORY: &str = "HOLM_TEST_ORDINARY";
-
-fn image(store: &Store, archive: &[u8]) -> Image {
-    let lease = store.lease().unwrap();
-    let layer = Descriptor::new(media::OCI_LAYER, images::Digest::of(archive), archive.len() as u64);
-    let mut writer = store.write_layer(&lease, &layer, Some(layer.digest)).unwrap();
-    writer.push(archive).unwrap();
-    let ready = writer.finish().unwrap_or_else(|error| panic!("{}", report::one_line(&error)));
-    let config = ImageConfig {
-        os: "linux".to_owned(),
-        architecture: "amd64".to_owned(),
-        config: Execution::default(),
-        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![ready.diff_id] },
-        ..ImageConfig::default()
-    };
-    let config = store.put_blob(&lease, media::OCI_CONFIG, &serde_json::to_vec(&config).unwrap()).unwrap();
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: media::OCI_MANIFEST.to_owned(),
-        artifact_type: String::new(),
-        config,
-        layers: vec![layer],
-        subject: None,
-        annotations: Default::default(),
-    };
-    let text = serde_json::to_vec(&manifest).unwrap();
-    let manifest = store.put_blob(&lease, media::OCI_MANIFEST, &text).unwrap().digest;
-    let names = [Reference::parse("app:1").unwrap()];
-    store.put_image(&lease, &PutImage { manifest, target: manifest, names: &names, action: "test" }).unwrap()
-}
 
 #[test]
 fn a_filesystem_that_counts_projects_needs_no_disk_for_a_limit() {
@@ -80,7 +49,7 @@ fn a_filesystem_that_counts_projects_needs_no_disk_for_a_limit() {
     sys::mount::attach(mounted.as_fd(), directory.as_fd(), "place").unwrap();
     {
         let store = Store::open(common::options(&place, None)).unwrap();
-        let image = image(&store, &Tar::of([Entry::file("file", b"content")]));
+        let image = put(&store, "app:1", &[Tar::of([Entry::file("file", b"content")])]);
         let snapshot = store.create_snapshot("c1", &image, Some(4 << 20)).unwrap();
         assert_eq!(snapshot.quota, Quota::Project);
         let other = store.create_snapshot("c2", &image, Some(8 << 20)).unwrap();
@@ -123,7 +92,7 @@ fn child_that_is_an_ordinary_user() {
         Entry::symlink("out", "/etc/shadow"),
         Entry::device("dev/null", b'3', 1, 3),
     ]);
-    let image = image(&store, &archive);
+    let image = put(&store, "app:1", &[archive]);
     let layers = store.layers(&image).unwrap();
     assert_eq!(layers[0].form, Form::Tree);
     assert!(layers[0].reason.contains("root"), "{}", layers[0].reason);

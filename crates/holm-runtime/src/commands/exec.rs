@@ -19,6 +19,7 @@ use sys::SyscallError;
 
 use self::process::{BadRequest, Request};
 use super::container::Live;
+use super::document::FileFailed;
 use super::launching::{Started, connect, pass_on};
 use super::relay;
 use crate::context::Context;
@@ -48,22 +49,6 @@ impl Explain for WrongState {
         (self.status == Status::Paused).then(|| {
             Hint::new("resume it first, or use --ignore-paused: the program then starts when it is resumed")
         })
-    }
-}
-
-/// A file cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} {}", path.display())]
-struct FileFailed {
-    what: &'static str,
-    path: PathBuf,
-    #[source]
-    cause: SyscallError,
-}
-
-impl Explain for FileFailed {
-    fn below(&self) -> Option<&dyn Explain> {
-        Some(&self.cause)
     }
 }
 

@@ -4,6 +4,7 @@ mod bundle;
 mod container;
 mod create;
 mod delete;
+mod document;
 mod events;
 mod exec;
 mod features;

@@ -1,34 +1,17 @@
 //! `mounts`: mounts that are added to a running container, or taken away from it.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::Arguments;
-use report::Explain;
 use runtime::mount_change::What;
 use runtime::{HostFacts, MountChange};
 use spec::Mount;
-use sys::SyscallError;
 
 use super::container::Live;
+use super::document;
 use crate::context::Context;
-use crate::failure::{Failure, Outcome};
-
-/// The file with the mounts cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("read mounts from {}", path.display())]
-struct Unreadable {
-    path: PathBuf,
-    #[source]
-    cause: SyscallError,
-}
-
-impl Explain for Unreadable {
-    fn below(&self) -> Option<&dyn Explain> {
-        Some(&self.cause)
-    }
-}
+use crate::failure::Outcome;
 
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let what = match arguments.get_one::<String>("action").map(String::as_str) {
@@ -36,7 +19,7 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         _ => What::Add,
     };
     let file = arguments.get_one::<PathBuf>("file").cloned().unwrap_or_default();
-    let mounts = read(&file)?;
+    let mounts = spec::load_as(&document::read("read mounts from", &file)?)?;
     let container = Live::find(context, arguments)?;
     let mut spec = container.spec()?;
     spec.mounts = match what {
@@ -61,18 +44,4 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
 
 fn place_only(mount: Mount) -> Mount {
     Mount { destination: mount.destination, fstype: "none".to_owned(), ..Mount::default() }
-}
-
-fn read(path: &Path) -> Result<Vec<Mount>, Failure> {
-    let failed = |error: std::io::Error| Unreadable {
-        path: path.to_owned(),
-        cause: SyscallError::new("read", path.display().to_string(), error),
-    };
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-    } else {
-        bytes = std::fs::read(path).map_err(failed)?;
-    }
-    Ok(spec::load_as(&bytes)?)
 }

@@ -3,8 +3,7 @@
 //! Flags and file mean the same document, the `resources` section of a configuration, so both go the same way from there on: checked,
 //! turned into limits, and written.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::cli::Arguments;
@@ -12,9 +11,9 @@ use cgroups::Layout;
 use report::{Explain, Kind};
 use serde_json::{Map, Value};
 use spec::Resources;
-use sys::SyscallError;
 
 use super::container::Live;
+use super::document;
 use crate::cli::limits::{Amount, FLAGS, Flag};
 use crate::context::Context;
 use crate::failure::{Failure, Outcome};
@@ -35,24 +34,9 @@ impl Explain for BadValue {
     }
 }
 
-/// The file with limits cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("read limits from {}", path.display())]
-struct Unreadable {
-    path: PathBuf,
-    #[source]
-    cause: SyscallError,
-}
-
-impl Explain for Unreadable {
-    fn below(&self) -> Option<&dyn Explain> {
-        Some(&self.cause)
-    }
-}
-
 pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
     let resources = match arguments.get_one::<PathBuf>("resources") {
-        Some(path) => read(path)?,
+        Some(path) => spec::load_as(&document::read("read limits from", path)?)?,
         None => from_flags(|name| arguments.get_one::<String>(name).map(String::as_str))?,
     };
     let resources = spec::validate_resources(resources)?;
@@ -65,21 +49,6 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
         context.log.warn(&format!("{}: {}", note.limit, note.why));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn read(path: &Path) -> Result<Resources, Failure> {
-    let failed = |error: std::io::Error| Unreadable {
-        path: path.to_owned(),
-        cause: SyscallError::new("read", path.display().to_string(), error),
-    };
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-        bytes
-    } else {
-        std::fs::read(path).map_err(failed)?
-    };
-    Ok(spec::load_as(&bytes)?)
 }
 
 /// The document that flags stand for.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::said;
+
 pub(crate) struct Room {
     pub(crate) base: PathBuf,
 }
@@ -65,18 +67,13 @@ impl Room {
 
     /// What it prints; it has to succeed.
     pub(crate) fn prints(&self, args: &[&str]) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {:?}\n{errors}", output.status);
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        said::prints(self.command(args)).trim_end().to_owned()
     }
 
     /// What it says; it has to fail.
     pub(crate) fn fails(&self, args: &[&str]) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{args:?} succeeded: {errors}");
-        assert!(errors.starts_with("error: ") && !errors.contains("panicked"), "{args:?}: {errors}");
+        let errors = said::fails(self.command(args), None);
+        assert!(errors.starts_with("error: "), "{args:?}: {errors}");
         errors
     }
 

@@ -1,5 +1,8 @@
 //! `holm pull`, `push`, `login` and `run IMAGE` as people use them, with a registry of Debian's for each test.
 
+#[path = "../said/mod.rs"]
+mod said;
+
 mod room;
 
 mod bootstrap;

@@ -17,6 +17,8 @@ use images::registry::http::Settings;
 use images::registry::push::{Outgoing, Source};
 use images::registry::{Client, Endpoint};
 
+use crate::said;
+
 /// `holm` and `s3cret`, as htpasswd -B writes them.
 const HTPASSWD: &str = "holm:$2y$05$zBc1nTQBAzn7428g5LLcwusc581E0vwr4.VimEg5MhVkgJuOUUkPW\n";
 const CLONE_NEWNET: u64 = 0x4000_0000;
@@ -124,17 +126,12 @@ impl Room {
 
     /// What `holm` prints; it has to succeed.
     pub(crate) fn prints(&self, args: &[&str]) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {:?}\n{errors}", output.status);
-        String::from_utf8(output.stdout).unwrap()
+        said::prints(self.command(args))
     }
 
     /// What `holm` says is wrong; it has to fail.
     pub(crate) fn fails(&self, args: &[&str]) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!output.status.success(), "{args:?} succeeded: {errors}");
+        let errors = said::fails(self.command(args), None);
         assert!(errors.contains("error: "), "{args:?}: {errors}");
         errors
     }

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::said;
+
 /// Directories of a test's own.
 pub(crate) struct House {
     pub(crate) base: PathBuf,
@@ -44,18 +46,12 @@ impl House {
 
     /// What it prints; it has to succeed.
     pub(crate) fn prints(&self, args: &[&str]) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {:?} {errors}", output.status);
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        said::prints(self.command(args)).trim_end().to_owned()
     }
 
     /// What it says; it has to fail with this status.
     pub(crate) fn fails(&self, args: &[&str], status: i32) -> String {
-        let output = self.holm(args);
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
-        errors
+        said::fails(self.command(args), Some(status))
     }
 
     /// A container of this machine's programs in the background.

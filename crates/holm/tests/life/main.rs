@@ -1,6 +1,9 @@
 //! A container's life in the background, as people lead it: the machine's own programs, each test with directories of its own. They need
 //! root, and say so where it is missing.
 
+#[path = "../said/mod.rs"]
+mod said;
+
 mod chaos;
 mod checks;
 mod crash;
