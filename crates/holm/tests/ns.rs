@@ -2,6 +2,8 @@
 //!
 //! Whatever mounts something runs in a mount namespace of its own with an empty `/run`.
 
+mod host;
+
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -147,6 +149,37 @@ fn namespaces_without_processes_are_found_by_what_holds_them() {
     assert!(holders("net").iter().any(|it| it["mount"] == "/run/netns/blue"), "{text}");
     assert!(holders("mnt").iter().any(|it| it["mount"] == "/run/holm/ns/mnt/tree"), "{text}");
     assert!(holders("uts").iter().any(|it| it["fd"] == 9), "{text}");
+}
+
+#[test]
+fn the_container_that_holds_a_namespace_is_named() {
+    host::Host { programs: &[], words: "" }.check(
+        "the_container_that_holds_a_namespace",
+        "box-with-a-long-name",
+        r#"
+        "$HOLM" run --rootfs / --network none --name "$NAME" -- sh -c 'echo up; exec sleep 600' >up & first=$!
+        until_it grep -q up up
+        held() { holm ns list -j | jq -r --arg name "$1" '[.[] | select(.container.name == $name) | .kind] | sort | join(" ")'; }
+        held "$NAME"
+        holm ns list -t net | grep "holm:$NAME " | tr -s ' ' | cut -d' ' -f2-3,7-
+        number=$(holm ns list -t net -j | jq -r --arg name "$NAME" '.[] | select(.container.name == $name) | .ns')
+        holm ns inspect "$number" | grep '^  held by' | tr -s ' '
+        # By its control group alone, as other engines' containers are known.
+        HOLM_RUNROOT=/run/elsewhere HOLM_ROOT=/run/elsewhere holm ns list -t net -j |
+            jq -r --argjson number "$number" '.[] | select(.ns == $number) | [.container.engine, .container.name] | @csv'
+        holm ns list -t net -p 1 -j | jq -c '.[].container'
+        kill $first; wait $first || true
+        held "$NAME" | wc -w
+        "#,
+        &expect_test::expect![[r#"
+            cgroup ipc mnt net pid user uts
+            net 1 holm:box-with-a-long-name sleep 600
+             held by holm:box-with-a-long-name
+            "holm",
+            null
+            0
+        "#]],
+    );
 }
 
 #[test]

@@ -9,12 +9,14 @@ use namespaces::reference::Reference;
 use namespaces::{Error, inspect};
 use serde_json::{Map, Value};
 
+use super::containers::{self, Containers};
 use crate::commands::table;
 
 pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
     let words: Vec<_> = matches.get_many::<String>("namespace").into_iter().flatten().collect();
     let references = words.iter().map(|word| Reference::parse(word)).collect::<Result<Vec<_>, _>>()?;
-    let found = find::find()?;
+    let mut found = find::find()?;
+    let containers = containers::note(&mut found);
     let mut ids = Vec::new();
     for reference in &references {
         for id in reference.ids(&found)? {
@@ -31,9 +33,14 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
         })
         .collect::<Result<Vec<_>, _>>()?;
     let text = if matches.get_flag("json") {
-        table::json(&Value::Array(namespaces.iter().map(|namespace| to_json(namespace)).collect()))
+        let all = namespaces.iter().map(|namespace| to_json(namespace, &containers));
+        table::json(&Value::Array(all.collect()))
     } else {
-        namespaces.iter().map(|namespace| shown(&found, namespace)).collect::<Vec<_>>().join("\n")
+        namespaces
+            .iter()
+            .map(|namespace| shown(&found, namespace, &containers))
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     engine::run::print(&text)?;
     Ok(0)
@@ -43,8 +50,8 @@ fn facts(namespace: &Namespace) -> inspect::Facts {
     find::open(namespace).map(|fd| inspect::inside(namespace, &fd)).unwrap_or_default()
 }
 
-fn to_json(namespace: &Namespace) -> Value {
-    let mut value = super::list::to_json(namespace);
+fn to_json(namespace: &Namespace, containers: &Containers) -> Value {
+    let mut value = super::list::to_json(namespace, containers);
     let inside: Map<String, Value> = facts(namespace)
         .into_iter()
         .map(|(name, fact)| (name.replace(' ', "_"), Value::String(fact)))
@@ -55,7 +62,7 @@ fn to_json(namespace: &Namespace) -> Value {
     value
 }
 
-fn shown(found: &Found, namespace: &Namespace) -> String {
+fn shown(found: &Found, namespace: &Namespace, containers: &Containers) -> String {
     let kind = namespace.id.kind;
     let mut text = format!("{}\n", namespace.id);
     let mut line = |name: &str, value: &str| {
@@ -84,7 +91,7 @@ fn shown(found: &Found, namespace: &Namespace) -> String {
     let first = namespace.first_pid.map(|pid| format!(", the first is {pid}")).unwrap_or_default();
     line("processes", &format!("{}{first}", namespace.processes));
     line("command", &namespace.command);
-    line("held by", &super::list::held_by(namespace).join(" "));
+    line("held by", &super::list::held_by(namespace, containers).join(" "));
     for (name, value) in facts(namespace) {
         line(name, &value);
     }

@@ -7,6 +7,7 @@ use namespaces::tree::{self, By};
 use namespaces::{Id, Kind, hold};
 use serde_json::{Value, json};
 
+use super::containers::{self, Containers};
 use crate::commands::accounts;
 use crate::commands::table::{self, Align};
 
@@ -20,6 +21,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
         .collect::<Result<_, _>>()?;
     let pid = super::text(matches, "pid").map(super::pid).transpose()?;
     let mut found = find::find()?;
+    let containers = containers::note(&mut found);
     let mut wanted: Option<Vec<Id>> = None;
     if let Some(pid) = pid {
         wanted = Some(namespaces::reference::Reference::Process(pid).ids(&found)?);
@@ -38,11 +40,11 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
         None => found.namespaces.iter().map(|namespace| (0, namespace)).collect(),
     };
     if matches.get_flag("json") {
-        let list: Vec<Value> = ordered.iter().map(|(_, namespace)| to_json(namespace)).collect();
+        let list: Vec<Value> = ordered.iter().map(|(_, namespace)| to_json(namespace, &containers)).collect();
         engine::run::print(&table::json(&Value::Array(list)))?;
         return Ok(0);
     }
-    let rows: Vec<_> = ordered.iter().map(|(depth, namespace)| row(*depth, namespace)).collect();
+    let rows: Vec<_> = ordered.iter().map(|(depth, namespace)| row(*depth, namespace, &containers)).collect();
     let columns = [
         ("NAMESPACE", Align::Left),
         ("KIND", Align::Left),
@@ -62,9 +64,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn row(depth: usize, namespace: &Namespace) -> Vec<String> {
+fn row(depth: usize, namespace: &Namespace, containers: &Containers) -> Vec<String> {
     let number = |number: Option<u32>| number.map_or("-".to_owned(), |number| number.to_string());
-    let held = held_by(namespace);
+    let held = held_by(namespace, containers);
     vec![
         format!("{}{}", "  ".repeat(depth), namespace.id.inode),
         namespace.id.kind.name().to_owned(),
@@ -78,11 +80,8 @@ fn row(depth: usize, namespace: &Namespace) -> Vec<String> {
 }
 
 /// The container, the names and, without either, the descriptor or thread that holds it.
-pub(super) fn held_by(namespace: &Namespace) -> Vec<String> {
-    let mut held: Vec<String> = Vec::new();
-    if let Some((engine, id)) = &namespace.container {
-        held.push(format!("{engine}:{}", &id[..id.len().min(12)]));
-    }
+pub(super) fn held_by(namespace: &Namespace, containers: &Containers) -> Vec<String> {
+    let mut held: Vec<String> = containers.shown(namespace).into_iter().collect();
     let mut add = |word: String| {
         if !held.contains(&word) {
             held.push(word);
@@ -116,7 +115,7 @@ fn name_of(kind: Kind, path: &std::path::Path) -> String {
     }
 }
 
-pub(super) fn to_json(namespace: &Namespace) -> Value {
+pub(super) fn to_json(namespace: &Namespace, containers: &Containers) -> Value {
     let holders: Vec<Value> = namespace
         .holders
         .iter()
@@ -138,7 +137,9 @@ pub(super) fn to_json(namespace: &Namespace) -> Value {
         "pid": namespace.first_pid,
         "uid": namespace.uid,
         "command": namespace.command,
-        "container": namespace.container.as_ref().map(|(engine, id)| json!({ "engine": engine, "id": id })),
+        "container": namespace.container.as_ref().map(|(engine, id)| {
+            json!({ "engine": engine, "id": id, "name": containers.name(engine, id) })
+        }),
         "holders": holders,
     })
 }

@@ -1,5 +1,6 @@
 //! `holm ns`: a file for each subcommand.
 
+mod containers;
 mod enter;
 mod hold;
 mod inspect;
