@@ -96,7 +96,7 @@ impl Host {
     }
 }
 
-fn words(line: &str) -> Vec<String> {
+pub(crate) fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = None;
     let mut characters = line.chars();

@@ -3,6 +3,7 @@
 
 mod host;
 mod names;
+mod programs;
 mod session;
 
 use std::process::Output;

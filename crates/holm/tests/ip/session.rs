@@ -8,7 +8,7 @@ use crate::host::{self, Host, Tool};
 const GUIDE: &str = include_str!("../../../../docs/guide/network-namespaces.md");
 
 /// A host with a link to somewhere else, as a machine has one.
-fn machine(test: &str) -> Option<Host> {
+pub(crate) fn machine(test: &str) -> Option<Host> {
     for program in ["ping", "route", "iptables", "sh"] {
         if !host::has(program) {
             eprintln!("SKIPPED {test}: there is no {program}");
@@ -28,7 +28,7 @@ fn machine(test: &str) -> Option<Host> {
 }
 
 /// The commands of the page, in its order, with what it shows for each.
-fn steps() -> Vec<(String, String)> {
+pub(crate) fn steps() -> Vec<(String, String)> {
     let mut steps: Vec<(String, String)> = Vec::new();
     let mut inside = false;
     for line in GUIDE.lines() {
