@@ -4,15 +4,18 @@
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use network::{
     Attachment, Beside, ContainerNet, DEFAULT_NETWORK, EndpointRequest, Limits, Networks, Reservation,
 };
 use report::{BoxedExplain, Kind};
 use runtime::Launch;
+use runtime::state::StateRoot;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec::Capability;
 
+use crate::containers;
 use crate::flags::Value;
 use crate::flags::network::{NetRate, Network, Places};
 use crate::host::{Caller, boxed};
@@ -23,16 +26,12 @@ use crate::rules::{Facts, Refused, files};
 /// The variable that says which network containers get when nobody names one.
 pub const VARIABLE: &str = "HOLM_NETWORK";
 
-/// Where holm keeps what outlives the machine's restarts, for root.
-pub(crate) const DATA: &str = "/var/lib/holm";
-
-/// The networks of the host.
+/// The networks of the host. They are one and the same for all directories that containers are kept in.
 ///
 /// # Errors
 /// When their directory cannot be opened.
-pub fn networks(caller: &Caller) -> Result<Networks, BoxedExplain> {
-    let networks =
-        Networks::open(&network::Places::below(Path::new(DATA), &caller.run_directory)).map_err(boxed)?;
+pub fn networks() -> Result<Networks, BoxedExplain> {
+    let networks = Networks::open(&network::Places::of_host()).map_err(boxed)?;
     let own = |word: &str| vec!["/proc/self/exe".into(), word.into()];
     Ok(networks.with_name_server(own(dns::SUBCOMMAND)).with_keeper(own(network::keeper::SUBCOMMAND)))
 }
@@ -53,6 +52,24 @@ fn unable(caller: &Caller) -> Option<&'static str> {
 /// # Errors
 /// What this caller cannot have.
 pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedExplain> {
+    let network = decide(request, caller)?;
+    // Where nothing was said it is known now what the flags are about; what cannot be done is not passed over.
+    let idle = request.about_place().find(|flag| network != Network::Pasta || *flag != "--publish");
+    match (&network, idle) {
+        (Network::On(_), _) | (_, None) => Ok(network),
+        (other, Some(flag)) => Err(refused(
+            flag,
+            format!(
+                "it needs a network of holm's making, and the container gets `--network {}`",
+                other.word()
+            ),
+            unable(caller).map_or("name a network: --network bridge", |_| "leave it out, or run as root"),
+            Kind::InvalidInput,
+        )),
+    }
+}
+
+fn decide(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedExplain> {
     let said = match &request.network {
         Network::Unsaid => match std::env::var(VARIABLE) {
             Ok(text) if !text.is_empty() => Network::parse(&text).map_err(|problem| {
@@ -102,7 +119,11 @@ pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedEx
             return Ok(Network::Pasta);
         }
         Network::Container(name) => {
-            return Ok(Network::Join(networks(caller)?.namespace_path(&name).map_err(boxed)?));
+            return shared_with(&name, caller).map(Network::Join);
+        }
+        Network::Join(path) => {
+            check_namespace(&path)?;
+            return Ok(Network::Join(path));
         }
         Network::On(places) => match unable(caller) {
             None => places,
@@ -126,6 +147,38 @@ pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedEx
         place.aliases.extend(flags.aliases.iter().map(|alias| alias.as_str().to_owned()));
     }
     Ok(Network::On(places))
+}
+
+/// Whether a network namespace is there.
+fn check_namespace(path: &Path) -> Result<(), BoxedExplain> {
+    let flag = || format!("--network ns:{}", path.display());
+    let advice = "`holm ip netns list` shows those that have names; they lie below /run/netns";
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(CWD, path, flags, Mode::empty()).map_err(|errno| {
+        let kind = if errno == rustix::io::Errno::NOENT { Kind::NotFound } else { Kind::InvalidInput };
+        refused(flag(), sys::Errno::from(errno).to_string(), advice, kind)
+    })?;
+    match sys::ns::kind(&file) {
+        Ok(sys::clone::CLONE_NEWNET) => Ok(()),
+        _ => Err(refused(flag(), "it is no network namespace", advice, Kind::InvalidInput)),
+    }
+}
+
+/// The network namespace of a container that runs: one of the caller's first, else whoever is called so on the networks of the host.
+fn shared_with(name: &str, caller: &Caller) -> Result<PathBuf, BoxedExplain> {
+    let places = containers::Places::of(caller);
+    let home = containers::find(&places, name).ok();
+    let id = home.as_ref().map_or(name, |home| home.id.as_str());
+    let nowhere = match networks()?.namespace_path(id) {
+        Ok(path) => return Ok(path),
+        Err(error) => error,
+    };
+    // One that is on no network has a namespace all the same.
+    let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    match home.map(|home| containers::state::of(&home, &records)) {
+        Some(state) if state.status.is_alive() => Ok(format!("/proc/{}/ns/net", state.pid).into()),
+        _ => Err(boxed(nowhere)),
+    }
 }
 
 fn refused(
@@ -207,7 +260,7 @@ impl Connection {
         if wanted.pasta {
             return Self::by_pasta(wanted, caller, launch);
         }
-        let networks = networks(caller)?;
+        let networks = networks()?;
         let rate = |rate: Option<NetRate>| rate.and_then(NetRate::rate);
         let limits = Limits { up: rate(wanted.flags.net_rate_up), down: rate(wanted.flags.net_rate_down) };
         let beside = Beside { resolvers: wanted.flags.dns.clone(), limits };
@@ -250,12 +303,12 @@ impl Connection {
     ///
     /// # Errors
     /// What cannot be had.
-    pub fn preview(wanted: &Wanted, caller: &Caller) -> Result<String, BoxedExplain> {
+    pub fn preview(wanted: &Wanted) -> Result<String, BoxedExplain> {
         if wanted.pasta {
             let ports = pasta::ports(&wanted.net.publish)?;
             return Ok(format!("connect the network namespace by pasta {}\n", ports.join(" ")));
         }
-        Ok(networks(caller)?.preview(&wanted.net).map_err(boxed)?.to_string())
+        Ok(networks()?.preview(&wanted.net).map_err(boxed)?.to_string())
     }
 
     /// Lays the cables to the container's network namespace.
@@ -328,8 +381,8 @@ fn write(launch: &mut Launch, hosts: Option<&str>, resolv_conf: &str) {
 pub fn sweep(caller: &Caller, id: &str) {
     pasta::sweep(caller);
     // Where no network was ever made there is nothing to look for.
-    if caller.run_directory.join("network/containers").exists()
-        && let Ok(networks) = networks(caller)
+    if network::Places::of_host().are_used()
+        && let Ok(networks) = networks()
     {
         // What is left now is found by `holm network prune --check`.
         let _ = networks.sweep_one(id);
@@ -340,21 +393,17 @@ pub fn sweep(caller: &Caller, id: &str) {
 ///
 /// # Errors
 /// Those of writing.
-pub fn note(caller: &Caller, id: &str, whose: sys::pidfd::Identity) -> Result<(), BoxedExplain> {
-    if !networks_exist(caller) {
+pub fn note(id: &str, whose: sys::pidfd::Identity) -> Result<(), BoxedExplain> {
+    if !network::Places::of_host().are_used() {
         return Ok(());
     }
-    networks(caller)?.note_life(id, whose).map_err(boxed)
+    networks()?.note_life(id, whose).map_err(boxed)
 }
 
 /// Takes the lock of a container's networks again, for a second monitor.
-pub fn hold(caller: &Caller, id: &str) -> Option<OwnedFd> {
-    if !networks_exist(caller) {
+pub fn hold(id: &str) -> Option<OwnedFd> {
+    if !network::Places::of_host().are_used() {
         return None;
     }
-    networks(caller).ok()?.hold(id).ok().flatten()
-}
-
-fn networks_exist(caller: &Caller) -> bool {
-    caller.run_directory.join("network/containers").exists()
+    networks().ok()?.hold(id).ok().flatten()
 }

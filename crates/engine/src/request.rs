@@ -232,9 +232,10 @@ impl RunFlags {
         Ok(())
     }
 
-    fn check_network(&self) -> Result<(), Conflict> {
+    /// The flags that say something of a place in a network.
+    pub(crate) fn about_place(&self) -> impl Iterator<Item = &'static str> {
         let flags = &self.places;
-        let about_place = [
+        let all = [
             (!flags.publish.is_empty(), "--publish"),
             (flags.publish_all, "--publish-all"),
             (flags.ip.is_some(), "--ip"),
@@ -244,10 +245,14 @@ impl RunFlags {
             (flags.net_rate_up.is_some(), "--net-rate-up"),
             (flags.net_rate_down.is_some(), "--net-rate-down"),
         ];
-        let given = about_place.iter().find(|(given, _)| *given).map(|(_, flag)| *flag);
+        all.into_iter().filter_map(|(given, flag)| given.then_some(flag))
+    }
+
+    fn check_network(&self) -> Result<(), Conflict> {
+        let flags = &self.places;
+        let given = self.about_place().find(|flag| self.network != Network::Pasta || *flag != "--publish");
         match (&self.network, given) {
             (Network::Unsaid, _) | (_, None) => {}
-            (Network::Pasta, Some("--publish")) => {}
             (Network::On(list), Some(flag)) => {
                 let one_only = flags.ip.is_some() || flags.ip6.is_some() || flags.mac_address.is_some();
                 if list.len() > 1 && one_only {

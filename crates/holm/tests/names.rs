@@ -61,7 +61,7 @@ fn limits_and_counters_are_shown_and_gone_with_the_container() {
         r#"
         dd if=/dev/zero of=big bs=1M count=2 2>/dev/null
         outside busybox httpd -p 80 -h "$PWD"
-        "$HOLM" run --rootfs / --name "$NAME" --net-rate-up 10m --net-rate-down 16m -- sh -c 'busybox wget -q -O - http://192.0.2.9/big | wc -c; sleep 60' & holm=$!
+        "$HOLM" run --rootfs / --name "$NAME" --net-rate-up 10m --net-rate-down 16m -- sh -c 'busybox wget -q -O /dev/null http://192.0.2.9/big; sleep 60' & holm=$!
         until_it sh -c 'holm=$1; "$holm" network inspect bridge | jq -e ".[0].containers[].traffic.received.bytes > 2000000"' - "$HOLM"
         holm network inspect bridge | jq -c '.[0].containers[] | [.limited, .traffic.received.bytes < 3000000, .traffic.sent.packets > 1]'
         ip -o link show type ifb | wc -l
@@ -103,6 +103,10 @@ fn pasta_connects_a_container_of_an_ordinary_user() {
         kill $holm; wait $holm || true
         until_it sh -c '! grep -qs ^pasta /proc/[0-9]*/comm'
         ls /run/user/1000/holm/pasta
+        user "$HOLM" run --rootfs / --net-rate-up 1m -- true 2>&1 | head -n 1
+        user "$HOLM" run --rootfs / --network blue -- true 2>&1 | head -n 1
+        user "$HOLM" run --rootfs / -p 80 -- true 2>&1 | head -n 1
+        HOLM_NETWORK=none run --ip 10.0.0.5 -- true 2>&1 | head -n 1
         rm /dev/net/tun
         user "$HOLM" run --rootfs / --network pasta -- true || true
         user "$HOLM" run --rootfs / -- sh -c 'ip -o link | wc -l'
@@ -111,6 +115,10 @@ fn pasta_connects_a_container_of_an_ordinary_user() {
             hello
             hello
             hello
+            error: --net-rate-up: it needs a network of holm's making, and the container gets `--network pasta`
+            error: --network blue: only root makes links and rules of the host
+            error: --publish: pasta takes no port of the host's choice
+            error: --ip: it needs a network of holm's making, and the container gets `--network none`
             1
             error: --network pasta: pasta needs /dev/net/tun, which is not there
               hint:  load the module tun, or use --network none

@@ -318,3 +318,184 @@ fn a_limit_that_kills_the_launch_is_told_as_that() {
         "#]],
     );
 }
+
+/// Networks are the host's: who keeps containers elsewhere has the same ones, and gets no address and no port that somebody has.
+#[test]
+fn containers_kept_in_two_places_share_addresses_ports_and_names() {
+    check(
+        "containers_kept_in_two_places",
+        r#"
+        holm network create blue --subnet 10.9.0.0/24 >/dev/null
+        one() { HOLM_ROOT=/run/one/lib HOLM_RUNROOT=/run/one/run "$@"; }
+        two() { HOLM_ROOT=/run/two/lib HOLM_RUNROOT=/run/two/run "$@"; }
+        run --network blue -- true
+        pids=
+        for n in 1 2 3 4; do
+            for place in one two; do
+                $place "$HOLM" run --rootfs / --network blue -p 80 -- \
+                    sh -c 'ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4; sleep 1' >out.$place.$n & pids="$pids $!"
+            done
+        done
+        wait $pids
+        cat out.* | sort -u | wc -l
+        mkdir www; echo hello >www/index.html
+        HOLM_ROOT=/run/one/lib HOLM_RUNROOT=/run/one/run "$HOLM" run --rootfs / --name "$NAME" --network blue -p 8080:80 \
+            -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www & holm=$!
+        until_it fetch 192.0.2.1 8080
+        two run --network blue -p 8080:80 -- true 2>&1 | head -n 1
+        two run --network blue -- sh -c "$FETCH" "$NAME" 80
+        holm network inspect blue | jq -c '.[0].containers[] | [.name, .ports]'
+        two "$HOLM" network list -q
+        two "$HOLM" network rm blue 2>&1 | head -n 1
+        kill $holm; wait $holm || true
+        holm network prune --check && echo clean
+        # In another network namespace there are other bridges, and so other leases.
+        address='ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4'
+        inside() { holm ns enter --net=outside -- "$@"; }
+        inside "$HOLM" run --rootfs / --network blue -p 8080:80 -- sh -c "$address" 2>/dev/null
+        ls -d /run/holm/network* | sed 's/[0-9]\{6,\}/N/'
+        inside "$HOLM" network prune --check && echo clean
+        ip netns del outside
+        holm network prune --check | sed 's/[0-9]\{6,\}/N/'
+        holm network prune --check --mend >/dev/null
+        ls -d /run/holm/network*
+        "#,
+        &expect![[r#"
+            8
+            error: port 8080 of the host: container web has it
+            hello
+            ["web",["*:8080 -> 80/tcp"]]
+            blue
+            error: network blue: containers are in it: web
+            clean
+            10.9.0.2/24
+            /run/holm/network
+            /run/holm/network-N
+            clean
+            an element in the set opened of the rules that should not be there
+            /run/holm/network-N, of a network namespace that is no more
+            /run/holm/network
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}
+
+#[test]
+fn a_network_is_shared_with_any_container_that_runs() {
+    check(
+        "a_network_is_shared",
+        r#"
+        mkdir www; echo hello >www/index.html
+        "$HOLM" run --rootfs / --network none --name "$NAME" -v "$PWD/www:/www" -- busybox httpd -f -p 80 -h /www & holm=$!
+        until_it run --network "container:$NAME" -- sh -c "$FETCH" 127.0.0.1 80
+        run --network "container:$NAME" -- sh -c "$FETCH" 127.0.0.1 80
+        run --network "container:$NAME" -- sh -c 'ip -o link | wc -l'
+        kill $holm; wait $holm || true
+        run --network "container:$NAME" -- true 2>&1 | head -n 1
+        address='ip -o -4 addr show dev eth0 | tr -s " " | cut -d" " -f4'
+        run --network ns:/run/netns/outside -- sh -c "$address"
+        run --network host -- sh -c "$address"
+        run --network none -- sh -c 'ip -o link | wc -l'
+        run --network ns:/run/netns/nobody -- true 2>&1 | head -n 1
+        run --network ns:/etc/passwd -- true 2>&1 | head -n 1
+        run --network ns:/proc/self/ns/uts -- true 2>&1 | head -n 1
+        "#,
+        &expect![[r#"
+            hello
+            1
+            error: container web: no container of this name is on a network of holm's making
+            192.0.2.9/24
+            192.0.2.1/24
+            1
+            error: --network ns:/run/netns/nobody: no such file or directory (ENOENT)
+            error: --network ns:/etc/passwd: it is no network namespace
+            error: --network ns:/proc/self/ns/uts: it is no network namespace
+        "#]],
+    );
+}
+
+#[test]
+fn addresses_hardware_addresses_and_packet_lengths_are_as_asked() {
+    check(
+        "addresses_hardware_addresses",
+        r#"
+        holm network create six --subnet 10.9.0.0/24 --subnet fd09::/64 --mtu 1400 >/dev/null
+        run --network six --ip 10.9.0.50 --ip6 fd09::50 --mac-address 02:00:00:00:00:77 -- sh -c '
+            ip -o addr show dev eth0 scope global | tr -s " " | cut -d" " -f3,4
+            cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu
+            busybox ping -q -c 1 -s 1372 10.9.0.1 | grep -c "1 packets received"
+            busybox ping6 -q -c 1 fd09::1 | grep -c "1 packets received"'
+        cat /sys/class/net/holm0/mtu
+        no() { "$@" 2>&1 | head -n 1; }
+        no run --network six --ip6 fd08::1 -- true
+        no run --network six --ip6 fd09::1 -- true
+        no run --ip6 fd09::9 -- true
+        no run --ip6 10.9.0.9 -- true
+        no run --ip 1.2.3 -- true
+        no run --mac-address 02:00 -- true
+        no holm network create red --mtu 20
+        no holm network create red --mtu 70000
+        no holm network create red --subnet fd09:0:0:0::/48
+        no holm network create red --ip-range 10.9.0.0/30 --subnet 10.5.0.0/24
+        no holm network create red -d macvlan --interface-name nothing
+        "#,
+        &expect![[r#"
+            inet 10.9.0.50/24
+            inet6 fd09::50/64
+            02:00:00:00:00:77
+            1400
+            1
+            1
+            1400
+            error: --ip6 fd08::1: it is not in the network's subnet fd09::/64
+            error: --ip6 fd09::1: it is the network's gateway
+            error: --ip6 fd09::9: the network bridge has no subnet of this family
+            error: --ip6 `10.9.0.9`: is no address of IPv6
+            error: --ip `1.2.3`: is no address of IPv4
+            error: --mac-address `02:00`: a hardware address is six pairs of hexadecimal digits with colons between
+            error: mtu 20: packets are 68 to 65535 bytes long here
+            error: mtu 70000: packets are 68 to 65535 bytes long here
+            error: subnet fd09::/48: it overlaps with that of the network six
+            error: ip range 10.9.0.0/30: it is no part of the subnet 10.5.0.0/24
+            error: network red: a macvlan network needs the subnet of the segment that it is on
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+            holm: eth0 forwards IPv6 packets of containers now, and no others
+        "#]],
+    );
+}
+
+#[test]
+fn exposed_ports_ranges_and_the_host_are_reached() {
+    check(
+        "exposed_ports_ranges",
+        r#"
+        mkdir www; echo hello >www/index.html
+        serve='busybox httpd -p 80 -h /www; busybox httpd -p 81 -h /www; busybox httpd -f -p 82 -h /www'
+        "$HOLM" run --rootfs / --name "$NAME" -P --expose 80-81 --expose 82/tcp -p 7000-7001:81-82 -v "$PWD/www:/www" -- sh -c "$serve" & holm=$!
+        until_it fetch 192.0.2.1 7001
+        outside sh -c "$FETCH" 192.0.2.1 7000
+        outside sh -c "$FETCH" 192.0.2.1 7001
+        holm network inspect bridge | jq -r '.[0].containers[].ports[]' | sort >ports
+        sed 's/^\*:[0-9]\{5\} /*:PORT /' ports | sort -u
+        # Each exposed port has one of the host's own.
+        sed -n 's/^\*:\([0-9]\{5\}\) .*/\1/p' ports | while read port; do outside sh -c "$FETCH" 192.0.2.1 "$port"; done
+        run -p 7001-7002:1-2 -- true 2>&1 | head -n 1
+        run -p 7003-7004:1-3 -- true 2>&1 | head -n 1
+        busybox httpd -p 10.224.0.1:99 -h www
+        run --add-host gw:host-gateway -- sh -c "$FETCH" gw 99
+        kill $holm; wait $holm || true
+        "#,
+        &expect![[r#"
+            hello
+            hello
+            *:7000 -> 81/tcp
+            *:7001 -> 82/tcp
+            *:PORT -> 80/tcp
+            hello
+            error: port 7001 of the host: container web has it
+            error: --publish `7003-7004:1-3`: 2 ports of the host and 3 of the container do not fit together
+            hello
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}

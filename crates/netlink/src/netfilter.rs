@@ -17,7 +17,7 @@
 //! # Ok(()) }
 //! ```
 
-use crate::attributes::Attributes;
+use crate::attributes::{Attribute, Attributes};
 use crate::error::Error;
 use crate::message::Message;
 use crate::request::{Requests, flags};
@@ -109,7 +109,7 @@ pub struct Chain<'a> {
 }
 
 /// What becomes of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict<'a> {
     /// It goes on to the next chain.
     Accept,
@@ -419,7 +419,7 @@ pub struct Set<'a> {
 }
 
 /// One element of a set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Element<'a> {
     /// The key.
     pub key: Vec<u8>,
@@ -430,7 +430,7 @@ pub struct Element<'a> {
 }
 
 /// What an element leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Data<'a> {
     /// Bytes.
     Value(Vec<u8>),
@@ -682,31 +682,64 @@ fn be(attributes: Attributes<'_>, kind: u16) -> Option<u32> {
     attributes.find(kind).and_then(|attribute| attribute.u32()).map(u32::from_be)
 }
 
-/// An element of a set: its key, and what that leads to.
-pub type Pair = (Vec<u8>, Vec<u8>);
-
 /// The elements of a set.
 ///
 /// # Errors
 /// [`Error::Refused`] with `ENOENT` when there is no such set.
-pub fn elements(socket: &mut Socket, family: Family, table: &str, set: &str) -> Result<Vec<Pair>, Error> {
+pub fn elements(
+    socket: &mut Socket,
+    family: Family,
+    table: &str,
+    set: &str,
+) -> Result<Vec<Element<'static>>, Error> {
     let mut request = Requests::one(message::GETSETELEM, 0, &header(family.number(), 0));
     request.text(1, table).text(2, set);
     let dump = socket.dump(&mut request)?;
-    let mut found = Vec::new();
-    for message in dump.messages() {
-        let Some((_, attributes)) = message.parts::<4>() else { continue };
-        for element in attributes.find(3).into_iter().flat_map(|list| list.nested()) {
-            let value = |kind| {
-                let data = element.nested().find(kind)?.nested().find(DATA_VALUE)?.data;
-                Some(data.to_vec())
-            };
-            if let Some(key) = value(1) {
-                found.push((key, value(2).unwrap_or_default()));
-            }
+    let parts = dump.messages().filter_map(|message| message.parts::<4>());
+    Ok(parts.flat_map(|(_, attributes)| listed(attributes)).collect())
+}
+
+/// The elements that a message lists; verdicts that they lead to are left out.
+fn listed(attributes: Attributes<'_>) -> Vec<Element<'static>> {
+    let list = attributes.find(3).into_iter().flat_map(|list| list.nested());
+    let element = |one: Attribute<'_>| {
+        let value = |kind| Some(one.nested().find(kind)?.nested().find(DATA_VALUE)?.data.to_vec());
+        Some(Element { key: value(1)?, last: value(10), data: value(2).map(Data::Value) })
+    };
+    list.filter_map(element).collect()
+}
+
+/// Elements of a set that came or went, as those who listen are told ([`Socket::join`], `NFNLGRP_NFTABLES`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<'a> {
+    /// Whose packets the table sees; none for a family that is not known here.
+    pub family: Option<Family>,
+    /// The table.
+    pub table: &'a str,
+    /// The set.
+    pub set: &'a str,
+    /// Whether they went.
+    pub gone: bool,
+    /// The elements.
+    pub elements: Vec<Element<'static>>,
+}
+
+impl<'a> Changed<'a> {
+    /// Reads a message; none when it is about something else.
+    pub fn read(message: &Message<'a>) -> Option<Self> {
+        if !matches!(message.kind, message::NEWSETELEM | message::DELSETELEM) {
+            return None;
         }
+        let (header, attributes) = message.parts::<4>()?;
+        let known = [Family::Inet, Family::Ipv4, Family::Ipv6, Family::Bridge, Family::Netdev];
+        Some(Self {
+            family: known.into_iter().find(|family| family.number() == header[0]),
+            table: attributes.find(1)?.text(),
+            set: attributes.find(2)?.text(),
+            gone: message.kind == message::DELSETELEM,
+            elements: listed(attributes),
+        })
     }
-    Ok(found)
 }
 
 #[cfg(test)]

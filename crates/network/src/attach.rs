@@ -147,7 +147,7 @@ impl Attachment {
             .st_ino;
         let noted = Namespace { pid: std::process::id(), fd: namespace.as_raw_fd(), inode };
         kept.claim.append(&Event::Namespace(noted))?;
-        let cables = Cables { first: 0, turns: !self.ports.is_empty(), links: &links };
+        let cables = Cables { first: 0, turns: !self.ports.is_empty(), six: has_ipv6(), links: &links };
         lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
         publish(&mut kept.host, &self.ports, &self.endpoints)?;
         if self.endpoints.iter().any(|place| place.driver == Driver::Bridge) {
@@ -180,8 +180,15 @@ struct Cables<'a> {
     first: u32,
     /// Whether it has published ports.
     turns: bool,
+    /// Whether this kernel has IPv6.
+    six: bool,
     /// The numbers of the networks' links on the host.
     links: &'a [u32],
+}
+
+/// Whether IPv6 is there at all (`ipv6.disable=1`, or a kernel without it). Below /proc/sys/net each look costs more with each namespace.
+fn has_ipv6() -> bool {
+    rustix::fs::access("/proc/thread-self/net/if_inet6", rustix::fs::Access::EXISTS).is_ok()
 }
 
 /// Lays the cables to a namespace, and gives the links there their addresses and routes.
@@ -262,10 +269,7 @@ fn lay_cables(
         }
         match place.driver {
             Driver::Bridge => {
-                cable(&mut batch, namespace, place, numbers[number], *parent);
-                if cables.turns {
-                    let_turn(&mut batch, &place.host_link);
-                }
+                cable(&mut batch, namespace, place, (numbers[number], *parent), cables);
             }
             Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), numbers[number], *parent),
         }
@@ -299,8 +303,17 @@ fn lay_cables(
 }
 
 /// Adds the container's end of a cable, up; the host's end comes with it.
-fn cable(batch: &mut Requests, namespace: BorrowedFd<'_>, place: &Endpoint, index: u32, bridge: u32) {
+fn cable(
+    batch: &mut Requests,
+    namespace: BorrowedFd<'_>,
+    place: &Endpoint,
+    (index, bridge): (u32, u32),
+    cables: &Cables<'_>,
+) {
     const PEER: u16 = 1;
+    const ADDRESS_GENERATION: u16 = 8;
+    const NO_ADDRESSES: u8 = 1;
+    const HAIRPIN: u16 = 4;
     let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     let own = LinkHeader { index: index.cast_signed(), ..up };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
@@ -319,17 +332,22 @@ fn cable(batch: &mut Requests, namespace: BorrowedFd<'_>, place: &Endpoint, inde
             });
         });
     });
-    links::begin(batch, route::NEWLINK, 0, Which::Named(&place.host_link), up).u32(ifla::MASTER, bridge);
-}
-
-/// Lets a bridge send back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
-fn let_turn(batch: &mut Requests, host_link: &str) {
-    const MODE: u16 = 4;
-    links::begin(batch, route::NEWLINK, 0, Which::Named(host_link), LinkHeader::default());
-    batch.nest(ifla::LINKINFO, |link| {
-        link.attribute(info::SLAVE_KIND, b"bridge");
-        link.nest(info::SLAVE_DATA, |data| _ = data.u8(MODE, 1));
-    });
+    let host_end = Which::Named(&place.host_link);
+    links::begin(batch, route::NEWLINK, 0, host_end, LinkHeader::default()).u32(ifla::MASTER, bridge);
+    if cables.six {
+        // A port of a bridge needs no address of its own, which the kernel would make and look for duplicates of.
+        batch.nest(ifla::AF_SPEC, |families| {
+            families.nest(route::AF_INET6.into(), |own| _ = own.u8(ADDRESS_GENERATION, NO_ADDRESSES));
+        });
+    }
+    links::begin(batch, route::NEWLINK, 0, host_end, up);
+    if cables.turns {
+        // The bridge sends back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
+        batch.nest(ifla::LINKINFO, |link| {
+            link.attribute(info::SLAVE_KIND, b"bridge");
+            link.nest(info::SLAVE_DATA, |data| _ = data.u8(HAIRPIN, 1));
+        });
+    }
 }
 
 /// Adds a link on the segment of the parent, up.
@@ -481,7 +499,7 @@ impl Networks {
         locked.commit()?;
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        let cables = Cables { first: first + 16, turns: false, links: &links };
+        let cables = Cables { first: first + 16, turns: false, six: has_ipv6(), links: &links };
         let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables);
         let laid = laid
             .and_then(|()| beside::limit(&mut host, |_| Ok(()), places, limits))
@@ -591,6 +609,15 @@ impl Networks {
         };
         if found.len() > 1 {
             found.retain(exact);
+        }
+        // Those of several directories of containers are on the same networks, and may be called the same.
+        if let [one, two, ..] = found.as_slice() {
+            return Err(Error::refused(
+                format!("container {}", container.escape_debug()),
+                "several containers of different directories are called so",
+                format!("give an id: {} or {}", one.header.id, two.header.id),
+                Kind::InvalidInput,
+            ));
         }
         match found.pop() {
             Some(record) if ledger.is_kept(&record.header.id)? => Ok(record),

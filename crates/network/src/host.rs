@@ -13,13 +13,15 @@ use netlink::{Index, Protocol, Requests, Socket, flags};
 use report::Kind;
 
 use crate::allocate;
+use crate::elements;
 use crate::error::Error;
 use crate::facts::HostNetwork;
 use crate::knobs::{self, Knob};
 use crate::ledger::Ledger;
 use crate::model::{Driver, MacAddress, Network};
+use crate::places::Places;
 use crate::rules::{self, BridgeRules, MARK, TABLE, World};
-use crate::store::{Networks, Places};
+use crate::store::Networks;
 
 /// The two ends of the gate: where copies go in, and where they come out.
 pub const GATE: (&str, &str) = ("holm-gate", "holm-gate-in");
@@ -47,6 +49,14 @@ pub(crate) struct Found {
     pub(crate) mtu: u32,
     up: bool,
     bridge: bool,
+}
+
+/// What the rules are about, the settings that are to be turned for it, and whether any network has IPv6.
+#[derive(Debug)]
+pub(crate) struct Known {
+    world: World,
+    knobs: Knobs,
+    ipv6: bool,
 }
 
 /// Conversations with the kernel in the host's network namespace.
@@ -198,9 +208,34 @@ impl Host {
             }
         }
         let gate = self.make_gate()?;
+        // Rules that drop come before links that forward.
+        let Known { mut world, knobs, ipv6 } = self.known(networks, ledger, false)?;
+        world.gate = gate;
+        let mut changes = Transaction::new();
+        rules::whole(&mut changes, Family::Ipv4, &world);
+        if ipv6 {
+            rules::whole(&mut changes, Family::Ipv6, &world);
+        }
+        changes.commit(self.nft()?).map_err(|cause| Error::kernel("write the rules of nftables", cause))?;
+        knobs::turn(&networks.places, &knobs, say)?;
+        let mut batch = Requests::new();
+        for network in wanted {
+            links::set_up(&mut batch, Which::Named(&network.interface), true);
+        }
+        self.route.transact(&mut batch).map_err(|cause| Error::kernel("set the bridge up", cause))
+    }
+
+    /// What the rules are about, but for the gate: by the links that there are and the records. `settled`: of the links that forward for holm, those
+    /// that do so already. With the lock held.
+    pub(crate) fn known(
+        &mut self,
+        networks: &Networks,
+        ledger: &Ledger,
+        settled: bool,
+    ) -> Result<Known, Error> {
         let all = networks.list()?;
         let facts = HostNetwork::read(&mut self.route)?;
-        let mut world = World { gate, ..World::default() };
+        let mut world = World::default();
         let bridges = self.bridges(&all)?;
         for (network, index) in &bridges {
             world.bridges.push(BridgeRules {
@@ -217,21 +252,25 @@ impl Host {
             name == GATE.1
                 || all.iter().any(|network| network.driver == Driver::Bridge && network.interface == name)
         };
-        // Rules that drop come before links that forward.
-        let (opened, knobs) = knobs::forwarding(&networks.places, &facts, &own, ipv6);
+        let (opened, knobs) = knobs::forwarding(&networks.places, &facts, &own, ipv6, settled);
         world.opened = opened;
-        let mut changes = Transaction::new();
-        rules::whole(&mut changes, Family::Ipv4, &world);
-        if ipv6 {
-            rules::whole(&mut changes, Family::Ipv6, &world);
+        Ok(Known { world, knobs, ipv6 })
+    }
+
+    /// Tells what is wrong with the sets of the rules, a line for each; with `mend` it is put right. With the lock held, and with rules that are
+    /// whole.
+    pub(crate) fn compare_sets(
+        &mut self,
+        networks: &Networks,
+        ledger: &Ledger,
+        mend: bool,
+    ) -> Result<Vec<String>, Error> {
+        let known = self.known(networks, ledger, true)?;
+        let mut found = elements::compare(self.nft()?, Family::Ipv4, &known.world, mend)?;
+        if known.ipv6 {
+            found.extend(elements::compare(self.nft()?, Family::Ipv6, &known.world, mend)?);
         }
-        changes.commit(self.nft()?).map_err(|cause| Error::kernel("write the rules of nftables", cause))?;
-        knobs::turn(&networks.places, &knobs, say)?;
-        let mut batch = Requests::new();
-        for network in wanted {
-            links::set_up(&mut batch, Which::Named(&network.interface), true);
-        }
-        self.route.transact(&mut batch).map_err(|cause| Error::kernel("set the bridge up", cause))
+        Ok(found)
     }
 
     fn make_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
@@ -248,7 +287,11 @@ impl Host {
             batch.u32(ifla::MTU, mtu);
         }
         batch.nest(ifla::LINKINFO, |link| {
+            const MULTICAST_SNOOPING: u16 = 23;
             link.attribute(info::KIND, b"bridge");
+            // Where nobody asks who listens (a querier), multicast goes to all ports with it as well; but with it each port that comes sets
+            // the timers of all the others anew.
+            link.nest(info::DATA, |data| _ = data.u8(MULTICAST_SNOOPING, 0));
         });
         self.make_link(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
         let outcome = self.set_up_bridge(network);

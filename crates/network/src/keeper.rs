@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use netlink::netfilter::Changed;
 use netlink::{Protocol, Socket};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -20,8 +21,10 @@ use sys::raw::{self, Capabilities};
 
 use crate::error::Error;
 use crate::host::Host;
+use crate::leases::Table;
 use crate::ledger::Ledger;
 use crate::model::Network;
+use crate::rules::{self, TABLE};
 use crate::store::Networks;
 
 /// The word by which the program that people type runs [`keep`]; the directories of networks and of what lives as long as the machine runs follow.
@@ -45,12 +48,18 @@ impl Networks {
         self
     }
 
-    /// Writes the rules again if somebody took them away, as a whole or in part; tells whether that was so. No question to the kernel where no
+    /// Writes the rules again if somebody took tables, chains or rules away; tells whether that was so. No question to the kernel where no
     /// container is on a network, a few where nothing is amiss.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn reassert(&self, say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
+        self.put_right(false, say)
+    }
+
+    /// As [`Networks::reassert`], with `sets` also for single elements of their sets: `ports` of a container that somebody took away, or that nobody
+    /// has.
+    pub(crate) fn put_right(&self, sets: bool, say: &mut dyn FnMut(&str)) -> Result<bool, Error> {
         let ledger = Ledger::open(&self.places)?;
         if ledger.ids()?.is_empty() {
             return Ok(false);
@@ -60,16 +69,20 @@ impl Networks {
         let bridges: Vec<&Network> =
             host.bridges(&networks)?.into_iter().map(|(network, _)| network).collect();
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
-        if bridges.is_empty() || host.rules_are_whole(ipv6)? {
+        // Nobody is kept waiting for as long as that everything is as it should be is found without the lock.
+        let mut amiss = || -> Result<bool, Error> {
+            Ok(!host.rules_are_whole(ipv6)? || sets && !host.compare_sets(self, &ledger, false)?.is_empty())
+        };
+        if bridges.is_empty() || !amiss()? {
             return Ok(false);
         }
         let _lock = ledger.lock()?;
         // Somebody else may have been faster.
-        if host.rules_are_whole(ipv6)? {
-            return Ok(false);
+        match host.rules_are_whole(ipv6)? {
+            true if sets => Ok(!host.compare_sets(self, &ledger, true)?.is_empty()),
+            true => Ok(false),
+            false => host.make(self, &ledger, &bridges, say).map(|()| true),
         }
-        host.make(self, &ledger, &bridges, say)?;
-        Ok(true)
     }
 
     /// Starts a keeper if there is none. That it cannot be started is no reason not to have a container.
@@ -167,14 +180,29 @@ fn give_up_rights() {
     let _ = raw::prctl(raw::PR_SET_NO_NEW_PRIVS, 1, 0);
 }
 
-/// Whether a message of nftables tells that something of a table was taken away (`NFT_MSG_DEL*`, but for elements: those come and go with
-/// containers).
+/// Whether a message of nftables tells of something that holm would not do: that something of a table was taken away, or that an element of holm's
+/// sets came or went that its leases tell otherwise of. Each container that comes and goes with a port is such a message, so this reads the
+/// leases at most, and does not wait for their lock.
+fn is_amiss(message: &netlink::Message<'_>, leases: &mut Option<Table>, ledger: &Ledger) -> bool {
+    if takes_away(message.kind) {
+        return true;
+    }
+    let Some(changed) = Changed::read(message).filter(|changed| changed.table == TABLE) else { return false };
+    let Some(family) = changed.family else { return false };
+    let leases = leases.get_or_insert_with(|| ledger.leases());
+    changed.elements.iter().any(|element| match rules::port_of(family, changed.set, element) {
+        Some(port) => leases.owner_of_port(&port).is_some() == changed.gone,
+        None => true,
+    })
+}
+
+/// Whether a message of nftables tells that something of a table was taken away (`NFT_MSG_DEL*`, but for elements).
 const fn takes_away(kind: u16) -> bool {
     const NFTABLES_SUBSYSTEM: u16 = 10;
     kind >> 8 == NFTABLES_SUBSYSTEM && matches!(kind & 0xff, 2 | 5 | 8 | 11)
 }
 
-/// Looks whenever something was taken away, until no container is there.
+/// Looks whenever something was taken away or put in, until no container is there.
 fn watch(networks: &Networks, ledger: &Ledger) -> Result<(), Error> {
     let failed = |cause| Error::kernel("listen to changes of nftables", cause);
     let mut rules = Socket::open(Protocol::Netfilter).map_err(failed)?;
@@ -190,7 +218,7 @@ fn watch(networks: &Networks, ledger: &Ledger) -> Result<(), Error> {
             let left = looked.map_or(Duration::ZERO, |at| PAUSE.saturating_sub(at.elapsed()));
             if left.is_zero() {
                 // What cannot be written now is tried again.
-                look = networks.reassert(&mut |_| ()).is_err();
+                look = networks.put_right(true, &mut |_| ()).is_err();
                 looked = Some(Instant::now());
             }
             wait = look.then(|| left.max(Duration::from_millis(10)));
@@ -220,8 +248,9 @@ fn watch(networks: &Networks, ledger: &Ledger) -> Result<(), Error> {
         }
         let [changed, moved] = events.map(|event| !event.revents().is_empty());
         if changed {
+            let mut leases = None;
             look |= match rules.wait() {
-                Ok(mut messages) => messages.any(|message| takes_away(message.kind)),
+                Ok(mut messages) => messages.any(|message| is_amiss(&message, &mut leases, ledger)),
                 // Messages were lost.
                 Err(netlink::Error::Overrun { .. }) => true,
                 Err(cause) => return Err(failed(cause)),

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::facts::HostNetwork;
 use crate::host::{Knobs, knobs_path};
-use crate::store::Places;
+use crate::places::Places;
 
 /// A setting, what it is to be, and what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,12 +61,14 @@ pub(crate) fn write(path: &Path, value: &str) -> Result<(), Error> {
 /// Links that forward for holm alone, by number, for IPv4 and IPv6.
 pub(crate) type Opened = [Vec<u32>; 2];
 
-/// Which links of the host are to forward for holm's sake, and what is set for it. `own` tells which links are holm's.
+/// Which links of the host are to forward for holm's sake, and what is set for it. `own` tells which links are holm's. `settled`: only those
+/// that do so already count, and nothing is to be set.
 pub(crate) fn forwarding(
     places: &Places,
     host: &HostNetwork,
     own: &dyn Fn(&str) -> bool,
     with_ipv6: bool,
+    settled: bool,
 ) -> (Opened, Knobs) {
     let noted = noted(places);
     let mut opened = Opened::default();
@@ -80,7 +82,7 @@ pub(crate) fn forwarding(
         .filter(|link| host.routes.iter().any(|route| route.link == link.index))
         .collect();
     let mut open = |family: usize, path: PathBuf, index: u32, say: String| match read(&path) {
-        Some(now) if now != "1" => {
+        Some(now) if now != "1" && !settled => {
             knobs.push(Knob { path, value: "1".to_owned(), before: now, say });
             opened[family].push(index);
         }
@@ -104,13 +106,13 @@ pub(crate) fn forwarding(
             let say = format!("{} forwards IPv6 packets of containers now, and no others", link.name);
             open(1, ipv6(&link.name, "force_forwarding"), link.index, say);
         }
-        for link in host.links.iter().filter(|link| own(&link.name)) {
+        for link in host.links.iter().filter(|link| own(&link.name) && !settled) {
             let path = ipv6(&link.name, "force_forwarding");
             if let Some(before) = read(&path).filter(|now| now != "1") {
                 knobs.push(Knob { path, value: "1".to_owned(), before, say: String::new() });
             }
         }
-    } else if !by_link && (!is_on(&all) || by_holm) {
+    } else if !by_link && (by_holm || !settled && !is_on(&all)) {
         // A host that forwards takes no more advertisements unless it is told to go on: it would lose its own way out.
         for link in &others {
             let path = ipv6(&link.name, "accept_ra");

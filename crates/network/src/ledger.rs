@@ -15,8 +15,9 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, linkat, open
 
 use crate::error::Error;
 use crate::leases::Table;
+use crate::places::Places;
 use crate::record::{Event, Header, Record, line};
-use crate::store::{Places, directory};
+use crate::store::directory;
 
 /// The longest record that is read.
 const LONGEST: u64 = 4 << 20;
@@ -231,6 +232,11 @@ impl Ledger {
         file.read_to_end(&mut bytes)
             .map_err(|error| Error::file(&self.path.join("leases"), "read", error))?;
         Ok(Locked { path: self.path.join("leases"), file, table: Table::new(bytes), _lock: lock })
+    }
+
+    /// The leases as they are at this moment, perhaps in the middle of a change.
+    pub(crate) fn leases(&self) -> Table {
+        Table::new(std::fs::read(self.path.join("leases")).unwrap_or_default())
     }
 
     fn open_record(&self, id: &str, flags: OFlags) -> Result<Option<File>, Error> {

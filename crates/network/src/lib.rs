@@ -25,11 +25,13 @@ mod hold;
 mod knobs;
 mod leases;
 mod ledger;
+mod places;
 pub mod record;
 mod store;
 
 mod attach;
 mod beside;
+mod elements;
 mod host;
 pub mod keeper;
 mod plan;
@@ -45,6 +47,7 @@ pub use ledger::Ledger;
 pub use model::{DEFAULT_NETWORK, Driver, MacAddress, Network, NetworkName, Subnet};
 pub use netlink::route::links::{Counters, Traffic};
 pub use netlink::tc::{Limits, Rate};
+pub use places::Places;
 pub use plan::{Plan, Step};
 pub use ports::{Expose, PortMapping, Protocol, Publish};
 pub use prefix::Prefix;
@@ -52,7 +55,7 @@ pub use record::{Endpoint, Rates, Record};
 pub use request::{ContainerNet, EndpointRequest, NetworkRequest};
 pub use reserve::{Reservation, reachable_servers};
 pub use rules::{MARK, TABLE};
-pub use store::{Networks, Places};
+pub use store::Networks;
 
 /// Reads everything that can be read from some bytes of holm's own files, to no other end: for tests with spoilt files. Returns how many
 /// of the readers found something.

@@ -11,7 +11,7 @@ use netlink::netfilter::{
     state, status,
 };
 
-use crate::ports::PortMapping;
+use crate::ports::{PortMapping, Protocol};
 use crate::prefix::Prefix;
 
 /// The table's name.
@@ -195,13 +195,10 @@ fn chains(family: Family, gate: (u32, u32)) -> Vec<Rules> {
         rule(&[&gate_in, &mark(0)]),
         rule(&[&same, &[ACCEPT]]),
         rule(&[&link_in(Meta::Iif, "bridges"), &no_pair(Meta::Iif, own.source), &[DROP]]),
+        // Most packets: the first of their connection went all the way.
+        rule(&[&has(Ct::State, state::ESTABLISHED | state::RELATED), &[ACCEPT]]),
         rule(&[&link_in(Meta::Iif, "internal"), &[DROP]]),
         rule(&[&link_in(Meta::Oif, "internal"), &[DROP]]),
-        rule(&[
-            &link_in(Meta::Oif, "bridges"),
-            &has(Ct::State, state::ESTABLISHED | state::RELATED),
-            &[ACCEPT],
-        ]),
         rule(&[&link_in(Meta::Oif, "bridges"), &has(Ct::Status, status::DST_NAT), &[ACCEPT]]),
         rule(&[&link_in(Meta::Oif, "bridges"), &[DROP]]),
         rule(&[&link_in(Meta::Iif, "opened"), &[DROP]]),
@@ -317,11 +314,30 @@ pub(crate) fn whole(changes: &mut Transaction, family: Family, world: &World) {
             changes.add_rule(family, TABLE, name, rule, comment);
         }
     }
-    for bridge in &world.bridges {
-        add_bridge(changes, family, bridge);
+    for (set, elements) in contents(family, world) {
+        if !elements.is_empty() {
+            changes.add_elements(family, TABLE, set, &elements, false);
+        }
     }
-    open(changes, family, &world.opened[usize::from(family == Family::Ipv6)]);
-    publish(changes, family, &world.ports);
+}
+
+/// What the sets of a table hold.
+pub(crate) fn contents(family: Family, world: &World) -> [(&'static str, Vec<Element<'static>>); 7] {
+    let bridges: Vec<_> = world.bridges.iter().flat_map(|bridge| bridge_elements(family, bridge)).collect();
+    let of = |set: &str| -> Vec<Element<'static>> {
+        bridges.iter().filter(|(own, _)| *own == set).map(|(_, element)| element.clone()).collect()
+    };
+    let opened = world.opened[usize::from(family == Family::Ipv6)].iter();
+    let [ports, ports_at] = port_elements(family, &world.ports);
+    [
+        ("bridges", of("bridges")),
+        ("same", of("same")),
+        ("internal", of("internal")),
+        ("networks", of("networks")),
+        ("opened", opened.map(|link| only(number(*link))).collect()),
+        ports,
+        ports_at,
+    ]
 }
 
 fn only(key: Vec<u8>) -> Element<'static> {
@@ -340,21 +356,6 @@ fn bridge_elements(family: Family, bridge: &BridgeRules) -> Vec<(&'static str, E
         elements.push(("networks", Element { key, last, data: None }));
     }
     elements
-}
-
-/// Lets the table know of a bridge.
-fn add_bridge(changes: &mut Transaction, family: Family, bridge: &BridgeRules) {
-    for (set, element) in bridge_elements(family, bridge) {
-        changes.add_elements(family, TABLE, set, &[element], false);
-    }
-}
-
-/// Lets the table know of links that forward for holm alone.
-fn open(changes: &mut Transaction, family: Family, links: &[u32]) {
-    let elements: Vec<_> = links.iter().map(|link| only(number(*link))).collect();
-    if !elements.is_empty() {
-        changes.add_elements(family, TABLE, "opened", &elements, false);
-    }
 }
 
 fn bytes(address: IpAddr) -> Vec<u8> {
@@ -394,6 +395,30 @@ fn port_elements(
     [("ports", all), ("ports_at", one)]
 }
 
+/// The port of the host that an element of a set stands for; none where the set is of something else. What it leads to is not told.
+pub(crate) fn port_of(family: Family, set: &str, element: &Element<'_>) -> Option<PortMapping> {
+    let (address, rest) = match (set, family) {
+        ("ports", _) => (None, element.key.as_slice()),
+        ("ports_at", Family::Ipv4) => {
+            let (address, rest) = element.key.split_first_chunk::<4>()?;
+            (Some(IpAddr::from(*address)), rest)
+        }
+        ("ports_at", _) => {
+            let (address, rest) = element.key.split_first_chunk::<16>()?;
+            (Some(IpAddr::from(*address)), rest)
+        }
+        _ => return None,
+    };
+    let [number, _, _, _, high, low, ..] = *rest else { return None };
+    let protocols = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    Some(PortMapping {
+        host_ip: address,
+        host_port: u16::from_be_bytes([high, low]),
+        container_port: 0,
+        protocol: protocols.into_iter().find(|protocol| protocol.number() == number)?,
+    })
+}
+
 /// Publishes ports.
 pub(crate) fn publish(changes: &mut Transaction, family: Family, ports: &[(PortMapping, IpAddr)]) {
     for (set, elements) in port_elements(family, ports) {
@@ -409,5 +434,32 @@ pub(crate) fn unpublish(changes: &mut Transaction, family: Family, ports: &[(Por
         if !elements.is_empty() {
             changes.delete_elements(family, TABLE, set, &elements);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_read_from_the_element_that_it_is() {
+        for (text, family, target) in [
+            ("8080:80", Family::Ipv4, "10.0.0.2"),
+            ("127.0.0.1:53:53/udp", Family::Ipv4, "10.0.0.2"),
+            ("[fd00::1]:9:9/sctp", Family::Ipv6, "fd00::2"),
+        ] {
+            let publish: crate::Publish = text.parse().unwrap();
+            let wanted = crate::ports::wanted(&[publish], false, &[]);
+            let port = crate::ports::choose(&wanted, |_| false, 0).unwrap()[0];
+            let sets = port_elements(family, &[(port, target.parse().unwrap())]);
+            let read: Vec<_> = sets
+                .iter()
+                .flat_map(|(set, elements)| elements.iter().map(|element| port_of(family, set, element)))
+                .collect();
+            assert_eq!(read, [Some(PortMapping { container_port: 0, ..port })], "{text}");
+        }
+        let link = Element { key: vec![1, 0, 0, 0], ..Element::default() };
+        assert_eq!(port_of(Family::Ipv4, "bridges", &link), None);
+        assert_eq!(port_of(Family::Ipv4, "ports", &link), None, "too short");
     }
 }

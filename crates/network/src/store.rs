@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use netlink::Socket;
 use report::Kind;
@@ -17,27 +17,12 @@ use crate::decide::{self, Chance};
 use crate::error::Error;
 use crate::facts::HostNetwork;
 use crate::model::{DEFAULT_NETWORK, Network, NetworkName};
+use crate::places::Places;
 use crate::request::NetworkRequest;
 
 /// The longest file of a network that is read.
 const LONGEST: u64 = 1 << 20;
 const SUFFIX: &str = ".json";
-
-/// Where networks are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// The directory of the networks' files: `/var/lib/holm/networks`.
-    pub config: PathBuf,
-    /// The directory of what lives as long as the machine runs: `/run/holm/network`.
-    pub run: PathBuf,
-}
-
-impl Places {
-    /// Below a directory for what lasts and one for what lives as long as the machine runs (`/var/lib/holm`, `/run/holm`).
-    pub fn below(data: &Path, run: &Path) -> Self {
-        Self { config: data.join("networks"), run: run.join("network") }
-    }
-}
 
 /// The networks.
 #[derive(Debug)]

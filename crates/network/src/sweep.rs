@@ -6,11 +6,9 @@
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 
-use netlink::netfilter::{Family, elements};
 use netlink::tc;
 use report::Kind;
 
-use crate::allocate;
 use crate::attach::end;
 use crate::beside;
 use crate::error::Error;
@@ -159,19 +157,16 @@ impl Networks {
             if !whole {
                 found.push(format!("the rules of nftables (ip {TABLE}) are not as they should be"));
             }
-            let wanted: usize =
-                records.iter().map(|record| allocate::routes(&record.ports, &record.endpoints).len()).sum();
-            let mut have = 0;
-            for family in [Family::Ipv4, Family::Ipv6].into_iter().take(if ipv6 { 2 } else { 1 }) {
-                for set in ["ports", "ports_at"] {
-                    have += elements(host.nft()?, family, TABLE, set).map_or(0, |list| list.len());
-                }
+            match whole {
+                true => found.extend(host.compare_sets(self, &ledger, mend)?),
+                false if mend => host.make(self, &ledger, &bridges, say)?,
+                false => {}
             }
-            if whole && have != wanted {
-                found.push(format!("{have} published ports in the rules where there should be {wanted}"));
-            }
-            if mend && (!whole || have != wanted) {
-                host.make(self, &ledger, &bridges, say)?;
+        }
+        for path in self.places.deserted() {
+            found.push(format!("{}, of a network namespace that is no more", path.display()));
+            if mend {
+                std::fs::remove_dir_all(&path).map_err(|error| Error::file(&path, "unlink", error))?;
             }
         }
         if mend {

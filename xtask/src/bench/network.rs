@@ -329,6 +329,9 @@ impl Bare {
 
     fn cable(&self, batch: &mut Requests, namespace: &OwnedFd, bridge: u32) {
         const PEER: u16 = 1;
+        const ADDRESS_GENERATION: u16 = 8;
+        const NO_ADDRESSES: u8 = 1;
+        const HAIRPIN: u16 = 4;
         let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
         batch.begin(
             route::NEWLINK,
@@ -347,7 +350,16 @@ impl Bare {
                 });
             });
         });
-        links::begin(batch, route::NEWLINK, 0, Which::Named(&self.link), up).u32(ifla::MASTER, bridge);
+        let host_end = Which::Named(&self.link);
+        links::begin(batch, route::NEWLINK, 0, host_end, LinkHeader::default()).u32(ifla::MASTER, bridge);
+        batch.nest(ifla::AF_SPEC, |families| {
+            families.nest(route::AF_INET6.into(), |own| _ = own.u8(ADDRESS_GENERATION, NO_ADDRESSES));
+        });
+        links::begin(batch, route::NEWLINK, 0, host_end, up);
+        batch.nest(ifla::LINKINFO, |link| {
+            link.attribute(info::SLAVE_KIND, b"bridge");
+            link.nest(info::SLAVE_DATA, |data| _ = data.u8(HAIRPIN, 1));
+        });
     }
 
     fn element(&self) -> Element<'static> {
@@ -458,10 +470,14 @@ fn cni(room: &Room) -> Option<Maker<'_>> {
 
 /// Attaches many containers to one bridge and compares the first with the last, beside as many that the floor attaches to a bridge of its own.
 fn many(room: &Room, containers: u32, text: &mut String) -> Result<(), Failure> {
+    const MULTICAST_SNOOPING: u16 = 23;
     let window = (containers / 10).clamp(1, 50) as usize;
     let mut socket = Socket::open(Protocol::Route)?;
     let mut batch = Requests::new();
-    links::add(&mut batch, "barest", "bridge", |_| ());
+    // As holm makes one.
+    links::add(&mut batch, "barest", "bridge", |data| _ = data.u8(MULTICAST_SNOOPING, 0));
+    links::begin(&mut batch, route::NEWLINK, 0, Which::Named("barest"), LinkHeader::default())
+        .attribute(ifla::ADDRESS, &[2, 0x68, 10, 112, 0, 1]);
     links::set_up(&mut batch, Which::Named("barest"), true);
     socket.transact(&mut batch)?;
     let bridge = links::index_of(&mut socket, "barest")?;

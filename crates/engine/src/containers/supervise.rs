@@ -309,7 +309,7 @@ fn launch(
             crate::id_pool::note(&caller.run_directory, slot, whose).map_err(failed)?;
         }
         if network.is_some() {
-            connection::note(caller, &home.id, whose)?;
+            connection::note(&home.id, whose)?;
         }
         let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
         let some = |fd: Option<OwnedFd>| fd.map(pass).transpose();
@@ -401,7 +401,7 @@ pub fn revived(id: &str) -> u8 {
         // Its range of ids and its networks are its own by what is noted of them; the locks are for who looks no further.
         let caller = Caller::read();
         let ids = run.ids.and_then(|slot| crate::id_pool::hold(&caller.run_directory, slot).ok().flatten());
-        for lock in ids.into_iter().chain(connection::hold(&caller, &home.id)) {
+        for lock in ids.into_iter().chain(connection::hold(&home.id)) {
             held.push(pass(lock)?);
         }
         Ok(Setup {

@@ -28,7 +28,7 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);
     let spec = state.container.as_ref().and_then(|container| home.configuration(container).ok());
-    let connected = ports::of(places, &definition, &state);
+    let connected = ports::of(&definition, &state);
     let request = &definition.request;
     let (path, args) = match request.args.split_first() {
         Some((path, args)) => (path.as_str(), args),

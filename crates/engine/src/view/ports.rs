@@ -3,13 +3,11 @@
 //! [`of`] asks the record of a container's network what is published; [`shown`] puts that into the words of `ps`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use network::{Ledger, Protocol};
 use serde_json::{Map, Value, json};
 
-use crate::connection::DATA;
-use crate::containers::{Definition, Places, State};
+use crate::containers::{Definition, State};
 use crate::flags::network::Network;
 
 /// A port of a container, published or only named.
@@ -55,12 +53,12 @@ pub struct Place {
 const MOST: usize = 65_536;
 
 /// What is known of a container's network; of one that does not run only what is exposed.
-pub fn of(places: &Places, definition: &Definition, state: &State) -> Connected {
+pub fn of(definition: &Definition, state: &State) -> Connected {
     let request = &definition.request;
     let mut connected = Connected::default();
     if state.status.is_alive() {
         match &request.network {
-            Network::On(_) => by_record(places, &definition.id, &mut connected),
+            Network::On(_) => by_record(&definition.id, &mut connected),
             Network::Pasta => by_pasta(definition, &mut connected),
             _ => {}
         }
@@ -79,10 +77,10 @@ pub fn of(places: &Places, definition: &Definition, state: &State) -> Connected 
     connected
 }
 
-fn by_record(places: &Places, id: &str, connected: &mut Connected) {
-    let at = network::Places::below(Path::new(DATA), &places.run);
+fn by_record(id: &str, connected: &mut Connected) {
+    let at = network::Places::of_host();
     // Looking makes no directories.
-    if !at.run.join("containers").exists() {
+    if !at.are_used() {
         return;
     }
     let Ok(Some(record)) = Ledger::open(&at).and_then(|ledger| ledger.record(id)) else { return };

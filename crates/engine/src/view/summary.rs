@@ -36,7 +36,7 @@ pub fn list(places: &Places) -> Vec<Summary> {
             let flags = &definition.request.places;
             let ports = match flags.publish.is_empty() && flags.expose.is_empty() {
                 true => Vec::new(),
-                false => ports::of(places, &definition, &state).ports,
+                false => ports::of(&definition, &state).ports,
             };
             Some(Summary { home, definition, state, ports })
         })

@@ -7,7 +7,6 @@ use clap::ArgMatches;
 use engine::connection;
 use engine::flags::label::Label;
 use engine::flags::{Value, parse_all, parse_flag};
-use engine::host::Caller;
 use network::{
     Driver, EndpointRequest, Ledger, MacAddress, Network, NetworkName, NetworkRequest, Networks, Prefix,
 };
@@ -51,7 +50,7 @@ fn bad(flag: &'static str, given: &str, problem: impl ToString, advice: &'static
 /// # Errors
 /// What is wrong with the request, or what the kernel refuses.
 pub fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
-    let networks = connection::networks(&Caller::read())?;
+    let networks = connection::networks()?;
     // Whatever is asked for: rules that somebody took away are there again. Who may not look is told by what he asked for.
     if matches.subcommand_name() != Some("prune") {
         let _ = networks.reassert(&mut say);

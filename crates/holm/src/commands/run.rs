@@ -63,7 +63,7 @@ fn go(
         tell(&prepared, global, &mut say);
         let mut text = launch::plan(&prepared)?.to_string();
         if let Some(wanted) = &prepared.network {
-            text.push_str(&engine::connection::Connection::preview(wanted, caller)?);
+            text.push_str(&engine::connection::Connection::preview(wanted)?);
         }
         launch::print(&text)?;
         return Ok(0);

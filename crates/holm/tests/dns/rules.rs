@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use netlink::netfilter::{self, Family, Transaction};
+use netlink::netfilter::{self, Element, Family, Transaction};
 use netlink::{Protocol, Socket};
 use network::{Attachment, ContainerNet, EndpointRequest, Networks, Places};
 
@@ -112,6 +112,37 @@ fn rules_that_somebody_takes_away_come_back_by_themselves() {
             rules().windows(4).any(|word| word == b"drop")
         });
     }
+    // Single elements: one that is gone, one that leads elsewhere, one that nobody has; and a bridge that the rules no longer know.
+    let sets = || {
+        let mut socket = Socket::open(Protocol::Netfilter).unwrap();
+        ["ports", "ports_at", "bridges", "same", "networks", "opened", "internal"].map(|set| {
+            let mut list = netfilter::elements(&mut socket, Family::Ipv4, network::TABLE, set).unwrap();
+            list.sort_by(|one, two| one.key.cmp(&two.key));
+            list
+        })
+    };
+    let before = sets();
+    let change = |gone: &[(&str, &[Element<'_>])], come: &[(&str, &[Element<'_>])]| {
+        let mut changes = Transaction::new();
+        for (set, elements) in gone {
+            changes.delete_elements(Family::Ipv4, network::TABLE, set, elements);
+        }
+        for (set, elements) in come {
+            changes.add_elements(Family::Ipv4, network::TABLE, set, elements, true);
+        }
+        changes.commit(&mut Socket::open(Protocol::Netfilter).unwrap()).unwrap();
+        assert_ne!(sets(), before);
+        eventually("the sets are as they were", || sets() == before);
+    };
+    let port = &before[0][..1];
+    let elsewhere = Element { data: before[0][1].data.clone(), ..port[0].clone() };
+    let mut foreign = port[0].clone();
+    foreign.key[4..6].copy_from_slice(&9999u16.to_be_bytes());
+    change(&[("ports", port)], &[]);
+    change(
+        &[("ports", port), ("bridges", &before[2]), ("networks", &before[4])],
+        &[("ports", &[elsewhere, foreign])],
+    );
     // A keeper that was killed has a successor with the next container.
     let pid = keepers()[0];
     kill(pid);

@@ -85,7 +85,7 @@ fn what_no_record_names_is_found_and_mended() {
         [
             "addresses or ports of ffffffffffffffff, which has no record",
             "link hv0123456789a0, which no container has",
-            "2 published ports in the rules where there should be 1",
+            "an element in the set ports of the rules that should not be there",
         ]
     );
     assert_eq!(lab.networks.leftovers(false, &mut |_| ()).unwrap(), [""; 0]);

@@ -57,7 +57,7 @@ pub(super) fn port(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpl
     let definition = home.definition().map_err(boxed)?;
     let records = StateRoot::open(&engine.places.records()).map_err(boxed)?;
     let state = engine::containers::state::of(&home, &records);
-    let connected = ports::of(&engine.places, &definition, &state);
+    let connected = ports::of(&definition, &state);
     let asked: Option<Expose> = optional(matches, "private", "port")?;
     let is_asked = |port: &&Port| {
         asked.as_ref().is_none_or(|asked| {
