@@ -355,7 +355,10 @@ fn containers_kept_in_two_places_share_addresses_ports_and_names() {
         inside "$HOLM" run --rootfs / --network blue -p 8080:80 -- sh -c "$address" 2>/dev/null
         ls -d /run/holm/network* | sed 's/[0-9]\{6,\}/N/'
         inside "$HOLM" network prune --check && echo clean
+        # What keeps rules and names there ends a moment after the container.
         ip netns del outside
+        until_it sh -c '"$HOLM" network prune --check | grep "is no more"'
+        until_it sh -c '! ip link show eth0'
         holm network prune --check | sed 's/[0-9]\{6,\}/N/'
         holm network prune --check --mend >/dev/null
         ls -d /run/holm/network*
@@ -425,7 +428,7 @@ fn addresses_hardware_addresses_and_packet_lengths_are_as_asked() {
             cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu
             busybox ping -q -c 1 -s 1372 10.9.0.1 | grep -c "1 packets received"
             busybox ping6 -q -c 1 fd09::1 | grep -c "1 packets received"'
-        cat /sys/class/net/holm0/mtu
+        ip -o link show holm0 | grep -o 'mtu [0-9]*'
         no() { "$@" 2>&1 | head -n 1; }
         no run --network six --ip6 fd08::1 -- true
         no run --network six --ip6 fd09::1 -- true
@@ -446,7 +449,7 @@ fn addresses_hardware_addresses_and_packet_lengths_are_as_asked() {
             1400
             1
             1
-            1400
+            mtu 1400
             error: --ip6 fd08::1: it is not in the network's subnet fd09::/64
             error: --ip6 fd09::1: it is the network's gateway
             error: --ip6 fd09::9: the network bridge has no subnet of this family

@@ -301,6 +301,8 @@ impl Bare {
     fn attach(&self, room: &Room, namespace: &OwnedFd, bridge: u32) -> Result<(Socket, Socket), Failure> {
         let mut socket = Socket::open(Protocol::Route)?;
         sys::ns::join(namespace, CLONE_NEWNET)?;
+        // Without it each container would talk to all others of the bridge about its addresses.
+        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
         let mut inside = Socket::open(Protocol::Route)?;
         sys::ns::join(&room.host, CLONE_NEWNET)?;
         let mut batch = Requests::new();
