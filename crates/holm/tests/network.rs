@@ -318,3 +318,32 @@ fn a_limit_that_kills_the_launch_is_told_as_that() {
         "#]],
     );
 }
+
+#[test]
+fn what_happens_to_networks_and_volumes_is_told_among_the_rest() {
+    check(
+        "what_happens_is_told",
+        r#"
+        told() { holm events --no-stream "$@" --format json | jq -r '[.Type, .Action, .Actor.Attributes.name // .Actor.ID,
+            .Actor.Attributes.destination, .Actor.Attributes["read/write"], .Actor.Attributes.driver // .Actor.Attributes.type] | map(strings) | join(" ")'; }
+        holm network create blue --subnet 10.9.0.0/24 >/dev/null
+        holm network create green --subnet 10.7.0.0/24 >/dev/null
+        holm volume create kept >/dev/null
+        run --name "$NAME" --network blue -v kept:/data:ro -v named:/named -- true
+        echo "--- in the foreground"; told
+        holm run -d --rm=false --rootfs / --name "$NAME" --network blue -v kept:/data -- sleep 1000 >/dev/null
+        holm network connect green "$NAME" >/dev/null
+        before=$(told | wc -l)
+        holm stop "$NAME" >/dev/null
+        until_it sh -c '"$HOLM" events --no-stream | grep "volume unmount.*'"$(holm inspect --format '{{.Id}}' "$NAME")"'"'
+        holm rm "$NAME" >/dev/null
+        echo "--- in the background"; told | tail -n "+$((before - 4))" | sort
+        holm network rm green >/dev/null; holm volume rm kept named >/dev/null
+        echo "--- one by one"
+        told --filter volume=kept --filter event=mount; told --filter type=network --filter network=green; told --filter volume=named --filter event=destroy
+        told --filter container="$NAME" --filter event=start | wc -l
+        holm network disconnect blue nobody 2>/dev/null || told --filter network=blue --filter event=disconnect | wc -l
+        "#,
+        &expect![[r#""#]],
+    );
+}

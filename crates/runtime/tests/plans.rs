@@ -100,6 +100,7 @@ fn launch(spec: Spec) -> Launch {
         root: Root::Directory { path: PathBuf::from("/bundles/web/rootfs") },
         idmap_root: false,
         files: Vec::new(),
+        parts: Vec::new(),
         make_cwd: false,
         stdio: Stdio::Inherit,
         cgroup: Place::Mount(CgroupPath::parse("holm/web").unwrap()),

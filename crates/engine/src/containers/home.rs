@@ -253,6 +253,12 @@ impl Home {
         self.is_locked(MONITOR)
     }
 
+    /// Whether it has ended and its log is not complete yet, which takes its monitor a moment.
+    pub fn is_draining(&self) -> bool {
+        let Ok(file) = File::open(self.run_directory.join(MONITOR)) else { return false };
+        sys::lock::is_byte_locked(&file, monitor::setup::DRAINING).unwrap_or(false)
+    }
+
     /// Whether a program runs it in the foreground, or is about to take away what is left of it.
     pub fn has_keeper(&self) -> bool {
         self.is_locked(KEEPER)

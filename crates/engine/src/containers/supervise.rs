@@ -296,6 +296,7 @@ fn launch(
         }
     };
     let pid = running.pid();
+    let joined = network.as_ref().map_or_else(Vec::new, Connection::joined);
     let copy = |fd: std::os::fd::BorrowedFd<'_>| {
         rustix::io::fcntl_dupfd_cloexec(fd, 3)
             .map_err(|errno| failed(SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno)))
@@ -315,7 +316,7 @@ fn launch(
         }
         let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
         let some = |fd: Option<OwnedFd>| fd.map(pass).transpose();
-        let mut held = vec![pass(monitor_lock)?];
+        let mut held = Vec::new();
         if let Some(claim) = prepared.claim.take() {
             held.push(pass(claim.into_lock())?);
         }
@@ -339,16 +340,17 @@ fn launch(
                 terminal: some(ours.terminal)?,
             },
             client: some(client)?,
+            lock: pass(monitor_lock)?,
             held,
             log: log_setup(home, definition),
-            stdin_once: definition.open_stdin && !definition.tty(),
+            stdin_once: definition.stdin_once && !definition.tty(),
             health: definition.health.as_ref().map(|health| health.setup),
             oom_events: oom_events(&records, home),
         })
     })();
     match passed {
         Ok(setup) => {
-            events::emit(places, home, Some(definition), "start", &[]);
+            events::started(places, home, definition, &joined);
             Ok((setup, pid))
         }
         Err(error) => {
@@ -399,7 +401,7 @@ pub fn revived(id: &str) -> u8 {
             None => Ok(None),
         };
         let records = StateRoot::open(&places.records()).map_err(boxed)?;
-        let mut held = vec![pass(monitor_lock)?];
+        let mut held = Vec::new();
         // Its range of ids and its networks are its own by what is noted of them; the locks are for who looks no further.
         let caller = Caller::read();
         let ids = run.ids.and_then(|slot| crate::id_pool::hold(&caller.run_directory, slot).ok().flatten());
@@ -418,6 +420,7 @@ pub fn revived(id: &str) -> u8 {
             pidfd: pass(pidfd)?,
             streams: StreamFds { output: pipe(0)?, error: pipe(1)?, ..StreamFds::default() },
             client: None,
+            lock: pass(monitor_lock)?,
             held,
             log: log_setup(&home, &definition),
             stdin_once: false,
@@ -565,7 +568,7 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     if let Some(record) = unwritten.and_then(|text| serde_json::from_str::<ExitRecord>(text).ok()) {
         write_exit(&home, &record);
     }
-    tell_end(&places, &home);
+    tell_end(&places, &caller, &home);
     let _ = settle(&places, &home);
     let mut last = run;
     loop {
@@ -611,14 +614,14 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     }
 }
 
-fn tell_end(places: &Places, home: &Home) {
+fn tell_end(places: &Places, caller: &Caller, home: &Home) {
     let (Ok(definition), Some(exit)) = (home.definition(), home.exit()) else { return };
     if exit.oom {
         events::emit(places, home, Some(&definition), "oom", &[]);
     }
     let length = exit.finished_ns.saturating_sub(exit.started_ns) / 1_000_000_000;
     let more = [("exitCode", exit.status.to_string().into()), ("execDuration", length.to_string().into())];
-    events::emit(places, home, Some(&definition), "die", &more);
+    events::died(places, home, &definition, &more, &connection::joined(caller, &home.id));
 }
 
 fn write_exit(home: &Home, record: &ExitRecord) {

@@ -191,11 +191,11 @@ pub fn prune(places: &Places, keep: impl Fn(&super::Definition) -> bool) -> (Vec
     (removed, bytes)
 }
 
-/// Kills and removes every container.
+/// Kills and removes every container, and every volume with what is in it. Returns how many there were of both.
 ///
 /// # Errors
 /// The first failure; the others are removed all the same.
-pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
+pub fn reset(places: &Places) -> Result<(usize, usize), BoxedExplain> {
     let (mut count, mut failure) = (0, None);
     for home in all(places) {
         match remove::remove(places, &home, true, true) {
@@ -204,8 +204,9 @@ pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
         }
     }
     remove::sweep(places, usize::MAX);
-    match failure {
+    let (pruned, failures) = crate::volumes::Store::of(places).prune(places, true, |_| false)?;
+    match failure.or_else(|| failures.into_iter().next()) {
         Some(error) => Err(error),
-        None => Ok(count),
+        None => Ok((count, pruned.names.len())),
     }
 }

@@ -139,7 +139,7 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
         "AttachStderr": false,
         "Tty": definition.tty(),
         "OpenStdin": definition.open_stdin,
-        "StdinOnce": definition.open_stdin && !definition.tty(),
+        "StdinOnce": definition.stdin_once,
         "Env": env,
         "Cmd": request.args,
         "Image": definition.image(),
