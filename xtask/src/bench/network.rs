@@ -320,7 +320,7 @@ impl Bare {
         batch.clear();
         links::set_up(&mut batch, Which::Index(1), true);
         links::add_address(&mut batch, 64, self.address.into(), 20);
-        links::add_default_route(&mut batch, 64, [10, 96, 0, 1].into());
+        links::add_default_route(&mut batch, 64, [10, self.address.octets()[1], 0, 1].into());
         inside.transact(&mut batch)?;
         let mut nft = Socket::open(Protocol::Netfilter)?;
         let mut changes = Transaction::new();
@@ -485,7 +485,8 @@ fn many(room: &Room, containers: u32, text: &mut String) -> Result<(), Failure> 
         own.values.push(start.elapsed().as_secs_f64() * 1e3);
         held.push(attachment);
         let inside = namespace(&room.host)?;
-        let [.., high, low] = number.to_be_bytes();
+        // Behind the gateway's.
+        let [.., high, low] = (number + 2).to_be_bytes();
         let one = Bare {
             link: format!("bare{number}"),
             address: [10, 112, high, low].into(),
