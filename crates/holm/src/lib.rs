@@ -33,8 +33,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         let word = arg.to_string_lossy();
         match word.as_ref() {
             // Duties that this program executes itself for.
-            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action"
-            | "--files" => {
+            "--supervise"
+            | "--monitor"
+            | "--after-exit"
+            | "--revive"
+            | "--health"
+            | "--health-action"
+            | "--files"
+            | engine::containers::exec::KEEP_TERMINAL => {
                 return ExitCode::from(commands::duty::run(&word, &rest.collect::<Vec<_>>()));
             }
             "--debug" | "-D" => global.debug = true,

@@ -344,6 +344,45 @@ fn what_happens_to_networks_and_volumes_is_told_among_the_rest() {
         told --filter container="$NAME" --filter event=start | wc -l
         holm network disconnect blue nobody 2>/dev/null || told --filter network=blue --filter event=disconnect | wc -l
         "#,
-        &expect![[r#""#]],
+        &expect![[r#"
+            --- in the foreground
+            network create blue bridge
+            network create green bridge
+            volume create kept local
+            volume create named local
+            container create web
+            network connect blue bridge
+            volume mount kept /data false local
+            volume mount named /named true local
+            container start web
+            container die web
+            network disconnect blue bridge
+            volume unmount kept local
+            volume unmount named local
+            container destroy web
+            --- in the background
+            container create web
+            container destroy web
+            container die web
+            container start web
+            container stop web
+            network connect blue bridge
+            network connect green bridge
+            network disconnect blue bridge
+            network disconnect green bridge
+            volume mount kept /data true local
+            volume unmount kept local
+            --- one by one
+            volume mount kept /data false local
+            volume mount kept /data true local
+            network create green bridge
+            network connect green bridge
+            network disconnect green bridge
+            network destroy green bridge
+            volume destroy named local
+            2
+            2
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
     );
 }

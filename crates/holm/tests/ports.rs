@@ -153,11 +153,14 @@ fn a_second_monitor_and_the_next_boot_hold_published_ports_again() {
         until_it fetch 192.0.2.1 8080; port
         id=$(holm inspect --format '{{.Id}}' "$NAME")
         for p in /proc/[0-9]*; do
-            [ "${p#/proc/}" -le 1 ] || tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -Eq '^holm-monitor|httpd|network-keeper|dns-server' && kill -9 "${p#/proc/}" 2>/dev/null || :
+            n=${p#/proc/}
+            if [ "$n" -gt 1 ] && tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -Eq '^holm-monitor|^busybox httpd|network-keeper|dns-server'; then
+                kill -9 "$n" 2>/dev/null || :
+            fi
         done
         until_it nobody_watches
         nft flush ruleset 2>/dev/null || :
-        for link in $(links | grep '^holm'); do ip link del "$link"; done
+        for link in $(links | grep '^holm'); do ip link del "$link" 2>/dev/null || :; done
         rm -rf /run/holm; find /sys/fs/cgroup -depth -type d -name "*$id*" -exec rmdir {} \; 2>/dev/null || :
         echo "--- after a boot"
         port

@@ -624,7 +624,7 @@ fn tell_end(places: &Places, caller: &Caller, home: &Home) {
     events::died(places, home, &definition, &more, &connection::joined(caller, &home.id));
 }
 
-fn write_exit(home: &Home, record: &ExitRecord) {
+pub(crate) fn write_exit(home: &Home, record: &ExitRecord) {
     if let Ok(directory) = monitor::exit::open_directory(&home.directory) {
         let _ = monitor::exit::write_record(&directory, monitor::exit::EXIT_FILE, record, false);
     }
