@@ -36,6 +36,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             "--supervise"
             | "--monitor"
             | "--after-exit"
+            | "--see-to"
             | "--revive"
             | "--health"
             | "--health-action"

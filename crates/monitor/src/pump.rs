@@ -46,11 +46,11 @@ pub struct Ended {
 }
 
 /// Watches a container until it has ended and what it wrote is where it belongs. How it ended is written down as soon as that is known, so
-/// that no status is lost; those who read it wait for the log as long as [`DRAINING`] is locked.
+/// that no status is lost; those who read it wait for the log as long as [`DRAINING`] is locked, and for what `told` does with it.
 ///
 /// # Errors
 /// When what `setup` names is not there; the container goes on then.
-pub fn run(setup: &Setup) -> Result<Ended, Broken> {
+pub fn run(setup: &Setup, told: &mut dyn FnMut(&ExitRecord)) -> Result<Ended, Broken> {
     // Nothing that is sent to a session or to all processes ends it: only the container's end does.
     set_blocked(SignalSet(u64::MAX))?;
     let pidfd = sys::inherited::take(setup.pidfd)?;
@@ -84,6 +84,7 @@ pub fn run(setup: &Setup) -> Result<Ended, Broken> {
     let _ = sys::lock::try_lock_byte(&lock, DRAINING);
     let unwritten = write_record(&directory, EXIT_FILE, &record, false).err();
     let rest = pump.drain();
+    told(&record);
     let _ = sys::lock::unlock_byte(&lock, DRAINING);
     pump.clients.finish(record.status, &rest);
     if let Some(health) = pump.health.take() {

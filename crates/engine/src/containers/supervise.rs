@@ -466,7 +466,7 @@ pub fn see_to(places: &Places, home: &Home, run: u64) -> Result<(), BoxedExplain
             write_exit(home, exit);
         }
     }
-    let mut command = own_program("--after-exit", &home.id);
+    let mut command = own_program("--see-to", &home.id);
     let null = std::process::Stdio::null;
     let child = command.arg(run.to_string()).stdin(null()).stdout(null()).stderr(null()).spawn();
     let mut child = child.map_err(|error| {
@@ -538,7 +538,14 @@ fn become_monitor(setup: Setup) -> ! {
 
 /// The monitor: watches the container, and goes on as what comes after it.
 pub fn watch(setup: &Setup) -> ! {
-    let Ok(ended) = monitor::run(setup) else {
+    let mut told = |record: &ExitRecord| {
+        let caller = Caller::read();
+        let places = Places::of(&caller);
+        if let Ok(home) = find::find(&places, &setup.id) {
+            tell_end(&places, &caller, &home, record);
+        }
+    };
+    let Ok(ended) = monitor::run(setup, &mut told) else {
         // The container goes on, and whoever looks sees that nobody watches it.
         std::process::exit(125);
     };
@@ -552,8 +559,8 @@ pub fn watch(setup: &Setup) -> ! {
 }
 
 /// What comes after a run: it is taken away, and the container is started again or removed. `unwritten` is the record of its end if the
-/// monitor could not write it.
-pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
+/// monitor could not write it; `is_told` says whether there was a monitor that has told of the end.
+pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>, is_told: bool) -> u8 {
     let _ = sys::signal::set_blocked(sys::signal::SignalSet(0));
     let caller = Caller::read();
     let places = Places::of(&caller);
@@ -568,7 +575,9 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     if let Some(record) = unwritten.and_then(|text| serde_json::from_str::<ExitRecord>(text).ok()) {
         write_exit(&home, &record);
     }
-    tell_end(&places, &caller, &home);
+    if let (false, Some(record)) = (is_told, home.exit()) {
+        tell_end(&places, &caller, &home, &record);
+    }
     let _ = settle(&places, &home);
     let mut last = run;
     loop {
@@ -614,8 +623,8 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     }
 }
 
-fn tell_end(places: &Places, caller: &Caller, home: &Home) {
-    let (Ok(definition), Some(exit)) = (home.definition(), home.exit()) else { return };
+fn tell_end(places: &Places, caller: &Caller, home: &Home, exit: &ExitRecord) {
+    let Ok(definition) = home.definition() else { return };
     if exit.oom {
         events::emit(places, home, Some(&definition), "oom", &[]);
     }

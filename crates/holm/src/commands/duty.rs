@@ -26,8 +26,9 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
         },
         "--after-exit" => {
             let unwritten = args.get(2).and_then(|arg| arg.to_str());
-            after_exit(text(0), text(1).parse().unwrap_or(0), unwritten)
+            after_exit(text(0), text(1).parse().unwrap_or(0), unwritten, true)
         }
+        "--see-to" => after_exit(text(0), text(1).parse().unwrap_or(0), None, false),
         "--revive" => revived(text(0)),
         "--files" => engine::containers::files::child::main(text(1).parse().unwrap_or(-1)),
         KEEP_TERMINAL => {
