@@ -92,8 +92,7 @@ impl Store {
     ) -> Result<Snapshot, Error> {
         check_id(id)?;
         let directory = self.layout().snapshot(id);
-        // First the row: from here on the image stays. A row without a directory is swept.
-        self.insert_snapshot(id, &image.manifest, size_limit)?;
+        self.insert_snapshot(id, &image.manifest)?;
         let made = self.make_snapshot(&directory, id, image, size_limit);
         if made.is_err() {
             let _ = self.remove_snapshot(id);
@@ -108,17 +107,17 @@ impl Store {
         image: &Image,
         size_limit: Option<u64>,
     ) -> Result<Snapshot, Error> {
-        std::fs::create_dir(directory)
-            .map_err(|error| step("make a container's root", "mkdir", directory, error))?;
-        self.layout().replace(&directory.join("image"), image.manifest.to_string().as_bytes())?;
         let changes = directory.join("changes");
         std::fs::create_dir(&changes)
             .map_err(|error| step("make a container's root", "mkdir", &changes, error))?;
         let quota = match size_limit {
             None => Quota::None,
-            Some(bytes) => self.limit(directory, &changes, id, bytes)?,
+            Some(bytes) => {
+                let quota = self.limit(directory, &changes, id, bytes)?;
+                self.set_snapshot_quota(id, quota.name(), bytes)?;
+                quota
+            }
         };
-        self.set_snapshot_quota(id, quota.name())?;
         self.complete(id, image, size_limit, quota)
     }
 
@@ -183,6 +182,7 @@ impl Store {
     pub fn remove_snapshot(&self, id: &str) -> Result<(), Error> {
         check_id(id)?;
         let directory = self.layout().snapshot(id);
+        let found = self.find_snapshot(id)?;
         let changes = directory.join("changes");
         if is_mounted(&changes) {
             rustix::mount::unmount(&changes, rustix::mount::UnmountFlags::DETACH)
@@ -199,11 +199,9 @@ impl Store {
                 _ => Err(step("remove a container's root", "unlink", &aside, error)),
             })?;
         }
-        let manifest = self.delete_snapshot(id)?;
-        if let Some(manifest) = manifest {
-            self.unmount_unused(&manifest)?;
-        }
-        Ok(())
+        self.release_project(id)?;
+        let Some((manifest, ..)) = found else { return Ok(()) };
+        self.unmount_unused(&manifest)
     }
 
     /// Unmounts the layers of an image that no container uses.

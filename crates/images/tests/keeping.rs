@@ -109,6 +109,62 @@ fn a_container_keeps_its_image_and_its_changes() {
     assert!(store.create_snapshot("../x", &image, None).is_err());
 }
 
+/// A container starts and goes without a sync of the disk.
+#[test]
+fn containers_do_not_write_to_the_database() {
+    let Some(store) = fresh("keep-unwritten") else { return };
+    let image = put(&store, "app:1", &[layer("base")]);
+    let directory = store.layout().root().to_owned();
+    let written = || {
+        let of = |name: &str| {
+            std::fs::metadata(directory.join(name)).map(|meta| (meta.len(), meta.modified().unwrap())).ok()
+        };
+        (of("holm.db"), of("holm.db-wal").filter(|(length, _)| *length > 0))
+    };
+    drop(store.again());
+    let before = written();
+    for _ in 0..2 {
+        let other = store.again();
+        let lease = other.lease().unwrap();
+        lease.protect(&image.manifest).unwrap();
+        other.create_snapshot("c1", &image, None).unwrap();
+        other.open_snapshot("c1").unwrap();
+        other.remove_snapshot("c1").unwrap();
+    }
+    assert_eq!(written(), before);
+    // One that did not come to having an image is no obstacle, and is found.
+    std::fs::create_dir(store.layout().snapshot("c2")).unwrap();
+    assert_eq!(store.all_snapshots().unwrap(), ["c2"]);
+    store.create_snapshot("c2", &image, None).unwrap();
+    store.remove_snapshot("c2").unwrap();
+    assert!(store.all_snapshots().unwrap().is_empty());
+}
+
+/// Either a container is made before the image goes, which then stays, or after that, and is refused.
+#[test]
+fn an_image_does_not_go_from_under_a_container() {
+    let Some(store) = fresh("keep-race") else { return };
+    for number in 0..30 {
+        let image = put(&store, "app:1", &[layer("base")]);
+        let (made, removed) = std::thread::scope(|scope| {
+            let other = store.again();
+            let wanted = image.clone();
+            let removal = scope.spawn(move || other.remove(&wanted, false).is_ok());
+            if number % 2 == 0 {
+                std::thread::sleep(std::time::Duration::from_micros(number * 40));
+            }
+            let made = store.create_snapshot("c1", &image, None).is_ok();
+            (made, removal.join().unwrap())
+        });
+        assert_ne!(made, removed);
+        if made {
+            assert!(store.image(&image.manifest).unwrap().is_some());
+            assert!(store.open_snapshot("c1").unwrap().lower[0].join("base").exists());
+            store.remove_snapshot("c1").unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_limited_container_gets_no_more_than_its_size() {
     let Some(store) = fresh("keep-limit") else { return };

@@ -3,9 +3,10 @@
 //! The store knows which container uses which image, so that nothing of an image goes while a container that stays is made of it, and its
 //! layers are found again after the machine was started anew. [`hold`] says so, [`release`] takes it back.
 
+use images::Snapshot;
 use images::digest::Digest;
 use images::store::{Options, Store};
-use report::BoxedExplain;
+use report::{BoxedExplain, Explain as _};
 
 use super::home::{Home, Places};
 use crate::host::boxed;
@@ -20,20 +21,29 @@ fn store() -> Result<Store, BoxedExplain> {
 /// # Errors
 /// When the image is gone, and what the store says.
 pub(super) fn hold(home: &Home, manifest: &str) -> Result<(), BoxedExplain> {
-    let store = store()?;
+    hold_in(&store()?, home, manifest).map(drop)
+}
+
+fn hold_in(store: &Store, home: &Home, manifest: &str) -> Result<Snapshot, BoxedExplain> {
     let digest = Digest::parse(manifest).map_err(boxed)?;
     let Some(image) = store.image(&digest).map_err(boxed)? else {
         return Err(boxed(images::Error::not_found(format!("image {} any more", digest.short()))));
     };
-    store.create_snapshot(&home.id, &image, None).map(drop).map_err(boxed)
+    store.create_snapshot(&home.id, &image, None).map_err(boxed)
 }
 
-/// Gives a request the layers of the container's image; what is not mounted is.
+/// Gives a request the layers of the container's image, if it is of one; what is not mounted is.
 ///
 /// # Errors
 /// What of the image is missing or broken.
-pub(super) fn find(home: &Home, flags: &mut RunFlags) -> Result<(), BoxedExplain> {
-    let snapshot = store()?.open_snapshot(&home.id).map_err(boxed)?;
+pub(super) fn find(home: &Home, manifest: Option<&str>, flags: &mut RunFlags) -> Result<(), BoxedExplain> {
+    let Some(manifest) = manifest else { return Ok(()) };
+    let store = store()?;
+    let snapshot = match store.open_snapshot(&home.id) {
+        // The store does not sync who holds what, and the definition is synced: after a power cut only that may be there.
+        Err(error) if error.kind() == report::Kind::NotFound => hold_in(&store, home, manifest)?,
+        other => other.map_err(boxed)?,
+    };
     let mut layers = snapshot.lower.into_iter();
     if let Some(top) = layers.next() {
         flags.rootfs.directory = top;
@@ -64,13 +74,11 @@ pub(super) fn release_strays(places: &Places) -> Result<Vec<String>, BoxedExplai
         return Ok(gone);
     }
     let store = store()?;
-    for image in store.images().map_err(boxed)? {
-        for id in store.snapshots(&image.manifest).map_err(boxed)? {
-            // A container's directory is there before it holds anything, and goes after that.
-            if !places.homes(true).join(&id).exists() {
-                store.remove_snapshot(&id).map_err(boxed)?;
-                gone.push(id);
-            }
+    for id in store.all_snapshots().map_err(boxed)? {
+        // A container's directory is there before it holds anything, and goes after that.
+        if !places.homes(true).join(&id).exists() {
+            store.remove_snapshot(&id).map_err(boxed)?;
+            gone.push(id);
         }
     }
     Ok(gone)

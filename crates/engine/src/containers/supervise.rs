@@ -217,9 +217,7 @@ fn launch(
     settle(places, home)?;
     make_directory(&home.run_directory)?;
     let mut flags = definition.request.clone();
-    if definition.manifest.is_some() {
-        super::root::find(home, &mut flags)?;
-    }
+    super::root::find(home, definition.manifest.as_deref(), &mut flags)?;
     crate::volumes::ready(places, &flags)?;
     let request = flags.check().map_err(boxed)?;
     let mut prepared = prepare::for_container(&request, caller, size, &home.id)?;

@@ -137,10 +137,8 @@ pub fn update(
     let volumes = match change.mounts.iter().any(|mount| mount.volume().is_some()) {
         true => {
             let mut flags = definition.request.clone();
-            if definition.manifest.is_some() {
-                // What the image has at the destination may have to be looked at.
-                super::root::find(home, &mut flags)?;
-            }
+            // What the image has at the destination may have to be looked at.
+            super::root::find(home, definition.manifest.as_deref(), &mut flags)?;
             let attached = volumes::attach(places, home, &mut flags, &[])?;
             definition.request.mounts = flags.mounts;
             Some(attached)

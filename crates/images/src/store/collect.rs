@@ -1,17 +1,19 @@
 //! Removing images, and collecting what nobody needs any more.
 //!
 //! An image is forgotten in one writing transaction, and what nobody needs any more is put aside in a second one: a process that is killed
-//! in between leaves content without an image, and never an image without its content. Who brings something in protects it in a
-//! transaction of its own first, so either it is seen here, or the other finds the content gone and brings it again.
+//! in between leaves content without an image, and never an image without its content. Who brings something in, or makes a container of
+//! it, says so first and looks then, and both kinds take turns (`Store::pass`): so either it is seen here, or the other finds the content
+//! gone and brings it again.
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use rustix::fs::FlockOperation;
 
 use super::database::{self, doing};
 use super::layout::{random_name, read_small};
-use super::{Image, Name, Store, lease};
+use super::{Image, Name, Store, lease, snapshots};
 use crate::Error;
 use crate::digest::Digest;
 use crate::layer::child::{self, TRASH};
@@ -50,9 +52,10 @@ impl Store {
     /// That a container uses it; `force` takes its names away then.
     pub fn remove(&self, image: &Image, force: bool) -> Result<Collected, Error> {
         let mut collected = Collected::default();
+        let _gate = self.pass(FlockOperation::LockExclusive)?;
         let mut connection = self.connection();
         let transaction = database::writing(&mut connection)?;
-        let users = users(&transaction, &image.manifest.to_string())?;
+        let users = self.snapshots(&image.manifest)?;
         if !users.is_empty() && !force {
             return Err(in_use(image, &users));
         }
@@ -84,6 +87,7 @@ impl Store {
     /// Those of the database.
     pub fn prune(&self, what: What) -> Result<Collected, Error> {
         let mut collected = Collected::default();
+        let _gate = self.pass(FlockOperation::LockExclusive)?;
         let mut connection = self.connection();
         let transaction = database::writing(&mut connection)?;
         let condition = match what {
@@ -97,7 +101,8 @@ impl Store {
         let sql = format!(
             "SELECT manifest FROM images WHERE {condition} AND manifest NOT IN (SELECT digest FROM leases)"
         );
-        lease::sweep(self, &transaction)?;
+        lease::gather(self, &transaction)?;
+        snapshots::gather(self, &transaction)?;
         let going: Vec<String> = strings(&transaction, &sql, [])?;
         for manifest in &going {
             for name in names(&transaction, manifest)? {
@@ -127,7 +132,7 @@ impl Store {
         collected: &mut Collected,
     ) -> Result<Vec<PathBuf>, Error> {
         const NEEDED: &str = "NOT IN (SELECT digest FROM image_needs UNION SELECT digest FROM leases)";
-        lease::sweep(self, transaction)?;
+        lease::gather(self, transaction)?;
         let mut trash = Vec::new();
         for diff_id in
             strings(transaction, &format!("SELECT diff_id FROM layers WHERE diff_id {NEEDED}"), [])?
@@ -290,10 +295,6 @@ fn strings(
 
 fn names(transaction: &Transaction<'_>, manifest: &str) -> Result<Vec<String>, Error> {
     strings(transaction, "SELECT name FROM names WHERE manifest = ? ORDER BY name", [manifest])
-}
-
-fn users(transaction: &Transaction<'_>, manifest: &str) -> Result<Vec<String>, Error> {
-    strings(transaction, "SELECT id FROM snapshots WHERE manifest = ? ORDER BY id", [manifest])
 }
 
 fn forget(transaction: &Transaction<'_>, manifest: &str) -> Result<(), Error> {

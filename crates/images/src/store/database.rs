@@ -1,10 +1,12 @@
 //! The table of contents: SQLite, shared by all processes that use the store.
 //!
-//! Everything in it can be made anew from the files of the store ([`super::rebuild`]).
+//! Everything in it can be made anew from the files of the store ([`super::rebuild`]). It is written when images change, and never when
+//! containers do: which container uses which image stands in the containers' directories, and what is in use for a while in leases.
 
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::Error;
@@ -44,12 +46,6 @@ CREATE INDEX IF NOT EXISTS named ON names (manifest);
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL, manifest TEXT NOT NULL, action TEXT NOT NULL
 );
-CREATE TABLE IF NOT EXISTS leases (lease TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (lease, digest)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS leased ON leases (digest);
-CREATE TABLE IF NOT EXISTS snapshots (
-    id TEXT PRIMARY KEY, manifest TEXT NOT NULL, created INTEGER NOT NULL, size_limit INTEGER NOT NULL, quota TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS snapped ON snapshots (manifest);
 CREATE TABLE IF NOT EXISTS projects (project INTEGER PRIMARY KEY, id TEXT NOT NULL);
 ";
 
@@ -69,6 +65,10 @@ pub(super) fn open(path: &Path) -> Result<(Connection, bool), Error> {
             "use that one, or another store with --root",
         ));
     }
+    // The log stays when the last process closes it, so that the next one need not make it anew; who writes ends it (`writing`).
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(|cause| failed("set it up", cause))?;
     // Commits survive a power cut: an image is only told to be there when it is.
     connection
         .execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;")
@@ -85,6 +85,9 @@ pub(super) fn open(path: &Path) -> Result<(Connection, bool), Error> {
 
 /// A transaction that may write. Others wait until it ends.
 pub(super) fn writing(connection: &mut Connection) -> Result<Transaction<'_>, Error> {
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)
+        .map_err(|cause| failed("set it up", cause))?;
     connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(|cause| failed("begin to write", cause))

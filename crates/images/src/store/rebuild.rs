@@ -48,7 +48,7 @@ impl Store {
                 transaction.commit().map_err(doing("name an image"))?;
             }
         }
-        self.restore_snapshots()
+        Ok(())
     }
 
     fn restore(&self, lease: &super::Lease<'_>, manifest: &Digest) -> Result<(), Error> {
@@ -68,22 +68,6 @@ impl Store {
         }
         let put = PutImage { manifest: *manifest, target: *manifest, names: &[], action: "rebuild" };
         self.put_image(lease, &put).map(drop)
-    }
-
-    /// Containers' directories tell which image they are of.
-    fn restore_snapshots(&self) -> Result<(), Error> {
-        for entry in std::fs::read_dir(self.layout.root().join("snapshots")).into_iter().flatten().flatten() {
-            let Ok(bytes) = read_small(&entry.path().join("image"), 4096) else { continue };
-            let Ok(manifest) = Digest::parse(String::from_utf8_lossy(&bytes).trim()) else { continue };
-            let id = entry.file_name().to_string_lossy().into_owned();
-            self.connection()
-                .execute(
-                    "INSERT OR IGNORE INTO snapshots VALUES (?, ?, ?, 0, '')",
-                    params![id, manifest.to_string(), super::now()],
-                )
-                .map_err(doing("note a container"))?;
-        }
-        Ok(())
     }
 }
 

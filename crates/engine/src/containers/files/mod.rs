@@ -309,9 +309,7 @@ impl Explain for NoLayer {
 impl Layers {
     pub(crate) fn open(places: &Places, home: &Home, definition: &Definition) -> Result<Self, BoxedExplain> {
         let mut flags = definition.request.clone();
-        if definition.manifest.is_some() {
-            root::find(home, &mut flags)?;
-        }
+        root::find(home, definition.manifest.as_deref(), &mut flags)?;
         let lower = lower(&flags.rootfs).map_err(boxed)?;
         let stubs = stubs::places(definition);
         match &flags.rootfs.changes {

@@ -152,9 +152,7 @@ impl Opened {
             );
         }
         let mut flags = definition.request.clone();
-        if definition.manifest.is_some() {
-            root::find(home, &mut flags)?;
-        }
+        root::find(home, definition.manifest.as_deref(), &mut flags)?;
         let rootfs = flags.rootfs;
         let (changes, readonly) = match rootfs.changes {
             Changes::Keep(directory) => {
