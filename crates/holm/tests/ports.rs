@@ -168,6 +168,29 @@ fn a_second_monitor_and_the_next_boot_hold_published_ports_again() {
         until_it fetch 192.0.2.1 8080; port; fetch 192.0.2.1 8080
         holm rm -f "$NAME"; port
         "#),
-        &expect![[r#""#]],
+        &expect![[r#"
+            port 8080: free
+            port 8080: taken
+            --- without a monitor
+            port 8080: free
+            hello
+            hello
+            web: it runs and has no monitor (it has a monitor again)
+            --- with another one
+            port 8080: taken
+            hello
+            eth1 10.224.4.2
+            web
+            --- restarted
+            port 8080: taken
+            --- after a boot
+            port 8080: free
+            web
+            port 8080: taken
+            hello
+            web
+            port 8080: free
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
     );
 }

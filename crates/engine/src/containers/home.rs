@@ -296,7 +296,16 @@ impl Home {
             outcome => outcome,
         };
         let file = file.map_err(|errno| self.failed("watch", SyscallError::new("openat", name, errno)))?;
-        Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
+        let until = Instant::now() + PATIENCE;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Who only looks whether somebody has it has it for a moment himself, together with others who look.
+            let is_anothers = flock(&file, FlockOperation::NonBlockingLockShared).is_err();
+            if is_anothers || Instant::now() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Ok(Some(file))
     }
 
     /// Keeps other processes from working on it as long as the lock lives.
