@@ -2,7 +2,7 @@
 stty -F /dev/ttyS1 raw 2>/dev/null
 echo /guest/modprobe >/proc/sys/kernel/modprobe
 # What many tests want first, all at once: busybox's modprobe does not wait for a module that another one loads.
-for module in bridge veth nf_tables overlay; do /guest/modprobe $module 2>/dev/null; done
+for module in bridge veth nf_tables overlay loop; do /guest/modprobe $module 2>/dev/null; done
 exec </dev/null >/dev/ttyS1 2>&1
 limit=400
 # Most tests wait more than they compute, so more of them than processors run at once.
