@@ -7,17 +7,19 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use clap::{Arg, ArgMatches, Command as Cli, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command as Cli, value_parser};
 
 use super::programs;
 use super::stats::Series;
-use crate::{Outcome, workspace};
+use super::table::{provenance, write_section};
+use crate::Outcome;
 
 pub(super) fn command() -> Cli {
     Cli::new("engine")
@@ -43,7 +45,16 @@ pub(super) fn command() -> Cli {
                 .default_value("100")
                 .help("How many containers are started 16 at a time"),
         )
+        .arg(
+            Arg::new("write")
+                .long("write")
+                .action(ArgAction::SetTrue)
+                .help("Update the table in docs/benchmarks.md and README.md"),
+        )
 }
+
+/// The mark of its table.
+const MARK: &str = "bench:engine";
 
 /// A program with docker's command line.
 struct Engine {
@@ -56,6 +67,9 @@ struct Engine {
     /// Flags of every `run`.
     flags: Vec<&'static str>,
 }
+
+/// The column that is ours.
+const OURS: &str = "holm";
 
 /// What everybody calls the image.
 const IMAGE: &str = "localhost/holm-bench:1";
@@ -134,7 +148,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let starts = *arguments.get_one::<usize>("starts").expect("it has a default");
     if std::env::var_os(INSIDE).is_none() {
         // Built where the network is, and run where nobody else's is.
-        let holm = built()?;
+        let holm = programs::holm()?;
         let mut again = Command::new("unshare");
         again.args(["--net", "--mount", "--propagation", "private"]).arg(std::env::current_exe()?);
         again.args(std::env::args_os().skip(1)).env(INSIDE, holm);
@@ -156,13 +170,18 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
         let _ = Command::new("umount").args(["--lazy", point]).status();
     }
     let _ = fs::remove_dir_all(&scratch);
-    outcome.map(|()| std::process::ExitCode::SUCCESS)
+    let table = outcome?;
+    print!("{table}");
+    if arguments.get_flag("write") {
+        write_section(&table, MARK)?;
+    }
+    Ok(std::process::ExitCode::SUCCESS)
 }
 
 /// The variable that tells this program that it is in namespaces of its own, and which holm to measure.
 const INSIDE: &str = "HOLM_BENCH_ENGINE";
 
-fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Result<(), Box<dyn Error>> {
+fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Result<String, Box<dyn Error>> {
     let rootfs = busybox(scratch)?;
     let daemon = Daemon::start(scratch);
     let engines = engines(scratch, &rootfs, daemon.as_ref())?;
@@ -261,35 +280,42 @@ fn measure(scratch: &Path, runs: usize, containers: usize, starts: usize) -> Res
         );
         timed(&mut engine.removal(&["log"]))?;
     }
-    print(&engines, &table, containers, starts);
+    let text = markdown(&engines, &table, containers, starts);
     for engine in engines.iter().filter(|engine| engine.name == "holm") {
         let _ = engine.command(&["image", "prune", "--all"]).status();
     }
-    Ok(())
+    Ok(text)
 }
 
-fn print(
+fn markdown(
     engines: &[Engine],
     table: &BTreeMap<(usize, &str), BTreeMap<&str, Series>>,
     containers: usize,
     starts: usize,
-) {
-    println!(
-        "Median (p10) in milliseconds unless it says otherwise; processor time in brackets; {containers} idle containers; many are {starts}.\n"
-    );
+) -> String {
     let names: Vec<&str> = engines.iter().map(|engine| engine.name).collect();
-    println!("| | {} |", names.join(" | "));
-    println!("|---|{}", "---|".repeat(names.len()));
+    let others: Vec<&str> = names.iter().copied().filter(|name| *name != OURS).collect();
+    let ratios: Vec<String> = others.iter().map(|other| format!("{other} / {OURS}")).collect();
+    let heads = [names.clone(), ratios.iter().map(String::as_str).collect()].concat();
+    let mut text = format!("| median (p10) [processor time], ms | {} |\n", heads.join(" | "));
+    let _ = writeln!(text, "|---|{}", "---|".repeat(heads.len()));
     for ((_, row), cells) in table {
-        let cells = names.iter().map(|name| match cells.get(name) {
+        let figures = names.iter().map(|name| match cells.get(name) {
             Some(series) if series.values.len() > 1 => {
                 format!("{:.2} ({:.2}) [{:.1}]", series.median(), series.p10(), series.cpu_ms)
             }
             Some(series) => format!("{:.1}", series.median()),
             None => "-".to_owned(),
         });
-        println!("| {row} | {} |", cells.collect::<Vec<_>>().join(" | "));
+        let ratios = others.iter().map(|other| match (cells.get(other), cells.get(OURS)) {
+            (Some(other), Some(ours)) => format!("{:.1}", other.median() / ours.median()),
+            _ => "-".to_owned(),
+        });
+        let _ = writeln!(text, "| {row} | {} |", figures.chain(ratios).collect::<Vec<_>>().join(" | "));
     }
+    let versions: Vec<String> = engines.iter().map(|engine| programs::version(&engine.program)).collect();
+    let _ = write!(text, "\nAll containers: {containers}; many: {starts}. {}", provenance(&versions));
+    text
 }
 
 /// A root with busybox and a file of lines.
@@ -405,27 +431,6 @@ fn engines(scratch: &Path, rootfs: &Path, daemon: Option<&Daemon>) -> Result<Vec
         }
     }
     Ok(engines)
-}
-
-fn built() -> Result<PathBuf, Box<dyn Error>> {
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(workspace::root())
-        .args(["build", "--release", "-p", "holm"])
-        .args(programs::fastest_target());
-    if !cargo.status()?.success() {
-        return Err("holm cannot be built".into());
-    }
-    let targets = [
-        format!("{}-unknown-linux-musl", std::env::consts::ARCH),
-        format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
-    ];
-    let newest = targets
-        .iter()
-        .map(|target| workspace::root().join("target").join(target).join("release/holm"))
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-        .max();
-    newest.map(|(_, path)| path).ok_or_else(|| "cargo built no holm".into())
 }
 
 /// The mean proportional set size of the processes that stand beside containers.

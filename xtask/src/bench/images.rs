@@ -72,7 +72,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     }
     let scratch = workspace::root().join("target/bench/images");
     fs::create_dir_all(&scratch)?;
-    let holm = peers::build()?;
+    let holm = super::programs::holm()?;
     let wanted: Vec<&String> = arguments.get_many("image").into_iter().flatten().collect();
     let chosen: Vec<make::Kind> = make::Kind::ALL
         .into_iter()

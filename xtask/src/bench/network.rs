@@ -5,7 +5,7 @@
 //! netlink messages from memory and does nothing else. Netavark and the CNI plugins are executed, as their engines do. Start reading at
 //! [`run`].
 
-use super::programs::fastest_target;
+use super::programs;
 use super::stats::Series;
 use super::table::{provenance, write_section};
 use crate::Outcome;
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let number = |name: &str| *arguments.get_one::<u32>(name).expect("it has a default");
     let holm = match arguments.get_one::<PathBuf>("holm") {
         Some(program) => fs::canonicalize(program)?,
-        None => ours()?,
+        None => programs::holm()?,
     };
     let room = Room::enter()?;
     let mut text = String::new();
@@ -109,17 +109,6 @@ fn versions() -> Vec<String> {
     let mut versions = vec![format!("holm {}", env!("CARGO_PKG_VERSION"))];
     versions.extend([said(NETAVARK), said(AARDVARK)].into_iter().filter(|version| !version.is_empty()));
     versions
-}
-
-/// Builds `holm` as it ships, for its name server.
-fn ours() -> Result<PathBuf, Box<dyn Error>> {
-    let target = fastest_target();
-    must(cargo().args(["build", "--release", "--package", "holm"]).args(&target))?;
-    let triple = match target.get(1) {
-        Some(triple) => triple.clone(),
-        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
-    };
-    Ok(root().join("target").join(triple).join("release/holm"))
 }
 
 /// The host that this process has become.

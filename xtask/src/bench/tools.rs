@@ -3,10 +3,10 @@
 //! The programs take turns in a network and mount namespace of this process's own; each run is timed from outside as a
 //! whole process. Start reading at [`TASKS`].
 
-use super::programs::{fastest_target, timer};
+use super::programs::{self, timer};
 use super::stats::Series;
 use super::table::{provenance, write_section};
-use crate::workspace::{cargo, must, root, which};
+use crate::workspace::{must, root, which};
 use crate::{Outcome, workspace};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
@@ -71,7 +71,7 @@ pub(super) fn command() -> Command {
 pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     let scratch = workspace::root().join("target/bench");
     std::fs::create_dir_all(&scratch)?;
-    let holm = ours()?;
+    let holm = programs::holm()?;
     let floor = compile(&scratch)?;
     let iproute = which("ip").ok_or("iproute2's `ip` is not installed")?;
     let runs = *arguments.get_one::<u32>("runs").expect("it has a default");
@@ -177,17 +177,6 @@ fn timed(timer: &Path, program: &[String], words: &[String]) -> Result<f64, Box<
         [wall_ns, _, _, 0.0] => Ok(wall_ns / 1e6),
         _ => Err(format!("{program:?} {words:?}: {}", String::from_utf8_lossy(&output.stderr)).into()),
     }
-}
-
-/// Builds `holm` as it ships.
-fn ours() -> Result<PathBuf, Box<dyn Error>> {
-    let target = fastest_target();
-    must(cargo().args(["build", "--release", "--package", "holm"]).args(&target))?;
-    let triple = match target.get(1) {
-        Some(triple) => triple.clone(),
-        None => format!("{}-unknown-linux-gnu", std::env::consts::ARCH),
-    };
-    Ok(root().join("target").join(triple).join("release/holm"))
 }
 
 /// Builds the timer and the program that does nothing else.

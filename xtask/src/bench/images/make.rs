@@ -239,7 +239,7 @@ fn manifest(config: &[u8], layers: Vec<Descriptor>) -> Result<Vec<u8>, Box<dyn E
 
 /// Notes a thousand images with one layer and configurations of their own.
 pub(super) fn thousand(root: &Path) -> Result<(), Box<dyn Error>> {
-    let unpacker = vec![super::peers::build()?.into_os_string(), "unpack-layer".into()];
+    let unpacker = vec![super::super::programs::holm()?.into_os_string(), "unpack-layer".into()];
     let run = root.with_extension("layers");
     let store =
         Store::open(Options { root: root.to_owned(), run, unpacker, form: None, limits: Limits::default() })?;

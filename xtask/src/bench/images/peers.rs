@@ -1,7 +1,6 @@
 //! The engines: how each is started with an empty store, and told to fetch.
 
-use crate::workspace::{cargo, must, root, which};
-use std::error::Error;
+use crate::workspace::which;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -113,14 +112,6 @@ fn resident(pid: u32) -> u64 {
         text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()).collect::<Vec<_>>()
     });
     own.unwrap_or(0) + children.map(resident).sum::<u64>()
-}
-
-/// Our engine as it is shipped.
-pub(super) fn build() -> Result<PathBuf, Box<dyn Error>> {
-    must(cargo().args(["build", "--quiet", "--release", "-p", "holm"]))?;
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let path = root().join("target").join(target).join("release/holm");
-    path.exists().then_some(path).ok_or_else(|| "cargo built no holm".into())
 }
 
 /// All engines that are installed.
