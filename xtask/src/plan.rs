@@ -111,6 +111,7 @@ fn launch(bundle: &Path) -> Result<Launch, Box<dyn std::error::Error>> {
         bundle,
         idmap_root: false,
         files: Vec::new(),
+        parts: Vec::new(),
         make_cwd: false,
         stdio,
         cgroup,

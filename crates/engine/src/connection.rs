@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use network::{
-    Attachment, Beside, ContainerNet, DEFAULT_NETWORK, EndpointRequest, Limits, Networks, Reservation,
+    Attachment, Beside, ContainerNet, DEFAULT_NETWORK, Endpoint, EndpointRequest, Ledger, Limits, Networks,
+    Reservation,
 };
 use report::{BoxedExplain, Kind};
 use runtime::Launch;
@@ -285,6 +286,27 @@ impl Connection {
         }
     }
 
+    /// The networks that it was given when it was launched.
+    pub fn joined(&self) -> Vec<Joined> {
+        match &self.kind {
+            Way::Holm(own) => own
+                .attached
+                .as_ref()
+                .map_or_else(Vec::new, |attached| attached.endpoints().iter().map(Joined::from).collect()),
+            Way::Pasta { .. } => Vec::new(),
+        }
+    }
+
+    /// Those that it is in now: others may have taken it out of some and into others.
+    pub fn joined_now(&self) -> Vec<Joined> {
+        match &self.kind {
+            Way::Holm(own) => own.attached.as_ref().map_or_else(Vec::new, |attached| {
+                attached.endpoints_now().iter().map(Joined::from).collect()
+            }),
+            Way::Pasta { .. } => Vec::new(),
+        }
+    }
+
     /// The container's processes have ended: what the kernel takes long for can begin.
     pub fn let_go(&mut self) {
         if let Way::Holm(own) = &mut self.kind
@@ -341,18 +363,52 @@ pub fn sweep(caller: &Caller, id: &str) {
 /// # Errors
 /// Those of writing.
 pub fn note(caller: &Caller, id: &str, whose: sys::pidfd::Identity) -> Result<(), BoxedExplain> {
+    pasta::note(caller, id, whose);
     if !networks_exist(caller) {
         return Ok(());
     }
     networks(caller)?.note_life(id, whose).map_err(boxed)
 }
 
-/// Takes the lock of a container's networks again, for a second monitor.
-pub fn hold(caller: &Caller, id: &str) -> Option<OwnedFd> {
-    if !networks_exist(caller) {
-        return None;
+/// Takes what keeps a container's networks and ports again, for a second monitor.
+pub fn hold(caller: &Caller, id: &str) -> Vec<OwnedFd> {
+    let by_pasta = pasta::hold(caller, id);
+    let own = match networks_exist(caller) {
+        true => networks(caller).and_then(|networks| networks.hold(id).map_err(boxed)).unwrap_or_default(),
+        false => Vec::new(),
+    };
+    own.into_iter().chain(by_pasta).collect()
+}
+
+/// A network that a container is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Its driver.
+    pub driver: String,
+}
+
+impl From<&Endpoint> for Joined {
+    fn from(place: &Endpoint) -> Self {
+        Self {
+            name: place.network.to_string(),
+            id: place.network_id.clone(),
+            driver: place.driver.to_string(),
+        }
     }
-    networks(caller).ok()?.hold(id).ok().flatten()
+}
+
+/// The networks of holm's making that a container is in now.
+pub fn joined(caller: &Caller, id: &str) -> Vec<Joined> {
+    if !networks_exist(caller) {
+        return Vec::new();
+    }
+    let places = network::Places::below(Path::new(DATA), &caller.run_directory);
+    let record = Ledger::open(&places).and_then(|ledger| ledger.record(id)).ok().flatten();
+    record.map_or_else(Vec::new, |record| record.endpoints.iter().map(Joined::from).collect())
 }
 
 fn networks_exist(caller: &Caller) -> bool {

@@ -159,7 +159,7 @@ pub fn look(
         sources,
         seccomp_file: None,
         hard_limits: (0..).zip(host.hard_limits).collect(),
-        oom_score_adj: host.oom_score_adj,
+        oom_score_adj: request.oom_score_adj.map_or(0, |_| host.on_demand.oom_score_adj()),
     };
     // A terminal's own name is only known to a container whose terminfo is the caller's.
     if directory == Path::new("/") {
@@ -443,16 +443,8 @@ fn volume_source(
     // One that is not there yet, for a plan that is only shown, will be where its store is.
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     let no_idmap = no_idmap_at(there, host.kernel, outside);
+    let mut part = None;
     match &volume.subpath {
-        // Others mount in a namespace of their own, to which a descriptor of this one is of no use; and a path could lead elsewhere.
-        Some(subpath) if !host.is_privileged() => {
-            return Err(boxed(Refused {
-                flag: format!("volume-subpath={}", subpath.as_path().display()),
-                problem: "only root can mount a directory inside a volume".to_owned(),
-                advice: "mount the whole volume, and use the directory in it".to_owned(),
-                kind: Kind::PermissionDenied,
-            }));
-        }
         Some(subpath) if path.exists() => {
             let failed = |cause| {
                 let (name, path) = (volume.shown().to_owned(), subpath.as_path().to_owned());
@@ -462,13 +454,18 @@ fn volume_source(
             let inner =
                 sys::resolve::open_below(top.as_fd(), subpath.as_path(), sys::raw::O_PATH, Links::InRoot);
             let inner = inner.map_err(failed)?;
-            path = format!("/proc/self/fd/{}", inner.as_raw_fd()).into();
-            held.push(inner);
+            if host.is_privileged() {
+                path = format!("/proc/self/fd/{}", inner.as_raw_fd()).into();
+                held.push(inner);
+            } else {
+                // Others mount in a namespace of their own, to which a descriptor of this one is of no use: there the way is gone once more.
+                part = Some(subpath.as_path().to_owned());
+            }
         }
         Some(subpath) => path.push(subpath.as_path()),
         None => {}
     }
-    Ok(Source { path, no_idmap, read_only })
+    Ok(Source { path, no_idmap, read_only, part })
 }
 
 /// Why what is at a path cannot be mounted with other owners, if that is so.
@@ -488,7 +485,7 @@ fn source(bind: &Bind, kernel: (u32, u32), outside: Option<&str>) -> Result<Sour
     }
     let path = canonical("--volume", &bind.source)?;
     let no_idmap = no_idmap_at(&path, kernel, outside);
-    Ok(Source { path, no_idmap, read_only: false })
+    Ok(Source { path, no_idmap, ..Source::default() })
 }
 
 fn seccomp_file(request: &RunRequest, facts: &Facts) -> Result<Option<spec::Seccomp>, BoxedExplain> {

@@ -14,6 +14,7 @@ use std::process::{Command, Stdio};
 use network::{Protocol, Publish};
 use report::{BoxedExplain, Kind};
 use rustix::fs::{FlockOperation, flock};
+use sys::pidfd::Identity;
 
 use crate::host::{Caller, boxed};
 use crate::rules::Refused;
@@ -105,6 +106,8 @@ pub(crate) struct Pasta {
 /// What pasta knows the namespace by, and the lock beside it.
 const LINK: &str = "ns";
 const LOCK: &str = "lock";
+/// The container's first process: as long as that runs the directory is its own, whether anybody has the lock or not.
+const LIFE: &str = "life";
 
 fn directory(caller: &Caller) -> PathBuf {
     caller.run_directory.join(NAME)
@@ -175,20 +178,46 @@ impl Drop for Pasta {
 /// Removes a container's directory. pasta watches the link in it, and ends with that.
 fn remove(place: &Path) {
     let _ = fs::remove_file(place.join(LINK));
+    let _ = fs::remove_file(place.join(LIFE));
     let _ = fs::remove_file(place.join(LOCK));
     let _ = fs::remove_dir(place);
 }
 
-/// Ends what killed processes of ours left: directories whose lock nobody holds.
+/// Ends what killed processes of ours left: directories whose lock nobody holds, of containers that do not run.
 pub(crate) fn sweep(caller: &Caller) {
     for entry in fs::read_dir(directory(caller)).into_iter().flatten().flatten() {
         let place = entry.path();
         let held = File::open(place.join(LOCK))
             .is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err());
-        if !held {
+        if !held && !lives(&place) {
             remove(&place);
         }
     }
+}
+
+/// Notes whose a container's directory is. One that is not connected so has none.
+pub(crate) fn note(caller: &Caller, id: &str, whose: Identity) {
+    let place = directory(caller).join(id);
+    if place.join(LOCK).exists() {
+        let text = format!("{} {} {}", whose.pid, whose.handle, whose.start);
+        // Without it the directory goes with a monitor that is killed.
+        let _ = fs::write(place.join(LIFE), text);
+    }
+}
+
+fn lives(place: &Path) -> bool {
+    let text = fs::read_to_string(place.join(LIFE)).unwrap_or_default();
+    let mut words = text.split(' ');
+    let mut number = || words.next()?.parse::<u64>().ok();
+    let (Some(pid), Some(handle), Some(start)) = (number(), number(), number()) else { return false };
+    i32::try_from(pid).is_ok_and(|pid| Identity { pid, handle, start }.lives())
+}
+
+/// Takes the lock of a container's directory again; none where there is none, or somebody has it.
+pub(crate) fn hold(caller: &Caller, id: &str) -> Option<OwnedFd> {
+    let lock = File::open(directory(caller).join(id).join(LOCK)).ok()?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
+    Some(lock.into())
 }
 
 /// A file without a name.
@@ -215,6 +244,39 @@ mod tests {
     fn arguments(list: &[&str]) -> Result<String, String> {
         let publish: Vec<Publish> = list.iter().map(|text| text.parse().unwrap()).collect();
         ports(&publish).map(|words| words.join(" ")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_directory_stays_as_long_as_its_container_runs_or_somebody_has_its_lock() {
+        let base = std::env::temp_dir().join(format!("holm-pasta-{}", std::process::id()));
+        let caller = Caller { run_directory: base.clone(), ..Caller::read() };
+        let names = || {
+            let mut names: Vec<_> = fs::read_dir(directory(&caller))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let own = rustix::process::getpid();
+        let handle = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).unwrap();
+        let whose = Identity::of(own.as_raw_nonzero().get(), std::os::fd::AsFd::as_fd(&handle));
+        let mut held = Vec::new();
+        for id in ["kept", "lives", "gone", "other"] {
+            held.extend(Pasta::hold(directory(&caller).join(id)).unwrap().into_held());
+        }
+        note(&caller, "lives", whose);
+        note(&caller, "other", Identity { handle: whose.handle + 1, start: whose.start + 1, ..whose });
+        held.truncate(1);
+        sweep(&caller);
+        let left = names();
+        let again = (hold(&caller, "kept").is_some(), hold(&caller, "lives").is_some());
+        drop(held);
+        sweep(&caller);
+        let last = names();
+        fs::remove_dir_all(&base).unwrap();
+        assert_eq!((left, again), (vec!["kept".to_owned(), "lives".to_owned()], (false, true)));
+        assert_eq!(last, ["lives"]);
     }
 
     #[test]

@@ -42,6 +42,16 @@ pub struct Prepared {
     pub held: Vec<std::os::fd::OwnedFd>,
 }
 
+/// What of their volumes mounts show, where that is for the launch to find.
+fn parts(request: &RunRequest, sources: &[rules::Source]) -> Vec<runtime::Part> {
+    let bound = request.mounts.iter().filter(|mount| !matches!(mount, Asked::Tmpfs(_)));
+    let parts = bound.zip(sources).filter_map(|(mount, source)| {
+        let destination = mount.destination().as_path().to_string_lossy().into_owned();
+        Some(runtime::Part { destination, path: source.part.clone()? })
+    });
+    parts.collect()
+}
+
 /// `holm run --bundle DIR`: the configuration decides everything but these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleRequest {
@@ -121,6 +131,7 @@ pub fn for_container(
             root,
             idmap_root: configured.root_is_idmapped,
             files: configured.files,
+            parts: parts(request, &found.facts.sources),
             make_cwd: true,
             stdio: stdio(request.streams.tty, size),
             cgroup,
@@ -310,6 +321,7 @@ pub fn from_bundle(request: &BundleRequest, size: Option<(u16, u16)>) -> Result<
             bundle,
             idmap_root: false,
             files: Vec::new(),
+            parts: Vec::new(),
             make_cwd: false,
             stdio: stdio(streams.tty, size),
             cgroup,

@@ -9,7 +9,7 @@ use runtime::{Exit, Plan};
 use sys::SyscallError;
 use sys::signal::Signals;
 
-use crate::connection::{self, Connection};
+use crate::connection::{self, Connection, Joined};
 use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::terminal::{Session, Wiring, attend};
@@ -33,18 +33,27 @@ pub fn plan(prepared: &Prepared) -> Result<Plan, BoxedExplain> {
 /// # Errors
 /// What failed before the program ran, or beside it. Nothing of the container is left then.
 pub fn run(prepared: Prepared, caller: &Caller, say: &mut dyn FnMut(&str)) -> Result<u8, BoxedExplain> {
-    run_started(prepared, caller, say, &mut || ())
+    run_told(prepared, caller, say, &mut |_, _| ())
 }
 
-/// The same; `started` is called once the program runs.
+/// A moment in a container's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Its program runs.
+    Runs,
+    /// It has ended, and its network is still there.
+    Ended,
+}
+
+/// The same; `tell` is called at each moment, with the networks that the container is in.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_started(
+pub(crate) fn run_told(
     mut prepared: Prepared,
     caller: &Caller,
     say: &mut dyn FnMut(&str),
-    started: &mut dyn FnMut(),
+    tell: &mut dyn FnMut(Moment, Vec<Joined>),
 ) -> Result<u8, BoxedExplain> {
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
@@ -81,7 +90,7 @@ pub fn run_started(
             return Err(boxed(error));
         }
     };
-    started();
+    tell(Moment::Runs, network.as_ref().map_or_else(Vec::new, Connection::joined));
     if let Some(network) = &mut network {
         network.settle();
     }
@@ -110,6 +119,7 @@ pub fn run_started(
         say("the kernel killed the container's program: it needs more memory than its limit; raise --memory");
     }
     if let Some(network) = &mut network {
+        tell(Moment::Ended, network.joined_now());
         network.let_go();
     }
     for cause in running.take_away() {

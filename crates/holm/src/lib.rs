@@ -33,13 +33,20 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         let word = arg.to_string_lossy();
         match word.as_ref() {
             // Duties that this program executes itself for.
-            "--supervise" | "--monitor" | "--after-exit" | "--revive" | "--health" | "--health-action"
-            | "--files" => {
+            "--supervise"
+            | "--monitor"
+            | "--after-exit"
+            | "--see-to"
+            | "--revive"
+            | "--health"
+            | "--health-action"
+            | "--files"
+            | engine::containers::exec::KEEP_TERMINAL => {
                 return ExitCode::from(commands::duty::run(&word, &rest.collect::<Vec<_>>()));
             }
             "--debug" | "-D" => global.debug = true,
             "--help" | "-h" | "help" => return help(rest.next()),
-            "--version" | "-V" | "-v" => return commands::version::run(),
+            "--version" | "-V" | "-v" => return commands::version::plain(),
             // What unpacks the layers of images, in confinement: this program executes itself for it.
             "unpack-layer" => return ExitCode::from(images::layer::child::main()),
             // It has a grammar of its own, and is started often: nothing of the rest is set up.
@@ -81,7 +88,7 @@ fn run(name: &str, command: clap::Command, args: Vec<OsString>, global: Global) 
         name if cli::files::NAMES.contains(&name) => commands::files::run(name, &matches),
         name if cli::system::NAMES.contains(&name) => commands::system::run(name, &matches),
         name if cli::container::NAMES.contains(&name) => commands::container::run(name, &matches, global),
-        _ => return commands::version::run(),
+        _ => commands::version::run(&matches),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),

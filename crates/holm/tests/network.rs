@@ -318,3 +318,71 @@ fn a_limit_that_kills_the_launch_is_told_as_that() {
         "#]],
     );
 }
+
+#[test]
+fn what_happens_to_networks_and_volumes_is_told_among_the_rest() {
+    check(
+        "what_happens_is_told",
+        r#"
+        told() { holm events --no-stream "$@" --format json | jq -r '[.Type, .Action, .Actor.Attributes.name // .Actor.ID,
+            .Actor.Attributes.destination, .Actor.Attributes["read/write"], .Actor.Attributes.driver // .Actor.Attributes.type] | map(strings) | join(" ")'; }
+        holm network create blue --subnet 10.9.0.0/24 >/dev/null
+        holm network create green --subnet 10.7.0.0/24 >/dev/null
+        holm volume create kept >/dev/null
+        run --name "$NAME" --network blue -v kept:/data:ro -v named:/named -- true
+        echo "--- in the foreground"; told
+        holm run -d --rm=false --rootfs / --name "$NAME" --network blue -v kept:/data -- sleep 1000 >/dev/null
+        holm network connect green "$NAME" >/dev/null
+        before=$(told | wc -l)
+        holm stop "$NAME" >/dev/null
+        until_it sh -c '"$HOLM" events --no-stream | grep "volume unmount.*'"$(holm inspect --format '{{.Id}}' "$NAME")"'"'
+        holm rm "$NAME" >/dev/null
+        echo "--- in the background"; told | tail -n "+$((before - 4))" | sort
+        holm network rm green >/dev/null; holm volume rm kept named >/dev/null
+        echo "--- one by one"
+        told --filter volume=kept --filter event=mount; told --filter type=network --filter network=green; told --filter volume=named --filter event=destroy
+        told --filter container="$NAME" --filter event=start | wc -l
+        holm network disconnect blue nobody 2>/dev/null || told --filter network=blue --filter event=disconnect | wc -l
+        "#,
+        &expect![[r#"
+            --- in the foreground
+            network create blue bridge
+            network create green bridge
+            volume create kept local
+            volume create named local
+            container create web
+            network connect blue bridge
+            volume mount kept /data false local
+            volume mount named /named true local
+            container start web
+            container die web
+            network disconnect blue bridge
+            volume unmount kept local
+            volume unmount named local
+            container destroy web
+            --- in the background
+            container create web
+            container destroy web
+            container die web
+            container start web
+            container stop web
+            network connect blue bridge
+            network connect green bridge
+            network disconnect blue bridge
+            network disconnect green bridge
+            volume mount kept /data true local
+            volume unmount kept local
+            --- one by one
+            volume mount kept /data false local
+            volume mount kept /data true local
+            network create green bridge
+            network connect green bridge
+            network disconnect green bridge
+            network destroy green bridge
+            volume destroy named local
+            2
+            2
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}

@@ -121,3 +121,76 @@ fn ports_without_a_network_are_refused_when_they_are_changed() {
         "#]],
     );
 }
+
+/// Words for tests of containers whose monitor goes: its process number, and whether a program of the host could have port 8080.
+const MONITORS: &str = r#"
+monitor() { for p in /proc/[0-9]*; do tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q '^holm-monitor' && echo "${p#/proc/}"; done || :; }
+nobody_watches() { [ -z "$(monitor)" ]; }
+port() { timeout 0.2 busybox nc -l -p 8080 >/dev/null 2>&1 && s=0 || s=$?; [ $s = 124 ] && echo "port 8080: free" || echo "port 8080: taken"; }
+mkdir /run/www; echo hello >/run/www/index.html
+"#;
+
+#[test]
+fn a_second_monitor_and_the_next_boot_hold_published_ports_again() {
+    check(
+        "a_second_monitor_holds_ports",
+        &(MONITORS.to_owned()
+            + r#"
+        port
+        holm run -d --restart always --rootfs / --name "$NAME" -v /run/www:/www -p 8080:80 -- busybox httpd -f -p 80 -h /www >/dev/null
+        until_it fetch 192.0.2.1 8080
+        port
+        kill -9 "$(monitor)"; until_it nobody_watches
+        echo "--- without a monitor"
+        port; fetch 192.0.2.1 8080
+        holm network prune; fetch 192.0.2.1 8080
+        holm system check
+        echo "--- with another one"
+        port; fetch 192.0.2.1 8080
+        holm network create blue >/dev/null; holm network connect blue "$NAME"; holm network disconnect blue "$NAME"
+        holm restart "$NAME"
+        echo "--- restarted"
+        until_it fetch 192.0.2.1 8080; port
+        id=$(holm inspect --format '{{.Id}}' "$NAME")
+        for p in /proc/[0-9]*; do
+            n=${p#/proc/}
+            if [ "$n" -gt 1 ] && tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -Eq '^holm-monitor|^busybox httpd|network-keeper|dns-server'; then
+                kill -9 "$n" 2>/dev/null || :
+            fi
+        done
+        until_it nobody_watches
+        nft flush ruleset 2>/dev/null || :
+        for link in $(links | grep '^holm'); do ip link del "$link" 2>/dev/null || :; done
+        rm -rf /run/holm; find /sys/fs/cgroup -depth -type d -name "*$id*" -exec rmdir {} \; 2>/dev/null || :
+        echo "--- after a boot"
+        port
+        holm system restore
+        until_it fetch 192.0.2.1 8080; port; fetch 192.0.2.1 8080
+        holm rm -f "$NAME"; port
+        "#),
+        &expect![[r#"
+            port 8080: free
+            port 8080: taken
+            --- without a monitor
+            port 8080: free
+            hello
+            hello
+            web: it runs and has no monitor (it has a monitor again)
+            --- with another one
+            port 8080: taken
+            hello
+            eth1 10.224.4.2
+            web
+            --- restarted
+            port 8080: taken
+            --- after a boot
+            port 8080: free
+            web
+            port 8080: taken
+            hello
+            web
+            port 8080: free
+            holm: eth0 forwards IPv4 packets of containers now, and no others
+        "#]],
+    );
+}

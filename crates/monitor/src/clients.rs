@@ -19,6 +19,8 @@ use crate::streams::Streams;
 
 /// How long a client may hold up the output.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long clients may take to read what was written last.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// More than anybody needs; others wait until one leaves.
 const MOST: usize = 64;
 
@@ -109,7 +111,8 @@ impl Clients {
             Err(Errno::AGAIN | Errno::INTR) => return,
             Err(_) => 0,
         };
-        let stays = len > 0 && client.obey(&buffer[..len.min(buffer.len())], len, streams);
+        let once = self.input_once;
+        let stays = len > 0 && client.obey(&buffer[..len.min(buffer.len())], len, streams, once);
         if !stays {
             let gone = self.list.swap_remove(index);
             if self.input_once && gone.gives_input && !self.list.iter().any(|other| other.gives_input) {
@@ -118,26 +121,31 @@ impl Clients {
         }
     }
 
-    /// Tells everybody the end, after what is held for them. Waits for slow ones until `until`.
-    pub(crate) fn finish(&mut self, status: i32, until: Instant) {
-        while self.has_room() && self.list.len() < MOST {
+    /// Whether somebody is sent what the container writes.
+    pub(crate) fn want_output(&self) -> bool {
+        self.list.iter().any(|client| client.wants_output)
+    }
+
+    /// Tells everybody the end, after what is held for them and the `rest` of the output. Slow ones are waited for [`LAST_WORDS`] long, and nobody
+    /// waits for them.
+    pub(crate) fn finish(&mut self, status: i32, rest: &[(u8, Vec<u8>)]) {
+        let until = Instant::now() + LAST_WORDS;
+        while self.has_room() {
             let before = self.list.len();
             self.accept();
             if self.list.len() == before {
                 break;
             }
         }
+        self.list.sort_by_key(|client| client.wants_output);
         for client in &mut self.list {
-            if client.deliver(until) {
+            let output = if client.wants_output { rest } else { &[] };
+            let told = output.iter().all(|(kind, bytes)| client.deliver(until) && client.send(*kind, bytes));
+            if told && client.deliver(until) {
                 let _ = protocol::send(&client.socket, protocol::EXIT, &status.to_le_bytes(), false);
             }
         }
         self.list.clear();
-    }
-
-    /// Waits until nobody holds anything, or until `until`.
-    pub(crate) fn settle(&mut self, until: Instant) {
-        self.list.retain_mut(|client| client.deliver(until));
     }
 }
 
@@ -193,7 +201,7 @@ impl Client {
     }
 
     /// Does what a message says; false when it breaks the rules.
-    fn obey(&mut self, message: &[u8], len: usize, streams: &mut Streams) -> bool {
+    fn obey(&mut self, message: &[u8], len: usize, streams: &mut Streams, input_once: bool) -> bool {
         if len != message.len() {
             return false;
         }
@@ -209,8 +217,10 @@ impl Client {
                 true
             }
             ([protocol::INPUT_END], true) if self.gives_input => {
-                // Of several who give input, one that has no more does not speak for the others.
-                streams.end_input();
+                // On a terminal that is a key like others. A pipe that stays open waits for the next who has something.
+                if input_once || streams.terminal.is_some() {
+                    streams.end_input();
+                }
                 true
             }
             ([protocol::RESIZE, size @ ..], true) => match protocol::parse_resize(size) {

@@ -158,6 +158,17 @@ pub fn write_file(directory: impl AsFd, name: &str, bytes: &[u8], durable: bool)
     Ok(())
 }
 
+/// Puts on the disk what [`write_record`] wrote as `name` without that. What cannot be synchronised stays as the kernel has it.
+pub fn sync_record(directory: impl AsFd, name: &str) {
+    let directory = directory.as_fd();
+    if let Ok(file) =
+        openat(directory, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    {
+        let _ = rustix::fs::fdatasync(file);
+        let _ = rustix::fs::fsync(directory);
+    }
+}
+
 /// Reads a record; none when it is not there or is none.
 pub fn read_record<T: for<'a> Deserialize<'a>>(directory: impl AsFd, name: &str) -> Option<T> {
     use std::io::Read as _;

@@ -5,7 +5,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use sys::SyscallError;
 
@@ -36,15 +38,18 @@ pub const WANTS_OUTPUT: u8 = 1;
 /// The client sends input.
 pub const GIVES_INPUT: u8 = 2;
 
-/// Connects to the monitor whose run directory this is.
+/// Connects to the monitor whose run directory this is. One that has so many clients already that it takes no more is waited for this long.
 ///
 /// # Errors
-/// Those of connect(2): NOENT and CONNREFUSED where there is no monitor.
-pub fn dial(run_directory: &Path) -> Result<OwnedFd, SyscallError> {
+/// Those of connect(2): NOENT and CONNREFUSED where there is no monitor, AGAIN where it takes no more clients.
+pub fn dial(run_directory: &Path, patience: Option<Duration>) -> Result<OwnedFd, SyscallError> {
     let directory = crate::exit::open_directory(run_directory)?;
     let failed = |call| move |errno: rustix::io::Errno| SyscallError::new(call, SOCKET, errno);
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .map_err(failed("socket"))?;
+    if patience.is_some() {
+        sockopt::set_socket_timeout(&socket, Timeout::Send, patience).map_err(failed("setsockopt"))?;
+    }
     connect(&socket, &address(&directory).map_err(failed("connect"))?).map_err(failed("connect"))?;
     Ok(socket)
 }

@@ -11,15 +11,15 @@ use sys::SyscallError;
 use sys::signal::{SignalSet, set_blocked};
 
 use crate::clients::Clients;
-use crate::exit::{EXIT_FILE, ExitRecord, HEALTH_FILE, open_directory, write_record};
+use crate::exit::{EXIT_FILE, ExitRecord, HEALTH_FILE, open_directory, sync_record, write_record};
 use crate::health::Watch;
 use crate::log::{Log, Stream};
 use crate::protocol::{self, CHUNK};
-use crate::setup::{OnFailure, Setup};
+use crate::setup::{DRAINING, OnFailure, Setup};
 use crate::streams::{Got, Streams};
 use crate::time::now_ns;
 
-/// How long clients may take to read what was written last.
+/// How long what a terminal has not handed out yet may come after the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How long another parent may take to reap the container's first process.
@@ -45,15 +45,17 @@ pub struct Ended {
     pub unwritten: Option<SyscallError>,
 }
 
-/// Watches a container until it has ended and what it wrote is where it belongs. How it ended is written down as soon as that is known.
+/// Watches a container until it has ended and what it wrote is where it belongs. How it ended is written down as soon as that is known, so
+/// that no status is lost; those who read it wait for the log as long as [`DRAINING`] is locked, and for what `told` does with it.
 ///
 /// # Errors
 /// When what `setup` names is not there; the container goes on then.
-pub fn run(setup: &Setup) -> Result<Ended, Broken> {
+pub fn run(setup: &Setup, told: &mut dyn FnMut(&ExitRecord)) -> Result<Ended, Broken> {
     // Nothing that is sent to a session or to all processes ends it: only the container's end does.
     set_blocked(SignalSet(u64::MAX))?;
     let pidfd = sys::inherited::take(setup.pidfd)?;
     let streams = Streams::take(setup.streams)?;
+    let lock = sys::inherited::take(setup.lock)?;
     let held =
         setup.held.iter().map(|number| sys::inherited::take(*number)).collect::<Result<Vec<_>, _>>()?;
     let client = setup.client.map(sys::inherited::take).transpose()?;
@@ -78,10 +80,22 @@ pub fn run(setup: &Setup) -> Result<Ended, Broken> {
     }
     while !pump.turn() {}
     let record = pump.how_it_ended();
-    let unwritten = write_record(&directory, EXIT_FILE, &record, setup.durable).err();
-    pump.finish(record.status);
-    // A lock among them tells others that somebody watches: until here.
-    drop(held);
+    // Before there is a record that somebody could find.
+    let _ = sys::lock::try_lock_byte(&lock, DRAINING);
+    let unwritten = write_record(&directory, EXIT_FILE, &record, false).err();
+    let rest = pump.drain();
+    told(&record);
+    let _ = sys::lock::unlock_byte(&lock, DRAINING);
+    pump.clients.finish(record.status, &rest);
+    if let Some(health) = pump.health.take() {
+        health.end();
+    }
+    if setup.durable && unwritten.is_none() {
+        // For a loss of power; nobody waits for the disk.
+        sync_record(&directory, EXIT_FILE);
+    }
+    // Others see that somebody watches until here.
+    drop((lock, held));
     Ok(Ended { record, unwritten })
 }
 
@@ -190,8 +204,7 @@ impl Pump<'_> {
         if let Got::Bytes(len) = got {
             let bytes = &self.buffer[..len];
             self.log.write(stream, bytes, now_ns());
-            let kind = if stream == Stream::Error { protocol::ERROR } else { protocol::OUTPUT };
-            self.clients.send_output(kind, bytes);
+            self.clients.send_output(kind_of(stream), bytes);
         }
         got
     }
@@ -271,21 +284,31 @@ impl Pump<'_> {
         }
     }
 
-    /// What was written last goes where it belongs.
-    fn finish(&mut self, status: i32) {
+    /// What was written last goes into the log; it is returned for those who are attached, with the kind of its messages. Nobody is waited
+    /// for: neither a client, nor a process outside the container that has the other end of a stream and goes on writing.
+    fn drain(&mut self) -> Vec<(u8, Vec<u8>)> {
         let until = Instant::now() + LAST_WORDS;
+        let wanted = self.clients.want_output();
+        let mut rest = Vec::new();
         for stream in [Stream::Output, Stream::Error] {
-            // Who else has the other end is not waited for.
-            while let Got::Bytes(_) = self.copy(stream) {
-                self.clients.settle(until);
+            let mut left = self.streams.waiting(stream);
+            while left.is_none_or(|left| left > 0) && Instant::now() < until {
+                let Got::Bytes(len) = self.streams.read(stream, &mut self.buffer) else { break };
+                self.log.write(stream, &self.buffer[..len], now_ns());
+                if wanted {
+                    rest.push((kind_of(stream), self.buffer[..len].to_vec()));
+                }
+                left = left.map(|left| left.saturating_sub(len as u64));
             }
         }
         self.log.finish(now_ns());
-        if let Some(health) = self.health.take() {
-            health.end();
-        }
-        self.clients.finish(status, until);
+        rest
     }
+}
+
+/// The kind of the messages that carry a stream.
+fn kind_of(stream: Stream) -> u8 {
+    if stream == Stream::Error { protocol::ERROR } else { protocol::OUTPUT }
 }
 
 /// Whether a process of the group was killed for lack of memory.

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::LogSetup;
 
+/// The byte of [`Setup::lock`] that says that the log of a container which has ended is not complete yet. It is the kernel's to give back,
+/// so a monitor that is killed leaves nobody waiting.
+pub const DRAINING: u32 = 0;
+
 /// Everything that a monitor knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
@@ -32,6 +36,9 @@ pub struct Setup {
     /// A client that is attached from the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<i32>,
+    /// The file that is locked as long as somebody watches. Its byte [`DRAINING`] is locked besides from the record of the end until what
+    /// the container wrote is in its log.
+    pub lock: i32,
     /// Descriptors that are only held.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<i32>,

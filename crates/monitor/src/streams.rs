@@ -84,6 +84,18 @@ impl Streams {
         }
     }
 
+    /// How many bytes wait to be read of a pipe; none of a terminal, which may have more than it tells.
+    pub(crate) fn waiting(&self, stream: Stream) -> Option<u64> {
+        let pipe = match stream {
+            Stream::Output => self.output.as_ref(),
+            Stream::Error => self.error.as_ref(),
+        };
+        match pipe {
+            Some(pipe) => rustix::io::ioctl_fionread(pipe).ok(),
+            None => self.terminal.is_none().then_some(0),
+        }
+    }
+
     /// Whether more input can be taken.
     pub(crate) fn takes_input(&self) -> bool {
         self.pending.len() < INPUT_MAX / 2

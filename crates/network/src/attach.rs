@@ -60,6 +60,11 @@ impl Attachment {
         &self.endpoints
     }
 
+    /// The places that it has now: others may have taken it out of some networks and into others.
+    pub fn endpoints_now(&self) -> Vec<Endpoint> {
+        self.kept.claim.read().map_or_else(|_| self.endpoints.clone(), |record| record.endpoints)
+    }
+
     /// What keeps it, for the process that goes on with the container: as long as these are open, no sweep takes the network away, and
     /// nobody else gets its ports.
     pub fn into_held(self) -> Vec<OwnedFd> {
@@ -615,16 +620,16 @@ fn namespace_of(record: &Record) -> Result<OwnedFd, Error> {
         )
     };
     let noted = record.namespace.ok_or_else(gone)?;
-    let path = format!("/proc/{}/fd/{}", noted.pid, noted.fd);
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let fd = openat(CWD, &path, flags, Mode::empty()).map_err(|_| gone())?;
-    let same = rustix::fs::fstat(&fd).is_ok_and(|status| status.st_ino == noted.inode);
-    // The number may be another process's by now, and its descriptor anything.
-    if same && sys::ns::kind(&fd).is_ok_and(|kind| kind == sys::clone::CLONE_NEWNET) {
-        Ok(fd)
-    } else {
-        Err(gone())
-    }
+    let open = |path: String| {
+        let fd = openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        // The number may be another process's by now, and its descriptor anything.
+        let same = rustix::fs::fstat(&fd).is_ok_and(|status| status.st_ino == noted.inode);
+        (same && sys::ns::kind(&fd).is_ok_and(|kind| kind == sys::clone::CLONE_NEWNET)).then_some(fd)
+    };
+    // Who laid the cables may have gone on as another program, or have ended, while the container runs.
+    let own = |pid: i32| format!("/proc/{pid}/ns/net");
+    let by_life = || record.life.filter(|life| life.lives()).and_then(|life| open(own(life.pid)));
+    open(format!("/proc/{}/fd/{}", noted.pid, noted.fd)).or_else(by_life).ok_or_else(gone)
 }
 
 /// The names and addresses of the containers in a network: what its name server knows.

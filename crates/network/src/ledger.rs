@@ -143,13 +143,9 @@ impl Ledger {
         if !rustix::fs::fstat(&file).is_ok_and(|status| same(&status)) {
             return Ok(None);
         }
-        let record = Record::parse(&text).unwrap_or_else(|| Record {
+        let record = Record::parse(&text).unwrap_or_else(|| {
             // One that says nothing names nothing but itself.
-            header: Header { id: id.to_owned(), name: None, token: String::new(), keeper: 0 },
-            endpoints: Vec::new(),
-            ports: Vec::new(),
-            namespace: None,
-            limited: None,
+            Record::empty(Header { id: id.to_owned(), name: None, token: String::new(), keeper: 0 })
         });
         Ok(Some((Claim { header: record.header.clone(), file }, record)))
     }

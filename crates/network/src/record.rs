@@ -166,6 +166,9 @@ pub struct Record {
     /// The limits on its traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limited: Option<Rates>,
+    /// Its first process, once that is noted.
+    #[serde(skip)]
+    pub life: Option<Life>,
 }
 
 impl Record {
@@ -173,8 +176,7 @@ impl Record {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
         let header = serde_json::from_slice(lines.next()?).ok()?;
-        let mut record =
-            Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: None };
+        let mut record = Self::empty(header);
         for line in lines {
             match serde_json::from_slice(line) {
                 Ok(Event::Joined(endpoint)) => record.endpoints.push(endpoint),
@@ -182,11 +184,16 @@ impl Record {
                 Ok(Event::Namespace(namespace)) => record.namespace = Some(namespace),
                 Ok(Event::Left(network)) => record.endpoints.retain(|place| place.network != network),
                 Ok(Event::Limited(rates)) => record.limited = Some(rates),
-                Ok(Event::Lives(_)) => {}
+                Ok(Event::Lives(life)) => record.life = Some(life),
                 Err(_) => {}
             }
         }
         Some(record)
+    }
+
+    /// One that says nothing but whose it is.
+    pub(crate) const fn empty(header: Header) -> Self {
+        Self { header, endpoints: Vec::new(), ports: Vec::new(), namespace: None, limited: None, life: None }
     }
 
     /// The names that it is found by in a network: its own name, the first twelve digits of its id, and its aliases there.

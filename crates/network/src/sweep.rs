@@ -15,6 +15,7 @@ use crate::attach::end;
 use crate::beside;
 use crate::error::Error;
 use crate::facts::HostNetwork;
+use crate::hold::hold;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::model::{DEFAULT_NETWORK, Driver, Network, NetworkName};
@@ -62,12 +63,19 @@ impl Networks {
         }
     }
 
-    /// Keeps the networks of a container that runs and that nobody keeps, as long as the descriptor lives.
+    /// Keeps the networks of a container that runs and that nobody keeps, as long as the descriptors live: its record, and the ports of the host
+    /// that lead to it. A port that a program of the host has taken meanwhile stays that program's, and what comes to it still goes to the container.
+    /// None when somebody keeps them.
     ///
     /// # Errors
     /// When its record cannot be opened.
-    pub fn hold(&self, id: &str) -> Result<Option<OwnedFd>, Error> {
-        Ledger::open(&self.places)?.hold(id)
+    pub fn hold(&self, id: &str) -> Result<Vec<OwnedFd>, Error> {
+        let ledger = Ledger::open(&self.places)?;
+        let Some(lock) = ledger.hold(id)? else { return Ok(Vec::new()) };
+        let ports = ledger.record(id)?.map_or_else(Vec::new, |record| record.ports);
+        let mut held: Vec<OwnedFd> = ports.iter().filter_map(|port| hold(port).ok().flatten()).collect();
+        held.push(lock);
+        Ok(held)
     }
 
     pub(crate) fn sweep(&self, host: &mut Host, ledger: &Ledger) -> Result<Vec<String>, Error> {

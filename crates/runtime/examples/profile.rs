@@ -34,6 +34,7 @@ fn main() {
         bundle,
         idmap_root: false,
         files: Vec::new(),
+        parts: Vec::new(),
         make_cwd: false,
         stdio: Stdio::Inherit,
         init: false,

@@ -57,6 +57,7 @@ impl Enter {
             root: Root::Directory { path: PathBuf::from("/") },
             idmap_root: false,
             files: Vec::new(),
+            parts: Vec::new(),
             make_cwd: false,
             stdio: options.stdio,
             cgroup: Place::Nowhere(String::new()),

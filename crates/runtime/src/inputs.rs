@@ -23,6 +23,8 @@ pub struct Launch {
     pub idmap_root: bool,
     /// Files with a content of the caller's making, mounted over what the root has there.
     pub files: Vec<File>,
+    /// Bind mounts that show only a directory below their source.
+    pub parts: Vec<Part>,
     /// Make the working directory if it is missing.
     pub make_cwd: bool,
     /// What its first process reads from and writes to.
@@ -41,6 +43,16 @@ pub struct Launch {
     pub preserve_fds: u32,
     /// What becomes of it when this process ends.
     pub life: Life,
+}
+
+/// A directory below the source of a bind mount, which is shown in the source's place. The way to it is followed below the source where it is mounted,
+/// so links on it lead nowhere else. For launches without rights over the host's mounts: others can name a source by its descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Where the mount is in the container.
+    pub destination: String,
+    /// The directory, below the source.
+    pub path: PathBuf,
 }
 
 /// What becomes of a container when the process that launched it ends.

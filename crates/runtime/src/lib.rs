@@ -31,6 +31,6 @@ pub use act::{
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};
 pub use facts::HostFacts;
-pub use inputs::{ContainerId, Entry, File, Launch, Life, Root, Stdio, Upper};
+pub use inputs::{ContainerId, Entry, File, Launch, Life, Part, Root, Stdio, Upper};
 pub use mount_change::MountChange;
 pub use plan::{Plan, PlanError, plan, plan_connected};

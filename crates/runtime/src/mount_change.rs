@@ -36,6 +36,7 @@ impl MountChange {
             root: Root::Directory { path: PathBuf::from("/") },
             idmap_root: false,
             files: Vec::new(),
+            parts: Vec::new(),
             make_cwd: false,
             stdio: Stdio::Inherit,
             cgroup: Place::Nowhere(String::new()),

@@ -61,6 +61,7 @@ impl Bundle {
             root: Root::Directory { path: self.dir.join("rootfs") },
             idmap_root: false,
             files: Vec::new(),
+            parts: Vec::new(),
             make_cwd: false,
             stdio: Stdio::Inherit,
             cgroup: Place::Own(CgroupPath::parse(&self.id).expect("path")),

@@ -56,6 +56,7 @@ impl Bundle {
             root: Root::Directory { path: self.dir.join("rootfs") },
             idmap_root: false,
             files: Vec::new(),
+            parts: Vec::new(),
             make_cwd: false,
             stdio,
             // Two levels, so that a directory made on the way has to go as well.

@@ -8,8 +8,11 @@ use std::os::fd::{AsFd, AsRawFd};
 use crate::raw::{nr, syscall};
 use crate::{Errno, SyscallError};
 
+const F_OFD_GETLK: usize = 36;
 const F_OFD_SETLK: usize = 37;
+const F_RDLCK: i16 = 0;
 const F_WRLCK: i16 = 1;
+const F_UNLCK: i16 = 2;
 
 /// `struct flock` of 64-bit kernels.
 #[repr(C)]
@@ -36,6 +39,30 @@ pub fn try_lock_byte(file: impl AsFd, index: u32) -> Result<bool, SyscallError> 
     }
 }
 
+/// Gives back the lock on byte `index`; without one nothing happens.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn unlock_byte(file: impl AsFd, index: u32) -> Result<(), SyscallError> {
+    let lock = Flock { kind: F_UNLCK, whence: 0, start: index.into(), len: 1, pid: 0 };
+    // SAFETY: the kernel reads one `struct flock`.
+    unsafe { syscall!(nr::FCNTL, file.as_fd().as_raw_fd(), F_OFD_SETLK, &raw const lock) }
+        .map(drop)
+        .map_err(|errno| SyscallError::new("fcntl", format!("F_OFD_SETLK, byte {index}"), errno))
+}
+
+/// Whether somebody has byte `index` locked through another open file description. The file has to be open for reading.
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn is_byte_locked(file: impl AsFd, index: u32) -> Result<bool, SyscallError> {
+    let mut lock = Flock { kind: F_RDLCK, whence: 0, start: index.into(), len: 1, pid: 0 };
+    // SAFETY: the kernel reads and writes one `struct flock`.
+    unsafe { syscall!(nr::FCNTL, file.as_fd().as_raw_fd(), F_OFD_GETLK, &raw mut lock) }
+        .map_err(|errno| SyscallError::new("fcntl", format!("F_OFD_GETLK, byte {index}"), errno))?;
+    Ok(lock.kind != F_UNLCK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,7 +80,11 @@ mod tests {
         assert!(try_lock_byte(&one, 3).unwrap());
         assert!(!try_lock_byte(&two, 3).unwrap());
         assert!(try_lock_byte(&two, 4).unwrap());
+        assert!(is_byte_locked(&two, 3).unwrap() && !is_byte_locked(&two, 4).unwrap());
+        unlock_byte(&two, 4).unwrap();
+        assert!(!is_byte_locked(&one, 4).unwrap());
         drop(one);
+        assert!(!is_byte_locked(&two, 3).unwrap());
         assert!(try_lock_byte(&two, 3).unwrap());
     }
 }

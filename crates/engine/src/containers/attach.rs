@@ -91,7 +91,7 @@ impl Explain for NoMonitor {
 /// When it does not run, or has no monitor.
 pub fn connect(places: &Places, home: &Home, options: &AttachOptions) -> Result<OwnedFd, BoxedExplain> {
     living(places, home, "attach to")?;
-    let socket = dial(home).map_err(|error| match error.errno {
+    let socket = dial(home, None).map_err(|error| match error.errno {
         sys::Errno::NOENT | sys::Errno::CONNREFUSED => boxed(NoMonitor {
             name: home.definition().map_or_else(|_| home.short().to_owned(), |definition| definition.name),
         }),
@@ -101,11 +101,11 @@ pub fn connect(places: &Places, home: &Home, options: &AttachOptions) -> Result<
     Ok(socket)
 }
 
-/// Connects to the monitor; one that has only just begun is waited for.
-pub(crate) fn dial(home: &Home) -> Result<OwnedFd, SyscallError> {
+/// Connects to the monitor; one that has only just begun is waited for, and `room` long one that has as many clients as it takes.
+pub(crate) fn dial(home: &Home, room: Option<Duration>) -> Result<OwnedFd, SyscallError> {
     let until = Instant::now() + Duration::from_secs(2);
     loop {
-        match protocol::dial(&home.run_directory) {
+        match protocol::dial(&home.run_directory, room) {
             Err(error)
                 if matches!(error.errno, sys::Errno::NOENT | sys::Errno::CONNREFUSED)
                     && home.has_monitor()

@@ -27,6 +27,8 @@ pub struct Extras {
     pub auto_remove: bool,
     /// `--interactive`
     pub open_stdin: bool,
+    /// Its input ends with the first who gives some.
+    pub stdin_once: bool,
     /// `--restart`
     pub restart: monitor::Policy,
     /// `--log-driver`, `--log-opt`
@@ -183,6 +185,7 @@ fn fill(
         request: request.clone(),
         auto_remove: extras.auto_remove,
         open_stdin: extras.open_stdin,
+        stdin_once: extras.stdin_once,
         restart: extras.restart,
         log: extras.log,
         stop_timeout: extras.stop_timeout,

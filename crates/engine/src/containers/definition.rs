@@ -22,9 +22,12 @@ pub struct Definition {
     /// It is taken away when it ends.
     #[serde(default)]
     pub auto_remove: bool,
-    /// Its input stays open.
+    /// It has an input that somebody may give something to.
     #[serde(default)]
     pub open_stdin: bool,
+    /// That ends with the first who gives something; otherwise it stays open for the next.
+    #[serde(default)]
+    pub stdin_once: bool,
     /// Whether it is started again.
     #[serde(default)]
     pub restart: Policy,
@@ -162,6 +165,7 @@ mod tests {
             request,
             auto_remove: false,
             open_stdin: false,
+            stdin_once: false,
             restart: Policy::OnFailure { max: Some(3) },
             log: LogChoice::default(),
             stop_timeout: None,

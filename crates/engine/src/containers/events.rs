@@ -1,6 +1,6 @@
-//! What happens to containers, in a file that grows by a line for each event and is set aside when it is large.
+//! What happens to containers, volumes and networks, in a file that grows by a line for each event and is set aside when it is large.
 //!
-//! A line is written with one call, so lines of processes at once do not mix. Whoever follows reads on as the file grows.
+//! Lines that belong together are written with one call, so lines of processes at once do not mix. Whoever follows reads on as the file grows.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -13,6 +13,9 @@ use serde_json::{Map, Value};
 
 use super::home::{Home, Places};
 use super::{Definition, names};
+use crate::connection::Joined;
+use crate::flags::mount::Mount;
+use crate::flags::named::VolumeMount;
 
 /// The file, and the one that was set aside.
 const FILE: &str = "events";
@@ -25,23 +28,61 @@ const MOST: u64 = 1 << 20;
 pub struct Event {
     /// When, in nanoseconds since 1970.
     pub time_ns: u64,
-    /// To what: `container`.
+    /// To what: `container`, `volume` or `network`.
     pub kind: String,
-    /// What: `create`, `start`, `die`, …
+    /// What: `create`, `start`, `die`, `mount`, …
     pub action: String,
-    /// The container's id.
+    /// The id of a container or network, the name of a volume.
     pub id: String,
-    /// Its name, image, labels, and what belongs to the action.
+    /// A container's name, image and labels, and what belongs to the action.
     pub attributes: Map<String, Value>,
 }
 
 impl Event {
+    fn now(kind: &str, action: &str, id: &str, attributes: Map<String, Value>) -> Self {
+        let (kind, action, id) = (kind.to_owned(), action.to_owned(), id.to_owned());
+        Self { time_ns: monitor::time::now_ns(), kind, action, id, attributes }
+    }
+
+    fn of_container(
+        home: &Home,
+        definition: Option<&Definition>,
+        action: &str,
+        more: &[(&str, Value)],
+    ) -> Self {
+        let mut attributes = Map::new();
+        if let Some(definition) = definition {
+            for label in &definition.request.labels {
+                attributes.insert(label.key.clone(), Value::from(label.value.clone()));
+            }
+            attributes.insert("name".to_owned(), Value::from(definition.name.clone()));
+            attributes.insert("image".to_owned(), Value::from(definition.image()));
+        }
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        Self::now("container", action, &home.id, attributes)
+    }
+
+    /// Something that happened to a volume.
+    fn of_volume(name: &str, action: &str, more: &[(&str, Value)]) -> Self {
+        let mut attributes = Map::from_iter([("driver".to_owned(), Value::from("local"))]);
+        attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        Self::now("volume", action, name, attributes)
+    }
+
+    /// Something that happened to a network, and to a container in it.
+    fn of_network(network: &Joined, action: &str, container: Option<&str>) -> Self {
+        let more = [("name", network.name.as_str()), ("type", network.driver.as_str())];
+        let all = more.into_iter().chain(container.map(|id| ("container", id)));
+        let attributes = all.map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
+        Self::now("network", action, &network.id, attributes)
+    }
+
     /// The fields as docker names them.
     pub fn fields(&self) -> Value {
         serde_json::json!({
             "status": self.action,
             "id": self.id,
-            "from": self.attributes.get("image"),
+            "from": self.attributes.get("image").filter(|_| self.kind == "container"),
             "Type": self.kind,
             "Action": self.action,
             "Actor": { "ID": self.id, "Attributes": self.attributes },
@@ -77,24 +118,66 @@ pub fn emit(
     action: &str,
     more: &[(&str, Value)],
 ) {
-    let mut attributes = Map::new();
-    if let Some(definition) = definition {
-        for label in &definition.request.labels {
-            attributes.insert(label.key.clone(), Value::from(label.value.clone()));
+    write(places, &[Event::of_container(home, definition, action, more)]);
+}
+
+/// Notes that a container was started, with the networks that it joined and the volumes that it mounted before.
+pub(crate) fn started(places: &Places, home: &Home, definition: &Definition, joined: &[Joined]) {
+    let mut all: Vec<Event> =
+        joined.iter().map(|network| Event::of_network(network, "connect", Some(&home.id))).collect();
+    all.extend(mounted(definition).map(|(name, mount)| {
+        let more = [
+            ("container", Value::from(home.id.clone())),
+            ("destination", mount.destination.as_path().to_string_lossy().into_owned().into()),
+            ("propagation", "".into()),
+            ("read/write", (!mount.options.read_only).to_string().into()),
+        ];
+        Event::of_volume(name, "mount", &more)
+    }));
+    all.push(Event::of_container(home, Some(definition), "start", &[]));
+    write(places, &all);
+}
+
+/// Notes that a container has ended, with the networks that it leaves and the volumes that are unmounted.
+pub(crate) fn died(
+    places: &Places,
+    home: &Home,
+    definition: &Definition,
+    more: &[(&str, Value)],
+    joined: &[Joined],
+) {
+    let mut all = vec![Event::of_container(home, Some(definition), "die", more)];
+    all.extend(joined.iter().map(|network| Event::of_network(network, "disconnect", Some(&home.id))));
+    let own = [("container", Value::from(home.id.clone()))];
+    all.extend(mounted(definition).map(|(name, _)| Event::of_volume(name, "unmount", &own)));
+    write(places, &all);
+}
+
+/// The volumes of a container, by name.
+fn mounted(definition: &Definition) -> impl Iterator<Item = (&str, &VolumeMount)> {
+    let volumes = definition.request.mounts.iter().filter_map(Mount::volume);
+    volumes.filter_map(|volume| Some((volume.name.as_ref()?.as_str(), volume)))
+}
+
+/// Notes that something happened to a volume.
+pub(crate) fn volume(places: &Places, name: &str, action: &str) {
+    write(places, &[Event::of_volume(name, action, &[])]);
+}
+
+/// Notes that something happened to a network, and to a container in it.
+pub fn network(places: &Places, network: &Joined, action: &str, container: Option<&str>) {
+    write(places, &[Event::of_network(network, action, container)]);
+}
+
+fn write(places: &Places, events: &[Event]) {
+    let mut lines = Vec::new();
+    for event in events {
+        let before = lines.len();
+        match serde_json::to_writer(&mut lines, event) {
+            Ok(()) => lines.push(b'\n'),
+            Err(_) => lines.truncate(before),
         }
-        attributes.insert("name".to_owned(), Value::from(definition.name.clone()));
-        attributes.insert("image".to_owned(), Value::from(definition.image()));
     }
-    attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-    let event = Event {
-        time_ns: monitor::time::now_ns(),
-        kind: "container".to_owned(),
-        action: action.to_owned(),
-        id: home.id.clone(),
-        attributes,
-    };
-    let Ok(mut line) = serde_json::to_vec(&event) else { return };
-    line.push(b'\n');
     let path = places.run.join(FILE);
     let open = || File::options().append(true).create(true).mode(0o600).open(&path);
     let Ok(mut file) = open() else { return };
@@ -110,7 +193,7 @@ pub fn emit(
             Err(_) => return,
         }
     }
-    let _ = file.write_all(&line);
+    let _ = file.write_all(&lines);
 }
 
 /// Events as they come.

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use report::{BoxedExplain, Explain, Kind};
 use runtime::enter::Options;
 use runtime::{Container, Enter, Entered, HostFacts, Stdio, Target};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use spec::{CapabilitySet, Process, Spec, Status as OciStatus};
 use sys::SyscallError;
@@ -12,6 +13,7 @@ use sys::signal::Signals;
 
 use super::ContainerFailure;
 use super::home::{Home, Places};
+use super::start::own_program;
 use super::state::Status;
 use super::stop::living;
 use crate::flags::destination::Destination;
@@ -90,11 +92,57 @@ pub fn exec(
         may_detach: true,
     });
     match attended {
-        Ok(attended) if attended.detached => Ok(0),
+        Ok(attended) if attended.detached => {
+            keep_terminal(&entered)?;
+            Ok(0)
+        }
         Ok(_) => Ok(entered.wait().map_err(boxed)?.status() as u8),
         Err(error) => {
             let _ = entered.signal(rustix::process::Signal::KILL);
             Err(boxed(error))
+        }
+    }
+}
+
+/// Leaves a program on a terminal running: a process of its own has the other end of that, without which the program would be hung up.
+fn keep_terminal(entered: &Entered) -> Result<(), BoxedExplain> {
+    let Some(terminal) = entered.terminal() else { return Ok(()) };
+    let pass = |fd| duplicate(fd).and_then(sys::inherited::pass).map_err(boxed);
+    let numbers = [pass(terminal)?, pass(entered.pidfd())?];
+    let mut command = own_program(KEEP_TERMINAL, &numbers[0].to_string());
+    let null = std::process::Stdio::null;
+    let spawned = command.arg(numbers[1].to_string()).stdin(null()).stdout(null()).stderr(null()).spawn();
+    for number in numbers {
+        drop(sys::inherited::take(number));
+    }
+    spawned.map(drop).map_err(|error| boxed(SyscallError::new("execve", "/proc/self/exe", error)))
+}
+
+/// The duty of [`terminal_keeper`].
+pub const KEEP_TERMINAL: &str = "--keep-terminal";
+
+/// Has the other end of a terminal until the program on it has ended, and reads what that writes, which is nobody's any more.
+pub fn terminal_keeper(terminal: i32, pidfd: i32) -> u8 {
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    let (Ok(terminal), Ok(pidfd)) = (sys::inherited::take(terminal), sys::inherited::take(pidfd)) else {
+        return 125;
+    };
+    let mut buffer = [0; 4096];
+    let mut is_open = true;
+    loop {
+        let mut fds = vec![PollFd::new(&pidfd, PollFlags::IN)];
+        if is_open {
+            fds.push(PollFd::new(&terminal, PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) if !fds[0].revents().is_empty() => return 0,
+            Ok(_) => {
+                let read = rustix::io::read(&terminal, &mut buffer);
+                is_open = !matches!(read, Ok(0) | Err(rustix::io::Errno::IO));
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return 125,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{Definition, events, remove};
 use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::request::RunRequest;
+use crate::run::Moment;
 
 /// A container that has a definition as long as this lives.
 #[derive(Debug)]
@@ -55,14 +56,18 @@ impl Registered {
         monitor::exit::write_record(&directory, RUN, &run, false).map_err(boxed)?;
         let (lock, places, home, definition) = (&mut self.lock, &self.places, &self.home, &self.definition);
         let config = prepared.launch.spec.clone();
-        let status = crate::run::run_started(prepared, caller, say, &mut || {
-            // For programs that are started in it; once it runs, so that nobody waits for this.
-            let _ = monitor::exit::write_record(&directory, CONFIG, &*config, false);
-            events::emit(places, home, Some(definition), "start", &[]);
-            drop(lock.take());
+        let mut left = Vec::new();
+        let status = crate::run::run_told(prepared, caller, say, &mut |moment, joined| match moment {
+            Moment::Runs => {
+                // For programs that are started in it; once it runs, so that nobody waits for this.
+                let _ = monitor::exit::write_record(&directory, CONFIG, &*config, false);
+                events::started(places, home, definition, &joined);
+                drop(lock.take());
+            }
+            Moment::Ended => left = joined,
         });
         if let Ok(status) = &status {
-            events::emit(places, home, Some(definition), "die", &[("exitCode", status.to_string().into())]);
+            events::died(places, home, definition, &[("exitCode", status.to_string().into())], &left);
         }
         status
     }

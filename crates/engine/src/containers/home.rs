@@ -253,6 +253,12 @@ impl Home {
         self.is_locked(MONITOR)
     }
 
+    /// Whether it has ended and its log is not complete yet, which takes its monitor a moment.
+    pub fn is_draining(&self) -> bool {
+        let Ok(file) = File::open(self.run_directory.join(MONITOR)) else { return false };
+        sys::lock::is_byte_locked(&file, monitor::setup::DRAINING).unwrap_or(false)
+    }
+
     /// Whether a program runs it in the foreground, or is about to take away what is left of it.
     pub fn has_keeper(&self) -> bool {
         self.is_locked(KEEPER)
@@ -290,7 +296,16 @@ impl Home {
             outcome => outcome,
         };
         let file = file.map_err(|errno| self.failed("watch", SyscallError::new("openat", name, errno)))?;
-        Ok(flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file))
+        let until = Instant::now() + PATIENCE;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Who only looks whether somebody has it has it for a moment himself, together with others who look.
+            let is_anothers = flock(&file, FlockOperation::NonBlockingLockShared).is_err();
+            if is_anothers || Instant::now() >= until {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Ok(Some(file))
     }
 
     /// Keeps other processes from working on it as long as the lock lives.

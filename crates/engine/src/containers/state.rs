@@ -88,9 +88,9 @@ pub fn of(home: &Home, records: &StateRoot) -> State {
     let ran = run.as_ref().map_or(0, |run| run.run);
     let is_told = |exit: &Option<ExitRecord>| exit.as_ref().map_or(0, |exit| exit.run) >= ran;
     let mut exit = home.exit();
-    // Between a launch's beginning and its process, or between an end and the word about it, somebody is at work.
+    // Between a launch's beginning and its process, between an end and the word about it, and until its log is complete, somebody is at work.
     let until = Instant::now() + TOLD;
-    while !is_told(&exit) {
+    while !is_told(&exit) || home.is_draining() {
         let is_watched = home.has_monitor();
         let now = id.as_ref().and_then(|id| Container::open(records, id).ok());
         if now.as_ref().is_some_and(|now| now.pid() != 0) {
@@ -99,9 +99,10 @@ pub fn of(home: &Home, records: &StateRoot) -> State {
         // What a monitor wrote last is there once its lock is not.
         exit = home.exit();
         if is_told(&exit) {
-            break;
-        }
-        if !is_watched || Instant::now() >= until {
+            if !home.is_draining() || Instant::now() >= until {
+                break;
+            }
+        } else if !is_watched || Instant::now() >= until {
             exit = run.as_ref().map(lost);
             break;
         }

@@ -20,6 +20,8 @@ use crate::terminal::{Reaction, SignalState, reaction};
 
 /// How long a killed process may take to die: one that waits for a disk does not until that answers.
 const DEATH: Duration = Duration::from_secs(30);
+/// How long a monitor may take to tell an end.
+const TOLD: Duration = Duration::from_secs(10);
 /// How long a program may take from its start until it has arranged for signals.
 const YOUTH: Duration = Duration::from_secs(2);
 /// How long one sleeps that has done so: who starts up works.
@@ -115,6 +117,7 @@ pub fn stop(
     let signal = signal.unwrap_or_else(|| definition.stop_signal());
     let timeout = timeout.or(definition.stop_timeout).unwrap_or(STOP_TIMEOUT);
     let patience = u64::try_from(timeout).ok().map(Duration::from_secs);
+    let monitor = wait::listen(home);
     // A first process without a handler does not even notice: waiting for it is of no use.
     let heard = is_heard(&state, signal, &pidfd, patience);
     if heard {
@@ -132,7 +135,10 @@ pub fn stop(
             ));
         }
     }
-    wait::until_told(home, run);
+    // Whoever hears it does not have to look again and again.
+    if monitor.and_then(|socket| wait::hear_end(&socket, Some(TOLD))).is_none() {
+        wait::until_told(home, run);
+    }
     tell(places, home, "stop", &[]);
     Ok(true)
 }
@@ -199,7 +205,7 @@ fn gone(error: runtime::ContainerError) -> Result<(), runtime::ContainerError> {
     }
 }
 
-/// Whether the process has ended within the time; no time is no bound.
+/// Whether the process has ended, or a socket can be read, within the time; no time is no bound.
 pub(crate) fn has_ended(pidfd: impl AsFd, patience: Option<Duration>) -> bool {
     let until = patience.map(|patience| Instant::now() + patience);
     loop {

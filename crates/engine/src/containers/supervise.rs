@@ -294,6 +294,7 @@ fn launch(
         }
     };
     let pid = running.pid();
+    let joined = network.as_ref().map_or_else(Vec::new, Connection::joined);
     let copy = |fd: std::os::fd::BorrowedFd<'_>| {
         rustix::io::fcntl_dupfd_cloexec(fd, 3)
             .map_err(|errno| failed(SyscallError::new("fcntl", "F_DUPFD_CLOEXEC", errno)))
@@ -313,7 +314,7 @@ fn launch(
         }
         let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
         let some = |fd: Option<OwnedFd>| fd.map(pass).transpose();
-        let mut held = vec![pass(monitor_lock)?];
+        let mut held = Vec::new();
         if let Some(claim) = prepared.claim.take() {
             held.push(pass(claim.into_lock())?);
         }
@@ -337,16 +338,17 @@ fn launch(
                 terminal: some(ours.terminal)?,
             },
             client: some(client)?,
+            lock: pass(monitor_lock)?,
             held,
             log: log_setup(home, definition),
-            stdin_once: definition.open_stdin && !definition.tty(),
+            stdin_once: definition.stdin_once && !definition.tty(),
             health: definition.health.as_ref().map(|health| health.setup),
             oom_events: oom_events(&records, home),
         })
     })();
     match passed {
         Ok(setup) => {
-            events::emit(places, home, Some(definition), "start", &[]);
+            events::started(places, home, definition, &joined);
             Ok((setup, pid))
         }
         Err(error) => {
@@ -397,7 +399,7 @@ pub fn revived(id: &str) -> u8 {
             None => Ok(None),
         };
         let records = StateRoot::open(&places.records()).map_err(boxed)?;
-        let mut held = vec![pass(monitor_lock)?];
+        let mut held = Vec::new();
         // Its range of ids and its networks are its own by what is noted of them; the locks are for who looks no further.
         let caller = Caller::read();
         let ids = run.ids.and_then(|slot| crate::id_pool::hold(&caller.run_directory, slot).ok().flatten());
@@ -416,6 +418,7 @@ pub fn revived(id: &str) -> u8 {
             pidfd: pass(pidfd)?,
             streams: StreamFds { output: pipe(0)?, error: pipe(1)?, ..StreamFds::default() },
             client: None,
+            lock: pass(monitor_lock)?,
             held,
             log: log_setup(&home, &definition),
             stdin_once: false,
@@ -461,7 +464,7 @@ pub fn see_to(places: &Places, home: &Home, run: u64) -> Result<(), BoxedExplain
             write_exit(home, exit);
         }
     }
-    let mut command = own_program("--after-exit", &home.id);
+    let mut command = own_program("--see-to", &home.id);
     let null = std::process::Stdio::null;
     let child = command.arg(run.to_string()).stdin(null()).stdout(null()).stderr(null()).spawn();
     let mut child = child.map_err(|error| {
@@ -533,7 +536,14 @@ fn become_monitor(setup: Setup) -> ! {
 
 /// The monitor: watches the container, and goes on as what comes after it.
 pub fn watch(setup: &Setup) -> ! {
-    let Ok(ended) = monitor::run(setup) else {
+    let mut told = |record: &ExitRecord| {
+        let caller = Caller::read();
+        let places = Places::of(&caller);
+        if let Ok(home) = find::find(&places, &setup.id) {
+            tell_end(&places, &caller, &home, record);
+        }
+    };
+    let Ok(ended) = monitor::run(setup, &mut told) else {
         // The container goes on, and whoever looks sees that nobody watches it.
         std::process::exit(125);
     };
@@ -547,8 +557,8 @@ pub fn watch(setup: &Setup) -> ! {
 }
 
 /// What comes after a run: it is taken away, and the container is started again or removed. `unwritten` is the record of its end if the
-/// monitor could not write it.
-pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
+/// monitor could not write it; `is_told` says whether there was a monitor that has told of the end.
+pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>, is_told: bool) -> u8 {
     let _ = sys::signal::set_blocked(sys::signal::SignalSet(0));
     let caller = Caller::read();
     let places = Places::of(&caller);
@@ -563,7 +573,9 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     if let Some(record) = unwritten.and_then(|text| serde_json::from_str::<ExitRecord>(text).ok()) {
         write_exit(&home, &record);
     }
-    tell_end(&places, &home);
+    if let (false, Some(record)) = (is_told, home.exit()) {
+        tell_end(&places, &caller, &home, &record);
+    }
     let _ = settle(&places, &home);
     let mut last = run;
     loop {
@@ -609,17 +621,17 @@ pub fn after_exit(id: &str, run: u64, unwritten: Option<&str>) -> u8 {
     }
 }
 
-fn tell_end(places: &Places, home: &Home) {
-    let (Ok(definition), Some(exit)) = (home.definition(), home.exit()) else { return };
+fn tell_end(places: &Places, caller: &Caller, home: &Home, exit: &ExitRecord) {
+    let Ok(definition) = home.definition() else { return };
     if exit.oom {
         events::emit(places, home, Some(&definition), "oom", &[]);
     }
     let length = exit.finished_ns.saturating_sub(exit.started_ns) / 1_000_000_000;
     let more = [("exitCode", exit.status.to_string().into()), ("execDuration", length.to_string().into())];
-    events::emit(places, home, Some(&definition), "die", &more);
+    events::died(places, home, &definition, &more, &connection::joined(caller, &home.id));
 }
 
-fn write_exit(home: &Home, record: &ExitRecord) {
+pub(crate) fn write_exit(home: &Home, record: &ExitRecord) {
     if let Ok(directory) = monitor::exit::open_directory(&home.directory) {
         let _ = monitor::exit::write_record(&directory, monitor::exit::EXIT_FILE, record, false);
     }

@@ -140,17 +140,37 @@ fn problem_of(home: &Home, state: &State) -> Option<Problem> {
     (run.run > told || state.container.is_some()).then_some(Problem::Unsettled)
 }
 
+/// Writes down the end of a container that nobody saw, and takes away what is left of it. What a monitor does besides is left out: whether it starts
+/// again is decided here, at once and in sight, and not by a process in the background.
+fn end_of_lost(places: &Places, records: &StateRoot, home: &Home) -> Result<(), BoxedExplain> {
+    let Ok(definition) = home.definition() else { return Ok(()) };
+    // Somebody works on it: it is theirs.
+    let Some(_lock) = home.try_lock() else { return Ok(()) };
+    let state = state::of(home, records);
+    let is_lost = matches!(problem_of(home, &state), Some(Problem::Unsettled));
+    if !is_lost || definition.auto_remove {
+        return Ok(());
+    }
+    if let Some(exit) = &state.exit {
+        supervise::write_exit(home, exit);
+    }
+    supervise::settle(places, home)
+}
+
 /// A container that was to run, and whether it does.
 pub type Restored = (String, Result<(), BoxedExplain>);
 
-/// Starts what is to run after a boot: `always`, `unless-stopped` that nobody stopped, and `on-failure` whose end nobody saw. Returns
+/// Starts what is to run after a boot: `always`, `unless-stopped` that nobody stopped, and `on-failure` that failed or whose end nobody saw. Returns
 /// the names, each with why it could not be started if so.
 ///
 /// # Errors
 /// When the directories cannot be used.
 pub fn restore(places: &Places) -> Result<Vec<Restored>, BoxedExplain> {
-    check(places, false)?;
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
+    for home in all(places) {
+        end_of_lost(places, &records, &home)?;
+    }
+    check(places, false)?;
     let mut restored = Vec::new();
     for home in all(places) {
         let Ok(definition) = home.definition() else { continue };
@@ -158,12 +178,11 @@ pub fn restore(places: &Places) -> Result<Vec<Restored>, BoxedExplain> {
         if state.status != Status::Exited {
             continue;
         }
-        let lost = state.run.as_ref().map_or(0, |run| run.run) > home.exit().map_or(0, |exit| exit.run);
         let wanted = match definition.restart {
             monitor::Policy::No => false,
             monitor::Policy::Always => true,
             monitor::Policy::UnlessStopped => !home.was_stopped(),
-            monitor::Policy::OnFailure { .. } => !home.was_stopped() && (lost || state.exit_status() != 0),
+            monitor::Policy::OnFailure { .. } => !home.was_stopped() && state.exit_status() != 0,
         };
         if wanted {
             restored.push((definition.name, start::start(places, &home, None).map(drop)));
@@ -191,11 +210,11 @@ pub fn prune(places: &Places, keep: impl Fn(&super::Definition) -> bool) -> (Vec
     (removed, bytes)
 }
 
-/// Kills and removes every container.
+/// Kills and removes every container, and every volume with what is in it. Returns how many there were of both.
 ///
 /// # Errors
 /// The first failure; the others are removed all the same.
-pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
+pub fn reset(places: &Places) -> Result<(usize, usize), BoxedExplain> {
     let (mut count, mut failure) = (0, None);
     for home in all(places) {
         match remove::remove(places, &home, true, true) {
@@ -204,8 +223,9 @@ pub fn reset(places: &Places) -> Result<usize, BoxedExplain> {
         }
     }
     remove::sweep(places, usize::MAX);
-    match failure {
+    let (pruned, failures) = crate::volumes::Store::of(places).prune(places, true, |_| false)?;
+    match failure.or_else(|| failures.into_iter().next()) {
         Some(error) => Err(error),
-        None => Ok(count),
+        None => Ok((count, pruned.names.len())),
     }
 }

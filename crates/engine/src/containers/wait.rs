@@ -1,9 +1,11 @@
 //! Waiting for the end of a container.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use report::BoxedExplain;
 use runtime::state::StateRoot;
+use rustix::net::RecvFlags;
 
 use super::home::{Home, Places};
 use super::state::{self, Status};
@@ -24,13 +26,16 @@ pub enum Until {
 
 /// How long a monitor may take to write down an end that is there.
 const TOLD: Duration = Duration::from_secs(10);
+/// How long a monitor that has as many clients as it takes is waited for.
+const ROOM: Duration = Duration::from_millis(500);
 
-/// Waits until the monitor has written down how this run ended, or there is no monitor that would.
+/// Waits until the monitor has written down how this run ended and what the container wrote, or there is no monitor that would.
 pub(crate) fn until_told(home: &Home, run: u64) {
     let until = Instant::now() + TOLD;
     let mut pause = Duration::from_micros(100);
     loop {
-        if !home.directory.exists() || home.exit().is_some_and(|exit| exit.run >= run) {
+        let is_told = || home.exit().is_some_and(|exit| exit.run >= run) && !home.is_draining();
+        if !home.directory.exists() || is_told() {
             return;
         }
         if Instant::now() >= until || (!home.has_monitor() && pause > Duration::from_millis(4)) {
@@ -49,18 +54,28 @@ pub(crate) fn status_of(wait: i32) -> i32 {
     }
 }
 
-/// The status that the monitor tells when the container ends; none when there is no monitor, or it does not live to tell.
-fn ask_monitor(home: &Home) -> Option<i32> {
-    let socket = super::attach::dial(home).ok()?;
+/// A connection to the monitor, by which it tells the end; none when there is no monitor, or it has more clients than it takes.
+pub(crate) fn listen(home: &Home) -> Option<OwnedFd> {
+    let socket = super::attach::dial(home, Some(ROOM)).ok()?;
     monitor::protocol::send(&socket, monitor::protocol::HELLO, &[0], true).ok()?;
+    Some(socket)
+}
+
+/// The status that the monitor tells when the container ends; none when it does not live to tell, or not within the time.
+pub(crate) fn hear_end(socket: &OwnedFd, patience: Option<Duration>) -> Option<i32> {
     let mut message = [0; 16];
+    let until = patience.map(|patience| Instant::now() + patience);
     loop {
-        match rustix::net::recv(&socket, &mut message, rustix::net::RecvFlags::empty()) {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if !has_ended(socket, left) {
+            return None;
+        }
+        match rustix::net::recv(socket, &mut message, RecvFlags::DONTWAIT) {
             Ok((5, _)) if message[0] == monitor::protocol::EXIT => {
                 return Some(i32::from_le_bytes([message[1], message[2], message[3], message[4]]));
             }
             Ok((0, _)) => return None,
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(_) => return None,
         }
     }
@@ -85,7 +100,7 @@ pub fn wait(places: &Places, home: &Home, until: Until) -> Result<i32, BoxedExpl
             && let Some(pidfd) = container.pidfd()
         {
             let run = home.run().map_or(begun, |run| run.run);
-            let told = ask_monitor(home);
+            let told = listen(home).and_then(|socket| hear_end(&socket, None));
             while !has_ended(&pidfd, Some(Duration::from_secs(3600))) {}
             if told.is_none() {
                 until_told(home, run);

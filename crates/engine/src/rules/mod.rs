@@ -84,6 +84,8 @@ pub struct Source {
     pub no_idmap: Option<String>,
     /// Nothing can be written through it, whatever the mount says.
     pub read_only: bool,
+    /// The directory below it that is meant.
+    pub part: Option<PathBuf>,
 }
 
 /// Whose ids the container has.

@@ -9,9 +9,11 @@ use super::ports::{self, Connected};
 use super::summary::{labels, network};
 use crate::containers::home::{Home, LOG, Places};
 use crate::containers::{Definition, State, Status, state};
+use crate::flags::cpu::CpuSet;
 use crate::flags::env::EnvEntry;
 use crate::flags::mount::Mount;
 use crate::flags::namespace::Source;
+use crate::flags::number::PidsLimit;
 use crate::flags::size::Limit;
 use crate::host::boxed;
 use crate::request::Changes;
@@ -139,7 +141,7 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
         "AttachStderr": false,
         "Tty": definition.tty(),
         "OpenStdin": definition.open_stdin,
-        "StdinOnce": definition.open_stdin && !definition.tty(),
+        "StdinOnce": definition.stdin_once,
         "Env": env,
         "Cmd": request.args,
         "Image": definition.image(),
@@ -243,12 +245,17 @@ fn host_config(home: &Home, definition: &Definition) -> Value {
             Some(Limit::Bytes(bytes)) => json!(bytes),
             Some(_) => json!(-1),
         },
-        "NanoCpus": serde_json::to_value(limits.cpus).unwrap_or_default(),
-        "CpuShares": serde_json::to_value(limits.cpu_shares).unwrap_or_default(),
-        "CpusetCpus": serde_json::to_value(&limits.cpuset_cpus).unwrap_or_default(),
-        "CpusetMems": serde_json::to_value(&limits.cpuset_mems).unwrap_or_default(),
-        "PidsLimit": serde_json::to_value(limits.pids).unwrap_or_default(),
-        "OomScoreAdj": serde_json::to_value(request.oom_score_adj).unwrap_or_default(),
+        "NanoCpus": limits.cpus.map_or(0, |cpus| cpus.quota_us() * 10_000),
+        "CpuShares": limits.cpu_shares.map_or(0, |shares| shares.get()),
+        "CpusetCpus": limits.cpuset_cpus.as_ref().map(CpuSet::to_list).unwrap_or_default(),
+        "CpusetMems": limits.cpuset_mems.as_ref().map(CpuSet::to_list).unwrap_or_default(),
+        "PidsLimit": match limits.pids {
+            None => json!(0),
+            Some(PidsLimit::Max(most)) => json!(most),
+            Some(PidsLimit::Unlimited) => json!(-1),
+        },
+        "BlkioWeight": limits.blkio_weight.map_or(0, |weight| weight.get()),
+        "OomScoreAdj": request.oom_score_adj.map_or(0, |adjustment| adjustment.get()),
         "Runtime": "holm",
         "CgroupParent": "",
         "KeptIn": home.directory,

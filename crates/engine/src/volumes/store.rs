@@ -15,8 +15,8 @@ use super::lock::{self, NoLock};
 use super::options::Kind;
 use super::record::{self, Limit, Record};
 use super::{disk, users};
-use crate::containers::Places;
 use crate::containers::home::make_directory;
+use crate::containers::{Places, events};
 use crate::flags::Value as _;
 use crate::flags::named::VolumeName;
 
@@ -31,6 +31,8 @@ const ANONYMOUS: &str = "com.docker.volume.anonymous";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     directory: PathBuf,
+    /// Where what happens to them is noted; none for who only looks.
+    told: Option<Places>,
 }
 
 /// A volume to make.
@@ -71,12 +73,12 @@ pub struct Pruned {
 impl Store {
     /// The volumes of these places.
     pub fn of(places: &Places) -> Self {
-        Self::below(&places.durable)
+        Self { told: Some(places.clone()), ..Self::below(&places.durable) }
     }
 
     /// The volumes below the directory of what survives a boot.
     pub fn below(durable: &Path) -> Self {
-        Self { directory: durable.join("volumes") }
+        Self { directory: durable.join("volumes"), told: None }
     }
 
     /// Keeps volumes from being removed; `alone` also from being made.
@@ -88,6 +90,12 @@ impl Store {
                 Err(NoLock::Busy) => return Err(boxed(VolumeFailure::Busy("…".to_owned()))),
                 Err(NoLock::Call(cause)) => return Err(self.failed(cause)),
             }
+        }
+    }
+
+    fn tell(&self, name: &VolumeName, action: &str) {
+        if let Some(places) = &self.told {
+            events::volume(places, name.as_str(), action);
         }
     }
 
@@ -167,6 +175,7 @@ impl Store {
                 Err(error) => return Err(boxed(error)),
             }
             if let Some(volume) = self.make(&name, wanted, &kind)? {
+                self.tell(&name, "create");
                 return Ok((volume, true));
             }
         }
@@ -280,7 +289,7 @@ impl Store {
         }
         let gone = self.take_out(name)?;
         drop(alone);
-        gone.delete()
+        self.delete(gone)
     }
 
     /// Those of `names` that no container uses, `but` one, are removed.
@@ -296,7 +305,7 @@ impl Store {
         let unused = names.iter().filter(there).filter(|name| users.of(name).is_empty());
         let gone = unused.map(|name| self.take_out(name)).collect::<Result<Vec<_>, _>>()?;
         drop(alone);
-        gone.into_iter().try_for_each(Gone::delete)
+        gone.into_iter().try_for_each(|one| self.delete(one))
     }
 
     /// Removes what no container uses: volumes without a name of somebody's choice, with `all` the others as well; `keep` tells which
@@ -331,7 +340,7 @@ impl Store {
         }
         drop(alone);
         for (name, bytes, one) in gone {
-            match one.delete() {
+            match self.delete(one) {
                 Ok(()) => {
                     pruned.names.push(name);
                     pruned.bytes += bytes;
@@ -340,6 +349,13 @@ impl Store {
             }
         }
         Ok((pruned, failures))
+    }
+
+    fn delete(&self, gone: Gone) -> Result<(), BoxedExplain> {
+        let name = gone.name.clone();
+        gone.delete()?;
+        self.tell(&name, "destroy");
+        Ok(())
     }
 
     /// Gives a volume a name that is none, so that what a crash leaves of it is nothing to anybody.

@@ -127,6 +127,7 @@ pub(super) fn launch(
         bundle,
         idmap_root: false,
         files: Vec::new(),
+        parts: Vec::new(),
         make_cwd: true,
         init: false,
         die_with_parent: false,

@@ -56,11 +56,15 @@ pub(super) fn extras(matches: &ArgMatches, keeps: bool) -> Result<Extras, BoxedE
     if auto_remove && restart != Policy::No {
         return refuse("`--rm` and `--restart` contradict each other", "leave out one of them");
     }
+    let open_stdin = on(matches, "interactive", "--interactive")?;
+    let in_background = matches.try_contains_id("detach").is_ok() && super::run::detach(matches)?;
     let driver: Option<Driver> = optional(matches, "log-driver", "--log-driver")?;
     let options: Vec<LogOption> = several(matches, "log-opt", "--log-opt")?;
     Ok(Extras {
         auto_remove,
-        open_stdin: on(matches, "interactive", "--interactive")?,
+        open_stdin,
+        // Nobody is attached to one in the background: it waits for whoever comes, and for the next.
+        stdin_once: open_stdin && !in_background,
         restart,
         log: log_choice(driver, options),
         stop_timeout: seconds(matches, "stop-timeout", "--stop-timeout")?,

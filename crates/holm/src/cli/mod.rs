@@ -81,7 +81,9 @@ pub fn subcommand(name: &str) -> Option<Command> {
                 .value_parser(["bash", "elvish", "fish", "powershell", "zsh"])
                 .help("The shell"),
         ),
-        "version" => Command::new("version").about("Print the version"),
+        "version" => Command::new("version").about("Print the version").arg(
+            flags::one("format", "FORMAT", "A template such as '{{.Client.Version}}', or json").short('f'),
+        ),
         _ => return None,
     };
     Some(command)

@@ -11,12 +11,16 @@ pub const NAMES: [&str; 6] = ["stats", "events", "update", "info", "prune", "sys
 pub fn command(name: &str) -> Option<Command> {
     let command = match name {
         "stats" => stats(),
-        "events" => base("events", "Tell what happens to containers, as it does")
+        "events" => base("events", "Tell what happens to containers, volumes and networks, as it does")
             .arg(one("since", "TIME", "Also what happened since then"))
             .arg(one("until", "TIME", "End at this time"))
             .arg(
-                many("filter", "KEY=VALUE", "Only what fulfils this: container, event, image, label, type")
-                    .short('f'),
+                many(
+                    "filter",
+                    "KEY=VALUE",
+                    "Only what fulfils this: container, event, image, label, network, type, volume",
+                )
+                .short('f'),
             )
             .arg(one("format", "FORMAT", "A template, or json"))
             .arg(switch("no-stream", "End with what has happened")),
@@ -122,7 +126,7 @@ fn system() -> Command {
                 "FORMAT",
                 "A template, or json",
             )),
-            base("reset", "Kill and remove every container")
+            base("reset", "Kill and remove every container, and every volume with what is in it")
                 .arg(switch("force", "Do it: nothing is asked").short('f')),
         ])
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use engine::containers::exec::{KEEP_TERMINAL, terminal_keeper};
 use engine::containers::supervise::{Duties, after_exit, revived, supervise, watch};
 
 /// Does the duty `word`; what follows is from this program itself.
@@ -25,10 +26,15 @@ pub fn run(word: &str, args: &[OsString]) -> u8 {
         },
         "--after-exit" => {
             let unwritten = args.get(2).and_then(|arg| arg.to_str());
-            after_exit(text(0), text(1).parse().unwrap_or(0), unwritten)
+            after_exit(text(0), text(1).parse().unwrap_or(0), unwritten, true)
         }
+        "--see-to" => after_exit(text(0), text(1).parse().unwrap_or(0), None, false),
         "--revive" => revived(text(0)),
         "--files" => engine::containers::files::child::main(text(1).parse().unwrap_or(-1)),
+        KEEP_TERMINAL => {
+            let number = |index: usize| text(index).parse().unwrap_or(-1);
+            terminal_keeper(number(0), number(1))
+        }
         "--health" => engine::containers::health::check(text(0), text(1).parse().unwrap_or(30_000)),
         "--health-action" => engine::containers::health::act(text(0), text(1)),
         _ => 125,

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use engine::connection;
+use engine::connection::{self, Joined};
+use engine::containers::{Places, events};
 use engine::flags::label::Label;
 use engine::flags::{Value, parse_all, parse_flag};
 use engine::host::Caller;
@@ -172,7 +173,10 @@ fn create(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
         ));
     }
     match networks.create(&request, &mut route()?) {
-        Ok(network) => print(&format!("{}\n", network.name))?,
+        Ok(network) => {
+            tell(&network, "create", None);
+            print(&format!("{}\n", network.name))?;
+        }
         Err(error) if error.kind() == Kind::AlreadyExists && matches.get_flag("ignore") => {
             if networks.get(request.name.as_str()).is_err() {
                 return Err(error.into());
@@ -182,6 +186,22 @@ fn create(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
         Err(error) => return Err(error.into()),
     }
     Ok(0)
+}
+
+fn places() -> Places {
+    Places::of(&Caller::read())
+}
+
+/// The id of a container that was called so.
+fn id_of(container: &str) -> String {
+    engine::containers::find(&places(), container).map_or_else(|_| container.to_owned(), |home| home.id)
+}
+
+/// Notes what happened to a network.
+fn tell(network: &Network, action: &str, container: Option<&str>) {
+    let (name, driver) = (network.name.to_string(), network.driver.to_string());
+    let network = Joined { name, id: network.id.clone(), driver };
+    events::network(&places(), &network, action, container);
 }
 
 fn shown(networks: &Networks, network: &Network, ledger: &Ledger) -> Result<Json, Failure> {
@@ -344,7 +364,11 @@ fn each(names: Vec<String>, mut act: impl FnMut(&str) -> Result<(), Failure>) ->
 
 fn remove(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
     each(texts(matches, "name"), |name| {
+        let known = networks.get(name);
         let removed = networks.remove(name, matches.get_flag("force"), &mut say)?;
+        if let Ok(network) = known {
+            tell(&network, "destroy", None);
+        }
         print(&format!("{removed}\n"))
     })
 }
@@ -359,17 +383,19 @@ fn connect(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
         aliases: aliases.iter().map(|alias| alias.as_str().to_owned()).collect(),
         interface: text(matches, "interface-name").map(str::to_owned),
     };
-    let place = networks.connect(text(matches, "container").unwrap_or_default(), &request, &mut say)?;
+    let container = text(matches, "container").unwrap_or_default();
+    let place = networks.connect(container, &request, &mut say)?;
+    events::network(&places(), &Joined::from(&place), "connect", Some(&id_of(container)));
     let addresses: Vec<String> = place.addresses().map(|address| address.to_string()).collect();
     print(&format!("{} {}\n", place.interface, addresses.join(" ")))?;
     Ok(0)
 }
 
 fn disconnect(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
-    networks.disconnect(
-        text(matches, "container").unwrap_or_default(),
-        text(matches, "name").unwrap_or_default(),
-    )?;
+    let container = text(matches, "container").unwrap_or_default();
+    let network = networks.get(text(matches, "name").unwrap_or_default())?;
+    networks.disconnect(container, network.name.as_str())?;
+    tell(&network, "disconnect", Some(&id_of(container)));
     Ok(0)
 }
 
@@ -384,7 +410,9 @@ fn prune(networks: &Networks, matches: &ArgMatches) -> Result<u8, Failure> {
         return Ok(u8::from(!found.is_empty() && !mend));
     }
     networks.leftovers(true, &mut say)?;
+    let known = networks.list()?;
     let removed = networks.prune(&mut say)?;
+    known.iter().filter(|one| removed.contains(&one.name)).for_each(|one| tell(one, "destroy", None));
     print(&removed.iter().map(|name| format!("{name}\n")).collect::<String>())?;
     Ok(0)
 }

@@ -1,7 +1,8 @@
 //! Log drivers that are not files: the caller's own streams, and the journal.
 
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::house::{House, soon};
@@ -44,6 +45,89 @@ fn with_passthrough_a_container_writes_where_its_caller_does() {
     house.is_empty();
 }
 
+/// Gives this thread a /run of its own, in a mount namespace of its own.
+fn own_run() {
+    sys::mount::enter_private_namespace().unwrap();
+    cover("/run");
+}
+
+fn cover(path: &str) {
+    let memory = sys::mount::Context::new("tmpfs").unwrap().mount(0).unwrap();
+    let directory = std::fs::File::open(path).unwrap();
+    sys::mount::attach(std::os::fd::AsFd::as_fd(&memory), std::os::fd::AsFd::as_fd(&directory), "").unwrap();
+}
+
+/// systemd's journal, which ends with this.
+struct Journald(std::process::Child);
+
+impl Drop for Journald {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_is_in_systemd_s_journal_is_read_back() {
+    const TEST: &str = "what_is_in_systemd_s_journal_is_read_back";
+    let Some(house) = House::new(TEST) else { return };
+    let program = "/usr/lib/systemd/systemd-journald";
+    let is_there = |path: &str| Path::new(path).exists();
+    if !is_there(program)
+        || !is_there("/usr/bin/journalctl")
+        || !is_there("/etc/systemd")
+        || !is_there("/etc/machine-id")
+    {
+        eprintln!("SKIPPED {TEST}: needs systemd-journald and journalctl");
+        return;
+    }
+    std::thread::scope(|scope| {
+        let told = scope.spawn(|| {
+            own_run();
+            cover("/etc/systemd");
+            let settings = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwardToSyslog=no\nForwardToWall=no\n\
+                RateLimitBurst=0\nLineMax=48K\n";
+            std::fs::write("/etc/systemd/journald.conf", settings).unwrap();
+            std::fs::create_dir_all("/run/log/journal").unwrap();
+            std::fs::create_dir_all("/run/systemd/journal").unwrap();
+            let quiet = || (Stdio::null(), Stdio::null(), Stdio::null());
+            let (input, output, errors) = quiet();
+            let journald = Command::new(program).stdin(input).stdout(output).stderr(errors).spawn().unwrap();
+            let journald = Journald(journald);
+            soon("the journal listens", || is_there("/run/systemd/journal/socket"));
+            let script = "echo one; echo two >&2; printf '\\377\\000=\\n'; head -c 20000 /dev/zero | tr '\\0' x; echo; printf end";
+            let tag = "a=b c";
+            let flags = ["--log-driver", "journald", "--log-opt", &format!("tag={tag}")];
+            let id = house.run("j", &flags, script);
+            house.prints(&["wait", "j"]);
+            // What the journal has of it is what journalctl shows whom the guide sends there.
+            let journalctl = |args: &[&str]| {
+                let output = Command::new("journalctl").args(["-q", "--no-pager", "-o", "cat", "-a"]).args(args).output();
+                String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+            };
+            soon("the journal has it", || journalctl(&["CONTAINER_NAME=j"]).contains("end"));
+            let text = journalctl(&[&format!("CONTAINER_ID_FULL={id}"), &format!("CONTAINER_TAG={tag}"), "PRIORITY=3"]);
+            assert_eq!(text, "two\n");
+            let read = |args: &[&str]| house.holm(&[&["logs"], args, &["j"]].concat());
+            let all = read(&[]);
+            let expected = [&b"one\n\xff\0=\n"[..], &[b'x'; 20_000], b"\nend"].concat();
+            assert_eq!(all.stdout, expected, "{}", String::from_utf8_lossy(&all.stderr));
+            assert_eq!(all.stderr, b"two\n");
+            assert_eq!(read(&["--tail", "1"]).stdout, b"end");
+            assert_eq!(read(&["--tail", "0"]).stdout, b"");
+            assert_eq!(read(&["--since", "1h", "--until", "10s"]).stdout, b"", "nothing is that old");
+            let stamped = String::from_utf8_lossy(&read(&["-t", "--tail", "1"]).stdout).into_owned();
+            assert!(stamped.ends_with("Z end") && stamped.starts_with("20"), "{stamped}");
+            house.run("f", &["--log-driver", "journald"], "for i in 1 2 3; do echo $i; sleep 0.1; done");
+            assert_eq!(house.prints(&["logs", "-f", "f"]), "1\n2\n3", "to its end");
+            house.prints(&["rm", "-f", "j", "f"]);
+            drop(journald);
+        });
+        told.join().unwrap();
+    });
+    house.is_empty();
+}
+
 #[test]
 fn the_journal_gets_every_line_with_its_container_where_there_is_one() {
     let Some(house) = House::new("the_journal_gets_every_line_with_its_container_where_there_is_one") else {
@@ -52,11 +136,7 @@ fn the_journal_gets_every_line_with_its_container_where_there_is_one() {
     std::thread::scope(|scope| {
         // A mount namespace of this thread's own, with a journal that is this test.
         let told = scope.spawn(|| {
-            sys::mount::enter_private_namespace().unwrap();
-            let memory = sys::mount::Context::new("tmpfs").unwrap().mount(0).unwrap();
-            let run = std::fs::File::open("/run").unwrap();
-            sys::mount::attach(std::os::fd::AsFd::as_fd(&memory), std::os::fd::AsFd::as_fd(&run), "")
-                .unwrap();
+            own_run();
             let args = [
                 "run",
                 "-d",

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::house::{House, soon};
 
@@ -56,6 +57,24 @@ fn a_log_is_followed_over_its_files_to_the_end() {
     assert_eq!(kept.lines().last(), Some("line 1499"));
     let first: usize = kept.lines().next().unwrap()["line ".len()..].parse().unwrap();
     assert_eq!(kept.lines().count(), 1500 - first, "no line is missing in what is kept");
+    // Over the files' borders: from the end, by time, and on while nothing comes any more.
+    let lines: Vec<&str> = kept.lines().collect();
+    for wanted in [1, 150, 400, lines.len()] {
+        let tail = lines[lines.len().saturating_sub(wanted)..].join("\n");
+        assert_eq!(house.prints(&["logs", "--tail", &wanted.to_string(), "f"]), tail);
+        assert_eq!(house.prints(&["logs", "-f", "--tail", &wanted.to_string(), "f"]), tail);
+    }
+    let stamped = house.prints(&["logs", "-t", "f"]);
+    let stamps: Vec<&str> = stamped.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    for at in [1, lines.len() / 2, lines.len() - 2] {
+        let (since, until) = (stamps[at], stamps[at]);
+        let behind = stamps.iter().filter(|stamp| **stamp >= since).count();
+        let before = stamps.iter().filter(|stamp| **stamp <= until).count();
+        assert_eq!(house.prints(&["logs", "--since", since, "f"]), lines[lines.len() - behind..].join("\n"));
+        assert_eq!(house.prints(&["logs", "-f", "--until", until, "f"]), lines[..before].join("\n"));
+        let both = house.prints(&["logs", "-t", "--since", since, "--until", until, "f"]);
+        assert!(both.lines().all(|line| line.starts_with(since)), "{both}");
+    }
 }
 
 #[test]
@@ -84,6 +103,65 @@ fn a_flood_is_bounded_in_memory_and_on_disk() {
         .map(|entry| entry.metadata().unwrap().len())
         .sum();
     assert!(sizes <= 2 << 20, "{sizes}");
+}
+
+/// How many rounds: a few in the suite; `HOLM_LOG_ROUNDS` for more.
+fn rounds() -> usize {
+    std::env::var("HOLM_LOG_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
+}
+
+#[test]
+fn whoever_has_waited_for_the_end_finds_the_last_line() {
+    let Some(house) = House::new("whoever_has_waited_for_the_end_finds_the_last_line") else { return };
+    let script = "n=$(($(cat /n 2>/dev/null) + 1)); echo $n >/n; head -c 60000 /dev/zero | tr '\\0' x; echo; echo last $n";
+    house.prints(&["create", "--rootfs", "/", "--name", "burst", "--", "sh", "-c", script]);
+    for round in 1..=rounds() {
+        house.prints(&["start", "burst"]);
+        assert_eq!(house.prints(&["wait", "burst"]), "0");
+        let tail = house.prints(&["logs", "-n", "2", "burst"]);
+        assert!(tail.ends_with(&format!("\nlast {round}")), "round {round}: {} bytes", tail.len());
+    }
+    house.prints(&["rm", "burst"]);
+    // The same for one that is made anew each time, and for who looks by other ways than `wait`.
+    for round in 0..rounds() {
+        house.run("new", &[], "sleep 0.0$(($$ % 3)); seq 1 9000");
+        match round % 3 {
+            0 => assert_eq!(house.prints(&["wait", "new"]), "0"),
+            1 => soon("it has ended", || house.field("new", "{{.State.Status}}") == "exited"),
+            _ => soon("it has ended", || house.prints(&["ps", "-q"]).is_empty()),
+        }
+        assert_eq!(house.prints(&["logs", "-n", "1", "new"]), "9000", "round {round}");
+        house.prints(&["rm", "new"]);
+    }
+    house.is_empty();
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_no_line_from_the_log() {
+    let Some(house) = House::new("a_client_that_does_not_read_keeps_no_line_from_the_log") else { return };
+    let script = "while [ ! -e /dev/shm/go ]; do echo 0; sleep 0.02; done; exec seq 1 100000000";
+    let id = house.run("held", &["--log-opt", "max-file=2"], script);
+    let mut lazy = house.command(&["attach", "--no-stdin", "held"]).stdout(Stdio::piped()).spawn().unwrap();
+    let path = house.field("held", "{{.LogPath}}");
+    let mut output = BufReader::new(lazy.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    house.prints(&["exec", "held", "touch", "/dev/shm/go"]);
+    let size = || std::fs::metadata(&path).map_or(0, |data| data.len());
+    soon("its output is held up", || {
+        let before = size();
+        std::thread::sleep(Duration::from_millis(100));
+        before > 0 && size() == before
+    });
+    house.prints(&["kill", "held"]);
+    assert_eq!(house.prints(&["wait", "held"]), "137");
+    let told = house.prints(&["logs", "held"]);
+    let _ = lazy.kill();
+    let _ = lazy.wait();
+    soon("its monitor has ended", || house.monitor(&id).is_none());
+    assert_eq!(house.prints(&["logs", "held"]).lines().count(), told.lines().count());
+    drop(output);
+    house.prints(&["rm", "held"]);
+    house.is_empty();
 }
 
 #[test]

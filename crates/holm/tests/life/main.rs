@@ -4,6 +4,7 @@
 #[path = "../said/mod.rs"]
 mod said;
 
+mod changes;
 mod chaos;
 mod checks;
 mod crash;
@@ -13,4 +14,5 @@ mod logs;
 mod monitor;
 mod streams;
 mod verbs;
+mod views;
 mod volumes;

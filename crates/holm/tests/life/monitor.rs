@@ -23,7 +23,7 @@ fn kill_monitor(house: &House, id: &str) {
 }
 
 /// The groups that are called after a container, in every hierarchy.
-fn groups(id: &str) -> Vec<PathBuf> {
+pub(crate) fn groups(id: &str) -> Vec<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
     let points =
         mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));

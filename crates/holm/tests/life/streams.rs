@@ -12,14 +12,14 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use super::house::{House, soon};
 
 /// A program on a terminal that somebody sits at.
-struct Seat {
-    child: Child,
-    terminal: std::fs::File,
+pub(crate) struct Seat {
+    pub(crate) child: Child,
+    pub(crate) terminal: std::fs::File,
     seen: String,
 }
 
 impl Seat {
-    fn at(house: &House, args: &[&str]) -> Self {
+    pub(crate) fn at(house: &House, args: &[&str]) -> Self {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
@@ -34,12 +34,12 @@ impl Seat {
         Self { child, terminal: terminal.into(), seen: String::new() }
     }
 
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.terminal.write_all(text.as_bytes()).unwrap();
     }
 
     /// Reads until `text` was written, behind what was waited for before.
-    fn shows(&mut self, text: &str) {
+    pub(crate) fn shows(&mut self, text: &str) {
         let until = Instant::now() + Duration::from_secs(20);
         let mut buffer = [0; 4096];
         while !self.seen.contains(text) {
@@ -72,7 +72,7 @@ impl Seat {
         }
     }
 
-    fn ends(mut self) -> Option<i32> {
+    pub(crate) fn ends(mut self) -> Option<i32> {
         let until = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -238,4 +238,67 @@ fn signals_of_who_is_attached_go_to_the_container() {
     let mut text = String::new();
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!((text.as_str(), child.wait().unwrap().code()), ("ready\ngot\n", Some(8)));
+}
+
+#[test]
+fn a_program_in_a_container_has_a_terminal_of_its_own() {
+    let Some(house) = House::new("a_program_in_a_container_has_a_terminal_of_its_own") else { return };
+    house.run("e", &[], "exec sleep 1000");
+    let script = "stty size; trap 'stty size' WINCH; echo ready $PWD $A $(id -u); while read -r line; do echo got $line; done; exit 7";
+    let args = ["exec", "-it", "-e", "A=b", "-w", "/tmp", "-u", "nobody", "e", "sh", "-c", script];
+    let mut seat = Seat::at(&house, &args);
+    seat.shows("30 100");
+    seat.shows("ready /tmp b 65534");
+    seat.types("one\n");
+    seat.shows("got one");
+    let size = Winsize { ws_row: 40, ws_col: 90, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&seat.terminal, size).unwrap();
+    let pid = rustix::process::Pid::from_raw(seat.child.id() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::WINCH).unwrap();
+    // The shell waits for a line, and runs what it traps after that.
+    seat.types("two\n");
+    seat.shows("40 90");
+    seat.types("\x04");
+    assert_eq!(seat.ends(), Some(7));
+    let mut left = Seat::at(
+        &house,
+        &["exec", "-it", "--detach-keys", "ctrl-a,x", "e", "sh", "-c", "echo on; exec sleep 4321"],
+    );
+    left.shows("on");
+    left.types("\x01x");
+    assert_eq!(left.ends(), Some(0));
+    assert!(house.prints(&["top", "e", "-o", "args"]).contains("sleep 4321"), "it goes on");
+}
+
+#[test]
+fn input_stays_open_for_whoever_comes_next() {
+    let Some(house) = House::new("input_stays_open_for_whoever_comes_next") else { return };
+    let give = |verb: &[&str], text: &[u8]| {
+        let mut child = house
+            .command(verb)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(text).unwrap();
+        child
+    };
+    let script = "while read -r line; do echo got $line; [ $line = end ] && exit 3; done; exit 4";
+    house.run("open", &["-i"], script);
+    for word in ["one", "two"] {
+        let mut child = give(&["attach", "open"], format!("{word}\n").as_bytes());
+        soon("it was read", || house.prints(&["logs", "open"]).ends_with(&format!("got {word}")));
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    assert_eq!(house.field("open", "{{.Config.StdinOnce}} {{.State.Running}}"), "false true");
+    let output = give(&["attach", "open"], b"end\n").wait_with_output().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"got end\n"[..], Some(3)));
+    // One that is started by who is attached ends with what that has.
+    house.prints(&["create", "-i", "--rootfs", "/", "--name", "once", "--", "sh", "-c", script]);
+    let output = give(&["start", "-ai", "once"], b"one\n").wait_with_output().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"got one\n"[..], Some(4)));
+    house.prints(&["rm", "open", "once"]);
+    house.is_empty();
 }

@@ -242,8 +242,8 @@ fn no_path_of_a_container_s_making_leads_out_of_its_volume() {
 }
 
 #[test]
-fn an_ordinary_user_has_volumes_and_no_parts_of_them() {
-    const TEST: &str = "an_ordinary_user_has_volumes_and_no_parts_of_them";
+fn an_ordinary_user_has_volumes_and_parts_of_them() {
+    const TEST: &str = "an_ordinary_user_has_volumes_and_parts_of_them";
     let Some(yard) = Yard::new(TEST) else { return };
     let home = yard.base.join("user");
     std::fs::create_dir_all(home.join("run")).unwrap();
@@ -281,8 +281,19 @@ fn an_ordinary_user_has_volumes_and_no_parts_of_them() {
     assert_eq!(run(&["-v", "data:/v"], script), (true, "0".to_owned()));
     let script = "cat /v/sub/f; (echo x >/v/x) 2>/dev/null || echo fixed";
     assert_eq!(run(&["-v", "data:/v:ro"], script), (true, "hi\nfixed".to_owned()));
-    let (done, said) = run(&["--mount", "type=volume,src=data,dst=/v,volume-subpath=sub"], "ls /v");
-    assert!(!done && said.contains("only root can mount a directory inside a volume"), "{said}");
+    let part = |path: &str| format!("type=volume,src=data,dst=/v,volume-subpath={path}");
+    let script = "cat /v/f; echo more >/v/g; ls /v";
+    assert_eq!(run(&["--mount", &part("sub")], script), (true, "hi\nf\ng".to_owned()));
+    // Links are followed below the volume, also by the process that mounts.
+    let links = "ln -s /sub /v/in; ln -s ../../../../../../../../etc /v/out; mkdir /v/sub/deep; ln -s /sub/deep /v/deep";
+    assert_eq!(run(&["-v", "data:/v"], links), (true, String::new()));
+    assert_eq!(run(&["--mount", &part("in")], "cat /v/g"), (true, "more".to_owned()));
+    let script = "(echo x >/v/x) 2>/dev/null || echo fixed";
+    assert_eq!(run(&["--mount", &(part("deep") + ",readonly")], script), (true, "fixed".to_owned()));
+    for path in ["out", "none", "sub/none"] {
+        let (done, said) = run(&["--mount", &part(path)], "ls /v");
+        assert!(!done && said.contains(&format!("volume `data` has no `{path}`")), "{said}");
+    }
     for option in ["type=tmpfs", "size=20m"] {
         let (done, said) = holm(&["volume", "create", "-o", option, "more"]);
         assert!(!done && said.contains("only root can mount"), "{said}");

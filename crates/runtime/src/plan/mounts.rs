@@ -11,6 +11,7 @@ use super::beside::{self, Beside};
 use super::namespaces::Namespaces;
 use super::own_sources::{self, OwnSource};
 use super::{Act, Builder, CloneTree, PlanError, Produced, Ticket};
+use crate::inputs::Part;
 
 /// The root with what is mounted in it so far.
 pub(crate) struct Tree {
@@ -319,12 +320,29 @@ fn bind(
             let copy = plan.ops.slot();
             let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
             let recursive = if options.bind == Some(Bind::Recursive) { raw::AT_RECURSIVE } else { 0 };
-            plan.push(Op::OpenTree {
-                dir: Slot::CWD,
-                name,
-                flags: raw::OPEN_TREE_CLONE | recursive,
-                out: copy,
-            });
+            let flags = raw::OPEN_TREE_CLONE | recursive;
+            let is_of = |part: &&Part| normal(&part.destination) == normal(&mount.destination);
+            match plan.launch.parts.iter().find(is_of) {
+                None => plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: copy }),
+                Some(part) => {
+                    let (source, place) = (plan.ops.slot(), plan.ops.slot());
+                    let inner = plan.ops.text(part.path.as_os_str().as_encoded_bytes());
+                    let empty = plan.ops.text("");
+                    let directory = raw::O_PATH | raw::O_DIRECTORY;
+                    plan.push(Op::Open { dir: Slot::CWD, name, flags: directory, out: source });
+                    plan.push(Op::OpenBelow {
+                        root: source,
+                        path: inner,
+                        flags: raw::O_PATH,
+                        no_links: false,
+                        out: place,
+                    });
+                    let flags = flags | raw::AT_EMPTY_PATH;
+                    plan.push(Op::OpenTree { dir: place, name: empty, flags, out: copy });
+                    plan.ops.close(place);
+                    plan.ops.close(source);
+                }
+            }
             copy
         }
     };

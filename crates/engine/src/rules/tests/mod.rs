@@ -199,11 +199,11 @@ fn limits_become_resources() {
 fn mounts_asked_for_come_after_the_usual_ones_and_replace_them() {
     let facts = Facts {
         sources: vec![
-            Source { path: "/srv/data".into(), no_idmap: None, read_only: false },
+            Source { path: "/srv/data".into(), ..Source::default() },
             Source {
                 path: "/mnt/nfs".into(),
                 no_idmap: Some("nfs cannot do it".to_owned()),
-                read_only: false,
+                ..Source::default()
             },
         ],
         ..facts()

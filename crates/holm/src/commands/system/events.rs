@@ -32,7 +32,7 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
             _ => {
                 return refuse(
                     format!("--filter `{}`: there is no such filter", text.escape_debug()),
-                    "expected KEY=VALUE with one of the keys container, event, image, label, type",
+                    "expected KEY=VALUE with one of the keys container, event, image, label, network, type, volume",
                 );
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
     }
 }
 
-const KEYS: [&str; 5] = ["container", "event", "image", "label", "type"];
+const KEYS: [&str; 7] = ["container", "event", "image", "label", "network", "type", "volume"];
 
 fn fits(event: &Event, filters: &[(String, String)]) -> bool {
     KEYS.iter().all(|key| {
@@ -71,8 +71,12 @@ fn fits(event: &Event, filters: &[(String, String)]) -> bool {
 
 fn one_fits(event: &Event, key: &str, value: &str) -> bool {
     let attribute = |name: &str| event.attributes.get(name).and_then(|value| value.as_str());
+    let is_called =
+        |kind| event.kind == kind && (event.id.starts_with(value) || attribute("name") == Some(value));
     match key {
-        "container" => event.id.starts_with(value) || attribute("name") == Some(value),
+        "container" => is_called("container"),
+        "network" => is_called("network"),
+        "volume" => event.kind == "volume" && event.id == value,
         "event" => event.action == value,
         "image" => attribute("image") == Some(value),
         "type" => event.kind == value,

@@ -130,11 +130,11 @@ pub(super) fn prune(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedEx
 pub(super) fn reset(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     if !on(matches, "force", "--force")? {
         return refuse(
-            "reset kills and removes every container, and nobody asks twice",
-            "give --force if that is what you want",
+            "reset kills and removes every container and every volume, with all that is in them, and nobody asks twice",
+            "give --force if that is what you want; images and networks stay",
         );
     }
-    let count = upkeep::reset(places)?;
-    print(&format!("removed {count} containers\n"))?;
+    let (containers, volumes) = upkeep::reset(places)?;
+    print(&format!("removed {containers} containers and {volumes} volumes; images and networks stay\n"))?;
     Ok(0)
 }
