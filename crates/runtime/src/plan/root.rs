@@ -257,6 +257,17 @@ fn copy(plan: &mut Builder<'_>, path: &Path) -> Slot {
     let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
     let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
     plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: root });
+    let shared = [Some(Propagation::Shared), Some(Propagation::Rshared)];
+    if shared.contains(&plan.launch.spec.linux.rootfs_propagation) {
+        // It is shared like all mounts of the stage, and pivot_root(2) refuses such a one; it becomes that again when it is the root.
+        let (mount, propagation) = (root, raw::MS_PRIVATE);
+        if plan.facts.calls.mount_setattr {
+            let userns = Slot::NONE;
+            plan.push(Op::MountAttr { mount, recursive: false, set: 0, clear: 0, propagation, userns });
+        } else {
+            plan.push(Op::MountByFd { mount, flags: propagation });
+        }
+    }
     root
 }
 
