@@ -11,7 +11,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let crates =
         PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR")).join("..");
-    for dir in ["sys/src", "init/src"] {
+    for dir in ["sys/src", "init/src", "init/stage.ld"] {
         println!("cargo::rerun-if-changed={}", crates.join(dir).display());
     }
     compile(&out, "sys", "rlib", &crates.join("sys/src/lib.rs"), &[]);
@@ -50,6 +50,16 @@ fn compile(out: &Path, name: &str, kind: &str, source: &Path, needs: &[&str]) {
         rustc.args(["-C", "link-arg=-Wl,--build-id=none,-z,noseparate-code,-z,norelro,--no-eh-frame-hdr"]);
     }
     rustc.arg(source);
+    if kind == "bin" {
+        // Best in a single one, as a script has it; linkers that take none are left to themselves.
+        let script = source.parent().unwrap_or(source).join("../stage.ld");
+        let args: Vec<_> = rustc.get_args().map(ToOwned::to_owned).collect();
+        let mut scripted = Command::new(rustc.get_program());
+        scripted.args(args).arg("-C").arg(format!("link-arg=-Wl,-T,{}", script.display()));
+        if scripted.output().is_ok_and(|output| output.status.success()) {
+            return;
+        }
+    }
     let status = rustc.status().unwrap_or_else(|error| panic!("cannot run rustc for the stage: {error}"));
     assert!(status.success(), "the in-container stage does not compile");
 }

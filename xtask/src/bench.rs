@@ -9,6 +9,7 @@ mod engine;
 mod images;
 mod life;
 mod network;
+pub(crate) mod order;
 mod programs;
 pub(crate) mod room;
 pub(crate) mod scenario;

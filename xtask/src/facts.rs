@@ -51,7 +51,7 @@ fn shown(facts: &HostFacts) -> String {
     for (resource, limit) in limited {
         let _ = writeln!(text, "hard limit     {limit} for resource {resource} of getrlimit(2)");
     }
-    let _ = writeln!(text, "oom_score_adj  at least {}", facts.oom_score_adj);
+    let _ = writeln!(text, "oom_score_adj  at least {}", facts.on_demand.oom_score_adj());
     text.push_str(&hierarchies(&facts.cgroups));
     text
 }
@@ -80,7 +80,7 @@ fn hierarchies(layout: &Layout) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
-    use runtime::facts::Calls;
+    use runtime::facts::{Calls, OnDemand};
 
     #[test]
     fn facts_print_one_a_line() {
@@ -94,9 +94,8 @@ mod tests {
             calls: Calls::of_version((5, 10)),
             cgroups: Layout::parse(mountinfo, b"4:memory:/outer\n"),
             hard_limits: [u64::MAX; 16],
-            oom_score_adj: -5,
             network_ahead: false,
-            on_demand: runtime::facts::OnDemand::default(),
+            on_demand: OnDemand { oom_score_adj: (-5).into(), ..OnDemand::default() },
         };
         expect![[r#"
             kernel         5.10

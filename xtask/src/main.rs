@@ -35,6 +35,7 @@ const COMMANDS: &[Entry] = &[
     (plan::command, plan::run),
     (bench::command, bench::run),
     (bench::room::command, bench::room::run),
+    (bench::order::command, bench::order::run),
     (suites::command, suites::run),
     (suites::room::command, suites::room::run),
     (engines::command, engines::run),

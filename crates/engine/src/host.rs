@@ -159,7 +159,7 @@ pub fn look(
         sources,
         seccomp_file: None,
         hard_limits: (0..).zip(host.hard_limits).collect(),
-        oom_score_adj: host.oom_score_adj,
+        oom_score_adj: request.oom_score_adj.map_or(0, |_| host.on_demand.oom_score_adj()),
     };
     // A terminal's own name is only known to a container whose terminfo is the caller's.
     if directory == Path::new("/") {

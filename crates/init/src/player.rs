@@ -483,10 +483,11 @@ impl Player {
         let dir = opened?;
         let changed = raw::fchdir(dir);
         raw::close(dir).and(changed)?;
-        let mut name = [0; 4096];
-        raw::getcwd(&mut name)?;
-        // "(unreachable)/…" is how getcwd(2) names what is outside the root.
-        if name.first() == Some(&b'/') { Ok(()) } else { Err(Errno::XDEV) }
+        match is_below_root::<256>() {
+            // A long name. Few are, and a large buffer is a page more to be touched.
+            Err(Errno::RANGE) => is_below_root::<4096>(),
+            outcome => outcome,
+        }
     }
 
     fn close_on_exec(&self, first: u32) -> Result<(), Errno> {
@@ -616,6 +617,15 @@ fn wait_or_end(listener: Fd) -> Result<(), Errno> {
             return raw::close(signals);
         }
     }
+}
+
+/// Whether the working directory, whose name has fewer than `MOST` bytes, can be reached from the root.
+#[inline(never)]
+fn is_below_root<const MOST: usize>() -> Result<(), Errno> {
+    let mut name = [0; MOST];
+    raw::getcwd(&mut name)?;
+    // "(unreachable)/…" is how getcwd(2) names what is outside the root.
+    if name.first() == Some(&b'/') { Ok(()) } else { Err(Errno::XDEV) }
 }
 
 fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), Errno> {

@@ -26,8 +26,6 @@ pub struct HostFacts {
     pub cgroups: Layout,
     /// Resource limits of this process, which bound what a container can get without `CAP_SYS_RESOURCE`: hard limits by number.
     pub hard_limits: [u64; 16],
-    /// This process's `oom_score_adj`, where it lacks `CAP_SYS_RESOURCE`, which lower values need.
-    pub oom_score_adj: i32,
     /// Whether a network namespace is on its way already, for the container to join ([`crate::ahead::Network`]).
     pub network_ahead: bool,
     /// What few launches ask.
@@ -139,7 +137,6 @@ impl HostFacts {
             calls: Calls::probe(kernel),
             cgroups: Layout::default(),
             hard_limits,
-            oom_score_adj: if capabilities.effective & SYS_RESOURCE == 0 { oom_score_adj() } else { 0 },
             network_ahead: false,
             on_demand: OnDemand::default(),
         })
@@ -162,11 +159,6 @@ fn kernel_version() -> (u32, u32) {
     let mut numbers =
         release.split(|other: char| !other.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
-fn oom_score_adj() -> i32 {
-    let text = std::fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
 }
 
 /// The host could not be looked at.

@@ -36,9 +36,8 @@ fn facts((mountinfo, own): (&[u8], &[u8])) -> HostFacts {
         calls: Calls::ALL,
         cgroups,
         hard_limits: [u64::MAX; 16],
-        oom_score_adj: 0,
         network_ahead: false,
-        on_demand: OnDemand::default(),
+        on_demand: OnDemand { oom_score_adj: 0.into(), ..OnDemand::default() },
     }
 }
 
@@ -304,6 +303,7 @@ fn what_a_host_lacks_is_refused_by_name() {
     bare.on_demand.apparmor.set(false).unwrap();
     bare.on_demand.selinux.set(false).unwrap();
     bare.on_demand.landlock.set(0).unwrap();
+    bare.on_demand.oom_score_adj.set(0).unwrap();
     bare.on_demand.resctrl.set(None).unwrap();
     let apparmor: fn(&mut Spec) = |spec| spec.process.apparmor_profile = "x".into();
     type Case = (fn(&mut Spec), &'static str);

@@ -12,44 +12,41 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many bytes the region has. Pages of it that are never used take no memory.
-const SIZE: usize = 512 << 10;
-
-/// A global allocator.
+/// A global allocator whose region has this many bytes. Pages of it that are never used take no memory.
 ///
 /// ```
 /// #[global_allocator]
-/// static ALLOCATOR: sys::arena::Arena = sys::arena::Arena::new();
+/// static ALLOCATOR: sys::arena::Arena<{ 64 << 10 }> = sys::arena::Arena::new();
 ///
 /// fn main() {
 ///     assert_eq!(vec![1; 10].len(), 10);
 /// }
 /// ```
 #[derive(Debug)]
-pub struct Arena {
-    /// How much of the region is handed out.
+#[repr(C, align(4096))]
+pub struct Arena<const SIZE: usize> {
+    /// How much of the region is handed out. In front of it, on a page that is touched anyway.
     used: AtomicUsize,
-    region: Region,
+    region: Region<SIZE>,
 }
 
-#[repr(C, align(4096))]
 #[derive(Debug)]
-struct Region(UnsafeCell<[u8; SIZE]>);
+struct Region<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: bytes of the region are reached only through allocations, which do not overlap, for `used` is changed atomically.
-unsafe impl Sync for Region {}
+unsafe impl<const SIZE: usize> Sync for Region<SIZE> {}
 
-impl Arena {
+impl<const SIZE: usize> Arena<SIZE> {
     /// An allocator that has handed out nothing yet.
     #[allow(clippy::new_without_default, reason = "a default would be a copy of the region on the stack")]
     pub const fn new() -> Self {
         Self { used: AtomicUsize::new(0), region: Region(UnsafeCell::new([0; SIZE])) }
     }
 
-    /// Has the kernel provide the first `bytes` of the region at once, which costs less than one page after the other
+    /// Has the kernel provide the first `bytes` of the allocator at once, which costs less than one page after the other
     /// (`MADV_POPULATE_WRITE`, Linux 5.14; older kernels do nothing).
     pub fn provide(&self, bytes: usize) {
-        populate(self.start(), bytes.min(SIZE));
+        populate(&raw const *self as usize, bytes.min(SIZE));
     }
 
     fn start(&self) -> usize {
@@ -99,7 +96,7 @@ fn populate(start: usize, bytes: usize) {
 
 // SAFETY: `take` hands out every byte once, aligned as asked; what it cannot give comes from the system's allocator, and an address
 // tells which of the two it is from.
-unsafe impl GlobalAlloc for Arena {
+unsafe impl<const SIZE: usize> GlobalAlloc for Arena<SIZE> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
             Some(at) => at,
@@ -143,6 +140,8 @@ unsafe impl GlobalAlloc for Arena {
 mod tests {
     use super::*;
 
+    const SIZE: usize = 64 << 10;
+
     fn layout(size: usize, align: usize) -> Layout {
         Layout::from_size_align(size, align).unwrap()
     }
@@ -150,7 +149,7 @@ mod tests {
     #[test]
     fn allocations_are_aligned_and_do_not_overlap() {
         // Not on the stack, which it would fill.
-        static ARENA: Arena = Arena::new();
+        static ARENA: Arena<SIZE> = Arena::new();
         let arena = &ARENA;
         let mut end = 0;
         for (size, align) in [(1, 1), (8, 8), (3, 1), (100, 64), (5, 2), (16, 4096)] {
@@ -164,7 +163,7 @@ mod tests {
     #[test]
     fn what_was_handed_out_last_grows_shrinks_and_goes_in_place() {
         // Not on the stack, which it would fill.
-        static ARENA: Arena = Arena::new();
+        static ARENA: Arena<SIZE> = Arena::new();
         let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {
@@ -180,7 +179,7 @@ mod tests {
     #[test]
     fn what_cannot_grow_in_place_moves_with_its_content() {
         // Not on the stack, which it would fill.
-        static ARENA: Arena = Arena::new();
+        static ARENA: Arena<SIZE> = Arena::new();
         let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {
@@ -198,7 +197,7 @@ mod tests {
     #[test]
     fn what_the_region_does_not_hold_comes_from_the_system() {
         // Not on the stack, which it would fill.
-        static ARENA: Arena = Arena::new();
+        static ARENA: Arena<SIZE> = Arena::new();
         let arena = &ARENA;
         // SAFETY: sizes are not 0 and layouts are those of the allocations.
         unsafe {

@@ -11,6 +11,7 @@ mod between;
 mod network;
 
 use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -135,7 +136,8 @@ const STACK_WORDS: usize = 1024;
 #[derive(Debug)]
 #[repr(C, align(16))]
 struct Trampoline {
-    stack: [u64; STACK_WORDS],
+    /// Not written here: most of it is never touched.
+    stack: [MaybeUninit<u64>; STACK_WORDS],
     tid: AtomicU32,
     errno: AtomicI32,
     file: Fd,
@@ -253,7 +255,7 @@ fn start(
     const SIGCHLD: u64 = 17;
 
     let mut trampoline = Box::new(Trampoline {
-        stack: [0; STACK_WORDS],
+        stack: [MaybeUninit::uninit(); STACK_WORDS],
         tid: AtomicU32::new(u32::MAX),
         errno: AtomicI32::new(0),
         file,

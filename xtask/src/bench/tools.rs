@@ -145,7 +145,7 @@ fn row(task: &Task, series: &[Series]) -> String {
 }
 
 /// A network, and a `/run`, that end with this process.
-fn enter_room() -> Result<(), Box<dyn Error>> {
+pub(super) fn enter_room() -> Result<(), Box<dyn Error>> {
     const CLONE_NEWNS: u64 = 0x0002_0000;
     const CLONE_NEWNET: u64 = 0x4000_0000;
     sys::raw::unshare(CLONE_NEWNS | CLONE_NEWNET).map_err(|errno| format!("unshare: {errno}"))?;

@@ -51,7 +51,8 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Outcome {
             Err(error) => context.log.warn(&report::one_line(&error)),
         }
     }
-    Ok(ExitCode::from(exit.status() as u8))
+    // As in `exec`: what is left to be closed would keep the caller waiting.
+    sys::raw::exit(exit.status() & 0xff)
 }
 
 /// What the program says of itself, if somebody wants to know.

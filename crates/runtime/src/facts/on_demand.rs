@@ -17,6 +17,8 @@ pub struct OnDemand {
     pub landlock: OnceLock<u32>,
     /// Where resctrl is mounted.
     pub resctrl: OnceLock<Option<PathBuf>>,
+    /// This process's `oom_score_adj`.
+    pub oom_score_adj: OnceLock<i32>,
     /// Compiled filters of system calls, where some are kept. They make plans quicker, and no different.
     pub filters: Option<Arc<seccomp::Cache>>,
 }
@@ -38,6 +40,14 @@ impl OnDemand {
     /// The version of Landlock (`LANDLOCK_CREATE_RULESET_VERSION`); 0 where it is missing or switched off.
     pub fn landlock(&self) -> u32 {
         *self.landlock.get_or_init(|| raw::landlock_abi().unwrap_or(0))
+    }
+
+    /// This process's `oom_score_adj`, below which nobody gets without `CAP_SYS_RESOURCE` (proc_pid_oom_score_adj(5)).
+    pub fn oom_score_adj(&self) -> i32 {
+        *self.oom_score_adj.get_or_init(|| {
+            let text = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+            text.trim().parse().unwrap_or(0)
+        })
     }
 
     /// Where resctrl is mounted (`Documentation/filesystems/resctrl.rst`).

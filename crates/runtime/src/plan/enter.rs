@@ -266,7 +266,8 @@ fn set_limits(plan: &mut Builder<'_>, limits: &[ToSet]) {
 
 fn oom_score(plan: &mut Builder<'_>) {
     let Some(wish) = plan.launch.spec.process.oom_score_adj else { return };
-    let possible = if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.oom_score_adj) };
+    let possible =
+        if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.on_demand.oom_score_adj()) };
     if possible != wish {
         plan.note(format!(
             "the OOM score adjustment is {possible}, not {wish}: lowering it takes CAP_SYS_RESOURCE"

@@ -49,7 +49,8 @@ pub(crate) fn own_settings(plan: &mut Builder<'_>, tree: &mut Tree) -> Result<()
         write_own(plan, tree, "timens_offsets", offsets.as_bytes());
     }
     if let Some(wish) = launch.spec.process.oom_score_adj {
-        let possible = if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.oom_score_adj) };
+        let possible =
+            if plan.facts.can_raise_limits() { wish } else { wish.max(plan.facts.on_demand.oom_score_adj()) };
         if possible != wish {
             plan.note(format!(
                 "the OOM score adjustment is {possible}, not {wish}: lowering it takes CAP_SYS_RESOURCE"

@@ -3,6 +3,7 @@
 //! It is a bare task of this process: a few system calls on a stack of its own, without an allocation or a thread-local variable, so that
 //! nothing of a thread library has to be set up and taken apart for it.
 
+use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -23,7 +24,8 @@ const PENDING: i32 = i32::MIN;
 #[derive(Debug)]
 #[repr(C, align(16))]
 struct Task {
-    stack: [u64; STACK_WORDS],
+    /// Not written here: most of it is never touched.
+    stack: [MaybeUninit<u64>; STACK_WORDS],
     tid: AtomicU32,
     /// A descriptor, or an error number below 0.
     result: AtomicI32,
@@ -43,7 +45,7 @@ impl NewNetwork {
         const CLONE_SYSVSEM: u64 = 0x4_0000;
         const CLONE_CHILD_CLEARTID: u64 = 0x0020_0000;
         let mut task = Box::new(Task {
-            stack: [0; STACK_WORDS],
+            stack: [MaybeUninit::uninit(); STACK_WORDS],
             tid: AtomicU32::new(u32::MAX),
             result: AtomicI32::new(PENDING),
         });
