@@ -39,7 +39,7 @@ pub(crate) fn command() -> Command {
                 .long("rootfs")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("An archive with the container's files [default: one that mmdebstrap makes]"),
+                .help("An archive with the container's files [default: a small Debian]"),
         )
         .arg(
             Arg::new("install")
@@ -145,10 +145,16 @@ fn present(engine: Engine, install: bool) -> Result<(), String> {
     }
 }
 
-/// Debian's smallest system as an archive; made once.
+/// A small Debian as an archive, made once: of the packages of this machine, or where it is another system, by mmdebstrap(1).
 fn debian(directory: &Path, install: bool) -> Result<PathBuf, String> {
     let archive = directory.join("debian.tar");
     if archive.exists() {
+        return Ok(archive);
+    }
+    if which("dpkg").is_some() && Path::new("/etc/debian_version").exists() {
+        let mut command = process::Command::new("sh");
+        command.args(["-c", include_str!("engines/debian.sh"), "sh"]).arg(&archive);
+        must(&mut command).map_err(|error| error.to_string())?;
         return Ok(archive);
     }
     if which("mmdebstrap").is_none() && install {

@@ -39,10 +39,14 @@ pub enum Why {
     #[error("this host has no {0} controller")]
     NoController(Controller),
     /// The kernel offers this in version 1 only, and version 2 serves the controller here.
-    #[error("cgroup v2, which serves {0} on this host, does not have this limit")]
+    #[error(
+        "invalid configuration for cgroup v2, which serves {0} on this host and does not have this limit"
+    )]
     OnlyV1(Controller),
     /// The kernel offers this in version 2 only, and version 1 serves the controller here.
-    #[error("cgroup v1, which serves {0} on this host, does not have this limit")]
+    #[error(
+        "invalid configuration for cgroup v1, which serves {0} on this host and does not have this limit"
+    )]
     OnlyV2(Controller),
     /// The hierarchy is mounted read-only.
     #[error("{} is mounted read-only", .0.display())]

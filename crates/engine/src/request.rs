@@ -40,6 +40,12 @@ pub struct Rootfs {
     pub below: Vec<PathBuf>,
     /// What becomes of changes.
     pub changes: Changes,
+    /// `--storage-opt size=`: the most that changes take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<Bytes>,
+    /// The directory is a copy of the image's layers, of the container's own: there is no overlay here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub copied: bool,
 }
 
 /// What becomes of what a container writes to its root.
@@ -191,6 +197,9 @@ impl RunFlags {
     }
 
     fn check_root(&self) -> Result<(), Conflict> {
+        if self.rootfs.copied {
+            return Ok(());
+        }
         match (&self.rootfs.changes, self.read_only) {
             (Changes::Keep(_), true) => conflict(
                 "`--keep-changes` and `--read-only` contradict each other",

@@ -26,6 +26,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     if let Some((name, arguments)) = cli::plain(&args, name.as_deref()) {
         return run(name, &arguments, &args);
     }
+    if let Some(message) = name.as_deref().and_then(|name| cli::refusal_of_later(name, &args)) {
+        return cli::refuse(&message, &Log::of_raw_arguments(&args));
+    }
     let subcommand = name.as_deref().and_then(cli::subcommand);
     let whole = match subcommand {
         Some(subcommand) => cli::frame().subcommand(subcommand),

@@ -75,7 +75,8 @@ fn probe() -> Result<Way, String> {
     Ok(if version >= FILE_BACKED { Way::File } else { Way::Loop })
 }
 
-fn kernel_version() -> (u32, u32) {
+/// The version of this kernel: major, minor.
+pub fn kernel_version() -> (u32, u32) {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));

@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 
 use report::Kind;
 use sys::mount::Context;
-use sys::{loop_device, quota};
+use sys::{SyscallError, loop_device, quota};
 
 use crate::Error;
 use crate::digest::Digest;
+use crate::files::copy;
 use crate::layer::child::TRASH;
 use crate::store::layout::{random_name, step};
 use crate::store::{Image, Store};
@@ -60,7 +61,77 @@ pub struct Snapshot {
     pub quota: Quota,
 }
 
+impl Snapshot {
+    /// The whole tree, where the root is a copy of the layers ([`Store::create_copy`]).
+    pub fn tree(&self) -> PathBuf {
+        self.upper.join("root")
+    }
+}
+
+/// A copy of layers that goes when this is dropped.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn open(&self) -> Result<OwnedFd, SyscallError> {
+        let opened = File::open(&self.0);
+        opened
+            .map(OwnedFd::from)
+            .map_err(|error| SyscallError::new("openat", self.0.display().to_string(), error))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 impl Store {
+    /// Makes the root of a container from an image as a plain copy of the layers, for where there is no overlay. `durable`: a loss of power right
+    /// afterwards leaves it whole.
+    ///
+    /// # Errors
+    /// As [`Store::create_snapshot`].
+    pub fn create_copy(
+        &self,
+        id: &str,
+        image: &Image,
+        size_limit: Option<u64>,
+        durable: bool,
+    ) -> Result<Snapshot, Error> {
+        let snapshot = self.create_snapshot(id, image, size_limit)?;
+        let copied = copy_layers(&snapshot.lower, &snapshot.tree()).and_then(|directory| {
+            match durable {
+                // Files are many: one call syncs them all.
+                true => rustix::fs::syncfs(&directory)
+                    .map_err(|errno| step("copy the layers", "syncfs", &snapshot.tree(), errno)),
+                false => Ok(()),
+            }
+        });
+        match copied {
+            Ok(()) => Ok(snapshot),
+            Err(error) => {
+                let _ = self.remove_snapshot(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// A copy of a container's layers, as they were when it was made.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn scratch_copy(&self, snapshot: &Snapshot) -> Result<Scratch, Error> {
+        let scratch = Scratch(self.layout().tmp().join(format!("{TRASH}copy-{}", random_name())));
+        copy_layers(&snapshot.lower, &scratch.0)?;
+        Ok(scratch)
+    }
+
     /// The layers of an image as directories, the topmost first; what is not mounted yet is.
     ///
     /// # Errors
@@ -236,6 +307,19 @@ impl Store {
     }
 }
 
+/// Copies layers, the topmost first, to one new directory.
+fn copy_layers(lower: &[PathBuf], to: &Path) -> Result<File, Error> {
+    let failed = |call, path: &Path, error| step("copy the layers", call, path, error);
+    let open = |path: &Path| File::open(path).map_err(|error| failed("openat", path, error));
+    std::fs::create_dir(to).map_err(|error| failed("mkdir", to, error))?;
+    let directory = open(to)?;
+    let layers = lower.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
+    let layers: Vec<_> = layers.iter().map(AsFd::as_fd).collect();
+    copy::layers(&layers, directory.as_fd())
+        .map_err(|cause| Error::step("copy the layers".to_owned(), cause))?;
+    Ok(directory)
+}
+
 /// Makes a sparse file of this size with ext4 on it, to be mounted by [`mount_disk`].
 ///
 /// # Errors
@@ -244,7 +328,7 @@ pub fn make_disk(path: &Path, bytes: u64) -> Result<(), Error> {
     let failed = |call| move |error: std::io::Error| step("make a container's disk", call, path, error);
     let file = File::create(path).map_err(failed("open"))?;
     file.set_len(bytes).map_err(failed("ftruncate"))?;
-    let Some(program) = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4"]
+    let Some(program) = ["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4", "/usr/bin/mkfs.ext4", "/bin/mkfs.ext4"]
         .iter()
         .find(|path| Path::new(path).exists())
     else {

@@ -258,6 +258,28 @@ fn what_somebody_brings_in_is_not_collected() {
     assert_eq!(store.blob_size(&descriptor.digest).unwrap(), None);
 }
 
+#[test]
+fn what_somebody_uses_stays_until_that_ends() {
+    let Some(store) = fresh("keep-note") else { return };
+    let image = put(&store, "one:1", &[layer("used")]);
+    let config = store.config(&image).unwrap();
+    let lease = store.lease().unwrap();
+    lease.protect_all(config.rootfs.diff_ids.iter().chain([&image.manifest, &image.config])).unwrap();
+    // All that is asked for here is asked by others.
+    let other = store.again();
+    other.prune(What::Unused).unwrap();
+    assert_eq!(other.images().unwrap().len(), 1);
+    let directory = store.layer_directory(&store.layers(&image).unwrap()[0]).unwrap();
+    other.remove(&image, false).unwrap();
+    other.prune(What::Unused).unwrap();
+    assert!(other.images().unwrap().is_empty());
+    assert!(directory.exists() && store.ready_layer(&config.rootfs.diff_ids[0]).unwrap().is_some());
+    drop(lease);
+    other.prune(What::Leftovers).unwrap();
+    assert!(store.ready_layer(&config.rootfs.diff_ids[0]).unwrap().is_none());
+    assert_eq!(std::fs::read_dir(store.layout().root().join("locks")).unwrap().count(), 0);
+}
+
 /// Run as a child: brings images in until it is killed.
 #[test]
 fn child_that_brings_images_in() {

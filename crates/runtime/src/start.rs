@@ -53,7 +53,7 @@ impl Tail {
             steps: plan.steps().len(),
             ops: program.ops().iter().enumerate().skip(behind).map(tail).collect(),
             listener: plan.acts().iter().find_map(|(_, act)| match act {
-                Act::PassListener { turn, socket } => Some((*turn, socket.clone())),
+                Act::PassListener { turn, socket, at_start: true } => Some((*turn, socket.clone())),
                 _ => None,
             }),
         }

@@ -32,6 +32,8 @@ pub mod netlink;
 #[cfg(feature = "std")]
 pub mod ns;
 #[cfg(feature = "std")]
+pub mod overlay;
+#[cfg(feature = "std")]
 mod owned;
 #[cfg(feature = "std")]
 pub mod perf;

@@ -11,8 +11,22 @@ use std::process::Command;
 /// What goes along where it is installed; a test whose program is missing skips itself and says so. The shell is among them
 /// because busybox's prefers its own applets to the programs in its path.
 const TOOLS: &[&str] = &[
-    "bash", "ip", "ipcmk", "ipcs", "iptables", "jq", "nft", "nsenter", "pgrep", "ping", "route", "setpriv",
-    "sh", "unshare",
+    "bash",
+    "ip",
+    "ipcmk",
+    "ipcs",
+    "iptables",
+    "jq",
+    "mkfs.ext4",
+    "nft",
+    "nsenter",
+    "pgrep",
+    "ping",
+    "route",
+    "setpriv",
+    "sh",
+    "tar",
+    "unshare",
 ];
 
 /// Copies the tools into the root at `tree`.

@@ -152,7 +152,7 @@ fn every_memory_limit_has_its_file() {
         memory.swappiness 10
         memory.oom_control 1
         v2
-        refused: memory.kernelTCP: cgroup v2, which serves memory on this host, does not have this limit
+        refused: memory.kernelTCP: invalid configuration for cgroup v2, which serves memory on this host and does not have this limit
     "#]],
     );
     let limits = MemoryLimits {
@@ -165,7 +165,7 @@ fn every_memory_limit_has_its_file() {
         limits,
         expect![[r#"
         v1
-        refused: memory.high: cgroup v1, which serves memory on this host, does not have this limit
+        refused: memory.high: invalid configuration for cgroup v1, which serves memory on this host and does not have this limit
         v2
         memory.low max
         memory.high 80
@@ -246,7 +246,7 @@ fn processor_limits_have_their_files() {
             cpu.rt_period_us 9
             cpu.rt_runtime_us 5
             v2
-            refused: cpu.realtimeRuntime: cgroup v2, which serves cpu on this host, does not have this limit
+            refused: cpu.realtimeRuntime: invalid configuration for cgroup v2, which serves cpu on this host and does not have this limit
         "#]],
     );
     both(
@@ -370,7 +370,7 @@ fn the_small_controllers_have_their_files() {
         v1
         net_prio.ifpriomap eth0 5
         v2
-        refused: network.priorities: cgroup v2, which serves net_prio on this host, does not have this limit
+        refused: network.priorities: invalid configuration for cgroup v2, which serves net_prio on this host and does not have this limit
     "#]],
     );
     check(

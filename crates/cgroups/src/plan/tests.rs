@@ -337,8 +337,8 @@ fn no_limit_is_left_out_silently() {
         docker-v2: refused: pids.limit: /sys/fs/cgroup is mounted read-only
         hybrid: refused: network.classID: this host has no net_cls controller
         hybrid: refused: misc: this host has no misc controller
-        hybrid: refused: memory.high: cgroup v1, which serves memory on this host, does not have this limit
-        hybrid: refused: unified.memory.high: cgroup v1, which serves memory on this host, does not have this limit
+        hybrid: refused: memory.high: invalid configuration for cgroup v1, which serves memory on this host and does not have this limit
+        hybrid: refused: unified.memory.high: invalid configuration for cgroup v1, which serves memory on this host and does not have this limit
         systemd-v2: refused: unified.cgroup.procs: this is not a file that limits something in a cgroup v2 group
         systemd-v2: refused: unified.../memory.max: this is not a file that limits something in a cgroup v2 group
         systemd-v2: mkdir   /sys/fs/cgroup/web
@@ -347,15 +347,15 @@ fn no_limit_is_left_out_silently() {
         write   /sys/fs/cgroup/web/memory.high 2m
         join    /sys/fs/cgroup/web  (clone into)
         systemd-v2: refused: network.classID: this host has no net_cls controller
-        systemd-v2: refused: memory.swappiness: cgroup v2, which serves memory on this host, does not have this limit
-        systemd-v2: refused: memory.disableOOMKiller: cgroup v2, which serves memory on this host, does not have this limit
+        systemd-v2: refused: memory.swappiness: invalid configuration for cgroup v2, which serves memory on this host and does not have this limit
+        systemd-v2: refused: memory.disableOOMKiller: invalid configuration for cgroup v2, which serves memory on this host and does not have this limit
         systemd-v2: refused: memory.swap: a limit on memory and swap needs one on memory
         systemd-v2: mkdir   /sys/fs/cgroup/web
         join    /sys/fs/cgroup/web  (clone into)
         note    memory.kernel: left out: kernel memory has no limit of its own since Linux 5.16, it counts as memory
-        systemd-v2: refused: cpu.realtimeRuntime: cgroup v2, which serves cpu on this host, does not have this limit
-        systemd-v2: refused: blockIO.leafWeight: cgroup v2, which serves io on this host, does not have this limit
-        systemd-v1: refused: cpu.weight: cgroup v1, which serves cpu on this host, does not have this limit
+        systemd-v2: refused: cpu.realtimeRuntime: invalid configuration for cgroup v2, which serves cpu on this host and does not have this limit
+        systemd-v2: refused: blockIO.leafWeight: invalid configuration for cgroup v2, which serves io on this host and does not have this limit
+        systemd-v1: refused: cpu.weight: invalid configuration for cgroup v1, which serves cpu on this host and does not have this limit
         refused: pids.limit: this host has no pids controller
     "#]].assert_eq(&all);
 }

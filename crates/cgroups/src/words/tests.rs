@@ -75,7 +75,7 @@ fn memory_is_limited_in_either_version() {
         "memory.high=100M",
         expect![[r#"
             v1
-            memory.high: cgroup v1, which serves memory on this host, does not have this limit
+            memory.high: invalid configuration for cgroup v1, which serves memory on this host and does not have this limit
             v2
             write   /sys/fs/cgroup/g/memory.high 104857600
         "#]],

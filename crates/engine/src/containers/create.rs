@@ -80,7 +80,7 @@ pub fn create(places: &Places, request: &RunRequest, extras: Extras) -> Result<C
             }
         }
     };
-    let held = home.durable && extras.manifest.is_some();
+    let held = extras.manifest.is_some();
     let outcome = fill(places, &home, &mut request, extras);
     match outcome {
         Ok(definition) => Ok(Created { home, definition, lock }),
@@ -126,6 +126,22 @@ fn check_log(request: &RunFlags, extras: &Extras) -> Result<(), BoxedExplain> {
     }
 }
 
+/// A size for what a directory's container keeps.
+#[derive(Debug, thiserror::Error)]
+#[error("--storage-opt size= limits changes to an image, or to what goes with its end")]
+struct NoSize;
+
+impl Explain for NoSize {
+    fn kind(&self) -> Kind {
+        Kind::Unsupported
+    }
+    fn hint(&self) -> Option<Hint> {
+        Some(Hint::new(
+            "use an image, or --rm, which keeps changes in memory, or limit the file system that holm's own files are on",
+        ))
+    }
+}
+
 /// How long a container may take to end whose holm was killed.
 const DYING: Duration = Duration::from_secs(5);
 
@@ -151,16 +167,20 @@ fn fill(
     request: &mut RunFlags,
     extras: Extras,
 ) -> Result<Definition, BoxedExplain> {
+    if let Some(manifest) = &extras.manifest {
+        root::make(home, manifest, request)?;
+    }
     if home.durable && request.rootfs.changes == Changes::Discard {
+        if request.rootfs.size.is_some() {
+            return Err(boxed(NoSize));
+        }
         // It stays when the container ends, so that it finds its changes when it is started again.
         let layer = home.directory.join(LAYER);
         make_layer(&layer, &request.rootfs.directory)?;
         request.rootfs.changes = Changes::Keep(layer);
     }
-    let manifest = extras.manifest.filter(|_| home.durable);
-    if let Some(manifest) = &manifest {
-        root::hold(home, manifest)?;
-    }
+    // What goes with its end has nothing in the store, unless its root is there.
+    let manifest = extras.manifest.filter(|_| home.durable || request.rootfs.copied);
     let name = match &request.name {
         Some(name) => {
             claim(places, name.as_str(), home)?;

@@ -63,7 +63,7 @@ pub fn remove_locked(
         names::release(places, &definition.name, home)?;
     }
     // Without a definition it may have been killed after it held its image.
-    if home.durable && definition.is_none_or(|it| it.manifest.is_some()) {
+    if definition.map_or_else(|| root::has_place(home), |it| it.manifest.is_some()) {
         root::release(home)?;
     }
     events::emit(places, home, definition, "destroy", &[]);

@@ -1,38 +1,96 @@
 //! Roots from images.
 //!
 //! The store knows which container uses which image, so that nothing of an image goes while a container that stays is made of it, and its
-//! layers are found again after the machine was started anew. [`hold`] says so, [`release`] takes it back.
+//! layers are found again after the machine was started anew. [`make`] says so, [`release`] takes it back.
 
-use images::Snapshot;
 use images::digest::Digest;
-use images::store::{Options, Store};
-use report::{BoxedExplain, Explain as _};
+use images::snapshot::Scratch;
+use images::store::{Image, Options, Store};
+use report::{BoxedExplain, Explain as _, Kind};
 
 use super::home::{Home, Places};
+use crate::flags::size::Bytes;
 use crate::host::boxed;
-use crate::request::RunFlags;
+use crate::request::{Changes, Rootfs, RunFlags};
+use crate::rules::Refused;
 
 fn store() -> Result<Store, BoxedExplain> {
     Store::open(Options::of_caller()).map_err(boxed)
 }
 
-/// Notes that a container is made of the image with this manifest.
+/// The variable that asks for plain copies although there is overlay.
+const STORAGE: &str = "HOLM_STORAGE";
+
+/// Why the root of a container of these layers is a copy of them, if it is to be one.
+fn copies(home: &Home, below: usize) -> Option<&'static str> {
+    const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+    let kernel = images::mount::kernel_version();
+    let is_root = rustix::process::geteuid().is_root();
+    if std::env::var_os(STORAGE).is_some_and(|value| value == "copy") {
+        return Some("HOLM_STORAGE asks for it");
+    }
+    match is_root {
+        true if !sys::overlay::is_there() => return Some("this kernel has no overlay"),
+        false if kernel < (5, 11) => return Some("overlays of ordinary users take Linux 5.11"),
+        false if below > 0 && kernel < (6, 8) => {
+            return Some("overlays of ordinary users with several layers take Linux 6.8");
+        }
+        _ => {}
+    }
+    // Changes of what stays go to the disk, and overlayfs writes to none of its own kind.
+    let on_overlay =
+        || rustix::fs::statfs(&home.directory).is_ok_and(|about| about.f_type as u64 == OVERLAYFS_MAGIC);
+    (home.durable && on_overlay())
+        .then_some("holm's own files are on an overlay, and there is no writing to one over another")
+}
+
+/// Makes what a container has in the store, and tells the request of it. One that stays holds its image there; where there is no overlay, its root is
+/// a copy of the layers.
 ///
 /// # Errors
 /// When the image is gone, and what the store says.
-pub(super) fn hold(home: &Home, manifest: &str) -> Result<(), BoxedExplain> {
-    hold_in(&store()?, home, manifest).map(drop)
-}
-
-fn hold_in(store: &Store, home: &Home, manifest: &str) -> Result<Snapshot, BoxedExplain> {
-    let digest = Digest::parse(manifest).map_err(boxed)?;
-    let Some(image) = store.image(&digest).map_err(boxed)? else {
-        return Err(boxed(images::Error::not_found(format!("image {} any more", digest.short()))));
+pub(super) fn make(home: &Home, manifest: &str, request: &mut RunFlags) -> Result<(), BoxedExplain> {
+    let why = copies(home, request.rootfs.below.len());
+    if why.is_none() && !home.durable {
+        return Ok(());
+    }
+    let store = store()?;
+    let image = image_of(&store, manifest)?;
+    let size = request.rootfs.size.map(Bytes::get);
+    let Some(why) = why else {
+        let snapshot = store.create_snapshot(&home.id, &image, size).map_err(boxed)?;
+        if size.is_some() {
+            request.rootfs.changes = Changes::Keep(snapshot.upper);
+        }
+        return Ok(());
     };
-    store.create_snapshot(&home.id, &image, None).map_err(boxed)
+    if let Changes::Keep(_) = request.rootfs.changes {
+        return Err(boxed(Refused {
+            flag: "--keep-changes".to_owned(),
+            problem: format!("the root is a plain copy of the image, whose changes are not apart ({why})"),
+            advice: "leave it out: a container without --rm keeps its root".to_owned(),
+            kind: Kind::Unsupported,
+        }));
+    }
+    let snapshot = store.create_copy(&home.id, &image, size, home.durable).map_err(boxed)?;
+    let directory = snapshot.tree();
+    request.rootfs = Rootfs {
+        directory,
+        below: Vec::new(),
+        changes: Changes::WriteThrough,
+        copied: true,
+        ..request.rootfs
+    };
+    Ok(())
 }
 
-/// Gives a request the layers of the container's image, if it is of one; what is not mounted is.
+fn image_of(store: &Store, manifest: &str) -> Result<Image, BoxedExplain> {
+    let digest = Digest::parse(manifest).map_err(boxed)?;
+    let found = store.image(&digest).map_err(boxed)?;
+    found.ok_or_else(|| boxed(images::Error::not_found(format!("image {} any more", digest.short()))))
+}
+
+/// Gives a request the layers of the container's image, or their copy, if it is of one; what is not mounted is.
 ///
 /// # Errors
 /// What of the image is missing or broken.
@@ -41,15 +99,37 @@ pub(super) fn find(home: &Home, manifest: Option<&str>, flags: &mut RunFlags) ->
     let store = store()?;
     let snapshot = match store.open_snapshot(&home.id) {
         // The store does not sync who holds what, and the definition is synced: after a power cut only that may be there.
-        Err(error) if error.kind() == report::Kind::NotFound => hold_in(&store, home, manifest)?,
+        Err(error) if error.kind() == Kind::NotFound && flags.rootfs.changes != Changes::WriteThrough => {
+            let image = image_of(&store, manifest)?;
+            store.create_snapshot(&home.id, &image, flags.rootfs.size.map(Bytes::get)).map_err(boxed)?
+        }
         other => other.map_err(boxed)?,
     };
+    if flags.rootfs.copied {
+        flags.rootfs.directory = snapshot.tree();
+        return Ok(());
+    }
     let mut layers = snapshot.lower.into_iter();
     if let Some(top) = layers.next() {
         flags.rootfs.directory = top;
         flags.rootfs.below = layers.collect();
     }
     Ok(())
+}
+
+/// Another copy of the layers, as they were.
+///
+/// # Errors
+/// What of the image is missing or broken, and what the disk says.
+pub(super) fn again(home: &Home) -> Result<Scratch, BoxedExplain> {
+    let store = store()?;
+    let snapshot = store.open_snapshot(&home.id).map_err(boxed)?;
+    store.scratch_copy(&snapshot).map_err(boxed)
+}
+
+/// Whether something of a container is in the store.
+pub(super) fn has_place(home: &Home) -> bool {
+    home.durable || Options::of_caller().root.join("snapshots").join(&home.id).exists()
 }
 
 /// Lets the image go.
@@ -76,7 +156,7 @@ pub(super) fn release_strays(places: &Places) -> Result<Vec<String>, BoxedExplai
     let store = store()?;
     for id in store.all_snapshots().map_err(boxed)? {
         // A container's directory is there before it holds anything, and goes after that.
-        if !places.homes(true).join(&id).exists() {
+        if ![true, false].iter().any(|durable| places.homes(*durable).join(&id).exists()) {
             store.remove_snapshot(&id).map_err(boxed)?;
             gone.push(id);
         }

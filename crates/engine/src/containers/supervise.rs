@@ -390,7 +390,6 @@ pub fn revived(id: &str) -> u8 {
         let _lock = home.lock().map_err(boxed)?;
         let failed = |cause| boxed(home.failed("watch", cause));
         let definition = home.definition().map_err(boxed)?;
-        let monitor_lock = home.monitor_lock().map_err(boxed)?.ok_or_else(|| busy(&definition))?;
         let (state, _, pidfd) = super::stop::living(&places, &home, "watch")?;
         let run = state.run.unwrap_or_default();
         let pass = |fd: OwnedFd| sys::inherited::pass(fd).map_err(failed);
@@ -406,6 +405,8 @@ pub fn revived(id: &str) -> u8 {
         for lock in ids.into_iter().chain(connection::hold(&caller, &home.id)) {
             held.push(pass(lock)?);
         }
+        // By this one others see that somebody watches: it comes when everything else is held.
+        let monitor_lock = home.monitor_lock().map_err(boxed)?.ok_or_else(|| busy(&definition))?;
         Ok(Setup {
             id: home.id.clone(),
             run: run.run,

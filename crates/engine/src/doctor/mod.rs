@@ -130,7 +130,7 @@ pub fn findings(report: &HostReport) -> Vec<Finding> {
         "overlay",
         report.overlay,
         "",
-        "a root directory can only be changed itself",
+        "a root directory can only be changed itself; the root of an image is a plain copy, made for each container",
         "modprobe overlay",
     ));
     list.push(match &report.no_layer_index {

@@ -113,7 +113,7 @@ fn a_bare_host_is_told_what_to_do() {
                                                  lost: --memory and its relatives
                                                  do:   boot with a kernel that has it, and mount cgroup2
             overlay                     missing
-                                                 lost: a root directory can only be changed itself
+                                                 lost: a root directory can only be changed itself; the root of an image is a plain copy, made for each container
                                                  do:   modprobe overlay
             image layers                limited  this kernel has no EROFS
                                                  lost: layers are extracted, which takes longer and more room

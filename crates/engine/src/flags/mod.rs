@@ -28,6 +28,7 @@ pub mod number;
 pub mod security_opt;
 pub mod signal;
 pub mod size;
+pub mod storage_opt;
 pub mod sysctl;
 pub mod time_offset;
 pub mod tmpfs;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use report::{Explain, Hint, Kind};
 use spec::{CapabilitySet, Spec};
 
+use crate::flags::size::Bytes;
 use crate::ids::Maps;
 use crate::request::{Changes, RunRequest};
 use crate::users::Identity;
@@ -204,7 +205,9 @@ fn root(request: &RunRequest) -> Root {
     let lower = request.rootfs.directory.clone();
     let upper = match &request.rootfs.changes {
         Changes::Keep(directory) => Upper::Directory(directory.clone()),
-        Changes::Discard | Changes::WriteThrough => Upper::Tmpfs { size_bytes: None },
+        Changes::Discard | Changes::WriteThrough => {
+            Upper::Tmpfs { size_bytes: request.rootfs.size.map(Bytes::get) }
+        }
     };
     if !request.rootfs.below.is_empty() {
         let lower = std::iter::once(lower).chain(request.rootfs.below.iter().cloned()).collect();

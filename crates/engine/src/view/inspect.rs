@@ -49,14 +49,14 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
         "LogPath": if definition.log.driver.is_file() { home.directory.join(LOG).display().to_string() } else { String::new() },
         "Name": format!("/{}", definition.name),
         "RestartCount": state.run.as_ref().map_or(0, |run| run.restarts),
-        "Driver": "overlay",
+        "Driver": driver(&definition),
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": null,
         "HostConfig": host_config(home, &definition),
-        "GraphDriver": { "Name": "overlay", "Data": root(&definition) },
+        "GraphDriver": { "Name": driver(&definition), "Data": root(&definition) },
         "Mounts": mounts(places, &definition),
         "Config": config(home, &definition, spec.as_ref()),
         "NetworkSettings": network_settings(&definition, &connected, &state, spec.as_ref()),
@@ -262,10 +262,18 @@ fn host_config(home: &Home, definition: &Definition) -> Value {
     })
 }
 
+/// How the root comes to be: `copy` is one of an image's layers.
+fn driver(definition: &Definition) -> &'static str {
+    if definition.request.rootfs.copied { "copy" } else { "overlay" }
+}
+
 fn root(definition: &Definition) -> Value {
     let rootfs = &definition.request.rootfs;
     let mut data = Map::new();
-    data.insert("LowerDir".to_owned(), json!(rootfs.directory));
+    let layers = std::iter::once(&rootfs.directory).chain(&rootfs.below);
+    let layers: Vec<String> = layers.map(|layer| layer.display().to_string()).collect();
+    let name = if rootfs.changes == Changes::WriteThrough { "Dir" } else { "LowerDir" };
+    data.insert(name.to_owned(), json!(layers.join(":")));
     if let Changes::Keep(directory) = &rootfs.changes {
         data.insert("UpperDir".to_owned(), json!(directory.join("upper")));
         data.insert("WorkDir".to_owned(), json!(directory.join("work")));

@@ -9,7 +9,7 @@ use sys::SyscallError;
 
 use super::error::{VolumeFailure, boxed};
 use super::store::{DATA, NewVolume, Store, Volume, lock_of};
-use super::{copy, disk, root, users};
+use super::{disk, root, users};
 use crate::containers::{Definition, Home, Places, find};
 use crate::flags::mount::Mount;
 use crate::flags::named::{VolumeMount, VolumeName, VolumesFrom};
@@ -139,7 +139,7 @@ fn fill(
         }
         remove_mark(&begun).map_err(failed)?;
     }
-    if !copy::is_empty(data.as_fd()).map_err(failed)? {
+    if !is_empty(&data).map_err(failed)? {
         return Ok(());
     }
     if root.is_none() {
@@ -150,13 +150,24 @@ fn fill(
         return Ok(());
     };
     monitor::exit::write_file(&lock, FILLING, b"", false).map_err(failed)?;
-    let copied =
-        copy::tree(from, data.try_clone().map_err(|error| failed(SyscallError::new("fcntl", "", error)))?);
+    let copied = images::files::copy::layers(&[from.as_fd()], data.as_fd());
     if copied.is_err() && users(places, None).of(volume.name()).is_empty() {
         let _ = empty(&data);
     }
     remove_mark(&begun).map_err(failed)?;
     copied.map_err(failed)
+}
+
+/// Whether a volume has nothing in it.
+fn is_empty(directory: &OwnedFd) -> Result<bool, SyscallError> {
+    let failed = |errno| SyscallError::new("getdents64", "the volume", errno);
+    for entry in rustix::fs::Dir::read_from(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() != c"." && entry.file_name() != c".." {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn remove_mark(path: &Path) -> Result<(), SyscallError> {

@@ -8,7 +8,6 @@
 //! and renamed, and renamed so again before it is removed: what is left of a process that was killed is either a volume or nothing.
 
 mod attach;
-mod copy;
 mod disk;
 mod error;
 mod lock;

@@ -3,11 +3,11 @@
 //! The root is looked at through a mount that nobody else has: the directory without what is mounted in it, or the layers one over the other,
 //! as the container will see them. A path is followed below its handle.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use sys::below::Links;
-use sys::mount::{self, Context};
+use sys::mount;
 use sys::{Errno, SyscallError, raw};
 
 use crate::request::{Changes, RunFlags};
@@ -38,17 +38,10 @@ pub(super) fn open(flags: &RunFlags) -> Result<Option<OwnedFd>, SyscallError> {
 
 /// Layers one over the other, the topmost first, and no layer for changes.
 fn overlay(layers: &[PathBuf]) -> Result<OwnedFd, SyscallError> {
-    let context = Context::new("overlay")?;
-    let names: Vec<String> = layers.iter().map(|path| path.display().to_string()).collect();
-    // One parameter a layer came with Linux 6.8; before, all of them stand in one.
-    if context.set("lowerdir+", &names[0]).is_ok() {
-        for name in &names[1..] {
-            context.set("lowerdir+", name)?;
-        }
-    } else {
-        context.set("lowerdir", &names.join(":"))?;
-    }
-    context.mount(raw::MOUNT_ATTR_RDONLY)
+    let open = |path: &PathBuf| monitor::exit::open_directory(path);
+    let layers = layers.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let layers: Vec<_> = layers.iter().map(AsFd::as_fd).collect();
+    sys::overlay::of_directories(&layers, None, raw::MOUNT_ATTR_RDONLY)
 }
 
 /// The directory at a path of the root; none where there is none.

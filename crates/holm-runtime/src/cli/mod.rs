@@ -6,6 +6,7 @@
 mod arguments;
 mod entering;
 pub mod flags;
+mod later;
 mod launching;
 pub mod limits;
 mod living;
@@ -20,6 +21,7 @@ use clap::{Arg, ArgAction, Command};
 
 pub(crate) use self::arguments::Arguments;
 use self::arguments::Table;
+pub(crate) use self::later::refusal as refusal_of_later;
 use crate::log::Log;
 
 /// The commands, in the order of the help.
@@ -66,9 +68,12 @@ pub(crate) fn plain(args: &[OsString], name: Option<&str>) -> Option<(&'static s
     Some((table.name, arguments::parse(args, tables::FRAME, table)?))
 }
 
+/// How help is laid out: as runc's is.
+const HELP: &str = "NAME:\n   {bin} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}{after-help}";
+
 /// One command.
 pub fn subcommand(name: &str) -> Option<Command> {
-    Some(match name {
+    let command = match name {
         "create" => launching::create(),
         "start" => living::start(),
         "run" => launching::run(),
@@ -89,13 +94,15 @@ pub fn subcommand(name: &str) -> Option<Command> {
             flags::switch("rootless").help("For an ordinary user: with a user namespace"),
         ]),
         _ => return None,
-    })
+    };
+    Some(command.help_template(HELP))
 }
 
 /// The global flags. All but `--rootless`, which `spec` has as well, are also accepted behind the command's name.
 pub fn frame() -> Command {
     Command::new("holm-runtime")
-        .about("An OCI container runtime")
+        .about("in the place of runc - Open Container Initiative runtime")
+        .help_template(HELP)
         .disable_version_flag(true)
         .disable_help_subcommand(false)
         .args([
@@ -144,6 +151,10 @@ pub fn command() -> Command {
     frame().subcommands(NAMES.iter().filter_map(|name| subcommand(name)))
 }
 
+fn the_commands() -> String {
+    format!("the commands are {}", NAMES.join(", "))
+}
+
 /// Prints what was wrong with a command line, or the help that it asked for.
 pub(crate) fn report_usage(error: &clap::Error, name: Option<&str>, log: &Log) -> ExitCode {
     let text = error.render().to_string();
@@ -151,14 +162,26 @@ pub(crate) fn report_usage(error: &clap::Error, name: Option<&str>, log: &Log) -
         return print(&text);
     }
     let first = text.lines().next().unwrap_or_default();
-    let message = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
-    let hint = match name {
-        Some("checkpoint" | "restore") => "checkpoint and restore are not there yet".to_owned(),
-        Some(name) if NAMES.contains(&name) => format!("`holm-runtime {name} --help` lists the flags"),
-        _ => format!("the commands are {}", NAMES.join(", ")),
+    let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
+    let (message, hint) = match name {
+        Some(name) if table(name).is_some() => {
+            (first, format!("`holm-runtime {name} --help` lists the flags"))
+        }
+        // Programs that use runtimes know runc's words.
+        Some(name) if error.kind() == ErrorKind::InvalidSubcommand => {
+            (format!("No help topic for '{name}': there is no such command"), the_commands())
+        }
+        _ => (first, the_commands()),
     };
     log.error(&message);
     eprint!("error: {message}\n  hint:  {hint}\n");
+    ExitCode::from(1)
+}
+
+/// Ends a command line that nothing is done for.
+pub(crate) fn refuse(message: &str, log: &Log) -> ExitCode {
+    log.error(message);
+    eprintln!("error: {message}");
     ExitCode::from(1)
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/kernel.rs"]
+mod kernel;
 
 mod attacks;
 mod exec;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::Live;
+use crate::kernel::older_than;
 
 fn file(live: &Live, mounts: &Value) -> String {
     let path = live.bundle.dir.join("mounts.json");
@@ -62,12 +63,18 @@ fn come_and_go(live: &Live) {
 
 #[test]
 fn mounts_come_and_go_while_the_container_runs() {
+    if older_than((5, 12), "mounts_come_and_go_while_the_container_runs") {
+        return;
+    }
     let Some(live) = Live::start("mounts_live", |_| {}) else { return };
     come_and_go(&live);
 }
 
 #[test]
 fn mounts_come_and_go_in_a_user_namespace() {
+    if older_than((5, 12), "mounts_come_and_go_in_a_user_namespace") {
+        return;
+    }
     let Some(live) = Live::start("mounts_live_user", |bundle| {
         bundle.config["linux"]["namespaces"].as_array_mut().expect("a list").push(json!({"type": "user"}));
         let maps = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
@@ -88,6 +95,9 @@ fn mounts_come_and_go_in_a_user_namespace() {
 
 #[test]
 fn mounts_stay_below_the_containers_root() {
+    if older_than((5, 12), "mounts_stay_below_the_containers_root") {
+        return;
+    }
     let Some(live) = Live::start("mounts_live_below", |_| {}) else { return };
     let outside = live.bundle.dir.join("outside");
     std::fs::create_dir(&outside).expect("a directory");
@@ -117,6 +127,9 @@ fn mounts_stay_below_the_containers_root() {
 
 #[test]
 fn of_mounts_that_cannot_all_be_made_none_is() {
+    if older_than((5, 12), "of_mounts_that_cannot_all_be_made_none_is") {
+        return;
+    }
     let Some(live) = Live::start("mounts_live_all", |_| {}) else { return };
     let before = mounted(&live);
     std::fs::write(live.bundle.rootfs("plain"), "").expect("a file");

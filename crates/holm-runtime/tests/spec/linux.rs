@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use serde_json::{Value, json};
 
 use crate::common::Bundle;
+use crate::kernel::older_than;
 use crate::{in_mount_namespace, mounts_seen, refused, said, user_namespace};
 
 fn namespaces(bundle: &mut Bundle) -> &mut Vec<Value> {
@@ -112,6 +113,9 @@ fn ids_are_mapped_as_configured() {
 
 #[test]
 fn a_joined_user_namespace_owns_what_is_made_in_it_and_lends_its_mapping() {
+    if older_than((5, 12), "a_joined_user_namespace_owns_what_is_made_in_it_and_lends_its_mapping") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("a_joined_user_namespace") else { return };
     user_namespace(&mut bundle, 100_000);
     let holder = sys::clone::hold(sys::clone::CLONE_NEWUSER).expect("a user namespace");
@@ -312,6 +316,9 @@ fn masked_and_read_only_paths_that_are_relative_are_taken_from_the_root_on() {
 
 #[test]
 fn a_mount_on_a_read_only_path_stays_below_it() {
+    if older_than((5, 12), "a_mount_on_a_read_only_path_stays_below_it") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("a_mount_on_a_read_only_path") else { return };
     fs::create_dir_all(bundle.rootfs("ro/below")).expect("directories");
     bundle.config["root"]["readonly"] = json!(false);

@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/kernel.rs"]
+mod kernel;
 
 mod compatible;
 mod landlock;

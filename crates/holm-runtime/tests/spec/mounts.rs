@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::common::{Bundle, Ran};
+use crate::kernel::older_than;
 use crate::{in_mount_namespace, mounts_seen, refused, said, user_namespace};
 
 fn add(bundle: &mut Bundle, mount: Value) {
@@ -38,6 +39,9 @@ const OPTIONS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn every_mount_option_of_the_specification_shows_in_the_container() {
+    if older_than((5, 14), "every_mount_option_of_the_specification_shows_in_the_container") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("every_mount_option") else { return };
     let place = |index: usize| format!("/dev/shm/{index}");
     for (index, (options, _, _)) in OPTIONS.iter().enumerate() {
@@ -87,6 +91,9 @@ const RECURSIVE: &[(&str, &str, &str)] = &[
 
 #[test]
 fn recursive_options_reach_the_mounts_below() {
+    if older_than((5, 12), "recursive_options_reach_the_mounts_below") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("recursive_options_reach") else { return };
     fs::create_dir_all(bundle.dir.join("src/below")).expect("directories");
     let place = |index: usize| format!("/dev/shm/{index}");
@@ -219,6 +226,9 @@ fn a_tmpfs_has_the_mode_of_the_directory_it_covers_unless_it_says_one() {
 
 #[test]
 fn an_id_mapped_mount_takes_its_own_mapping_or_the_containers() {
+    if older_than((5, 12), "an_id_mapped_mount_takes_its_own_mapping_or_the_containers") {
+        return;
+    }
     const TEST: &str = "an_id_mapped_mount_takes";
     let Some(mut bundle) = Bundle::new(TEST) else { return };
     let source = bundle.dir.join("src");
@@ -264,6 +274,9 @@ fn an_id_mapped_mount_takes_its_own_mapping_or_the_containers() {
 
 #[test]
 fn ridmap_reaches_the_mounts_below() {
+    if older_than((5, 12), "ridmap_reaches_the_mounts_below") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("ridmap_reaches") else { return };
     fs::create_dir_all(bundle.dir.join("src")).expect("directories");
     let own = json!([{ "containerID": 0, "hostID": 1000, "size": 100 }]);
@@ -368,6 +381,9 @@ fn a_mount_option_that_cannot_be_held_is_an_error_with_its_place() {
 
 #[test]
 fn the_source_of_a_mount_may_be_what_an_earlier_one_brought_in() {
+    if older_than((5, 12), "the_source_of_a_mount_may_be_what_an_earlier_one_brought_in") {
+        return;
+    }
     let Some(mut bundle) = Bundle::new("own_sources") else { return };
     for dir in ["a", "b"] {
         let dir = bundle.dir.join("src").join(dir);

@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -29,22 +31,9 @@ fn the_listener_of_a_filter_is_sent_to_its_agent_with_the_state() {
         });
         bundle.config["process"]["args"] = json!(["/bin/mkdir", "/dev/shm/new"]);
         let listener = listener.try_clone().expect("the socket");
-        let agent = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a connection");
-            let mut bytes = [0; 4096];
-            let (len, fds) = sys::channel::receive(&stream, &mut bytes).expect("a message");
-            let end = stream.read(&mut [0; 16]).expect("the end of the connection");
-            // With the listener goes the one who could answer: what waits then fails with ENOSYS.
-            for fd in fds {
-                let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("a link");
-                assert_eq!(link.to_string_lossy(), "anon_inode:seccomp notify");
-            }
-            (bytes[..len].to_vec(), end)
-        });
+        let agent = thread::spawn(move || agent(&listener));
         let ran = bundle.run();
-        let (bytes, end) = agent.join().expect("the agent");
-        assert_eq!(end, 0, "one state a connection");
-        let state: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let state = agent.join().expect("the agent");
         assert_eq!(state["fds"], json!(["seccompFd"]));
         assert_eq!(state["metadata"], "opaque");
         assert_eq!(state["state"]["status"], "creating");
@@ -52,6 +41,61 @@ fn the_listener_of_a_filter_is_sent_to_its_agent_with_the_state() {
         assert_eq!(state["state"]["annotations"]["org.example"], "value");
         assert_eq!(state["pid"], state["state"]["pid"]);
         assert!(ran.err.contains("Function not implemented"), "{ran:?}");
+    }
+}
+
+/// The state that comes with the next listener, which goes at once: what waits for an answer then fails with ENOSYS.
+fn agent(socket: &UnixListener) -> Value {
+    socket.set_nonblocking(true).expect("fcntl");
+    let start = Instant::now();
+    let mut stream = loop {
+        match socket.accept() {
+            Ok((stream, _)) => break stream,
+            Err(error) if start.elapsed() > Duration::from_secs(60) => panic!("no connection: {error}"),
+            Err(_) => thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    let mut bytes = [0; 4096];
+    let (len, fds) = sys::channel::receive(&stream, &mut bytes).expect("a message");
+    assert_eq!(stream.read(&mut [0; 16]).expect("the end of the connection"), 0, "one state a connection");
+    for fd in fds {
+        let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("a link");
+        assert_eq!(link.to_string_lossy(), "anon_inode:seccomp notify");
+    }
+    serde_json::from_slice(&bytes[..len]).expect("JSON")
+}
+
+#[test]
+fn the_listener_of_a_filter_comes_with_the_creation_unless_the_filter_would_hold_that_up() {
+    let Some(mut bundle) = Bundle::new("the_listener_comes_with_the_creation") else { return };
+    let path = bundle.dir.join("agent");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let succeed = |bundle: &Bundle, arguments: &[&str]| {
+        // The container has the standard output and error of `create`, so that their end would be its end.
+        let status = bundle.runtime(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(status.expect("holm-runtime").success(), "{arguments:?}");
+    };
+    for (calls, status) in
+        [(json!(["mkdir", "mkdirat"]), "creating"), (json!(["mkdir", "accept4"]), "created")]
+    {
+        bundle.config["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "listenerPath": path,
+            "syscalls": [{ "names": calls, "action": "SCMP_ACT_NOTIFY" }],
+        });
+        bundle.script("mkdir /dev/shm/new || exec sleep 1000").write();
+        let listener = listener.try_clone().expect("the socket");
+        let mut agent = Some(thread::spawn(move || agent(&listener)));
+        let mut told = || agent.take().map(|agent| agent.join().expect("the agent"));
+        let id = bundle.id.as_str();
+        succeed(&bundle, &["create", id]);
+        let early = if status == "creating" { told() } else { None };
+        succeed(&bundle, &["start", id]);
+        let state = early.or_else(told).expect("a state");
+        assert_eq!(state["state"]["status"], status);
+        assert!(state["pid"].as_i64().is_some_and(|pid| pid > 0) && state["pid"] == state["state"]["pid"]);
+        succeed(&bundle, &["delete", "--force", id]);
+        assert_eq!(bundle.left(), Vec::<std::path::PathBuf>::new(), "left behind");
     }
 }
 

@@ -59,7 +59,7 @@ fn images(help: &'static str) -> Arg {
 const WHICH: &str = "A name, or the beginning of an id or digest";
 
 /// What archives may contain.
-fn limits() -> [Arg; 5] {
+pub(super) fn limits() -> [Arg; 5] {
     [
         one("max-layer-size", "SIZE", "Refuse layers with more content than this [default: 64g]"),
         one("max-layer-entries", "NUMBER", "Refuse layers with more entries than this [default: 1000000]"),

@@ -51,6 +51,7 @@ pub(super) fn pull() -> Command {
             one("platform", "OS/ARCH[/VARIANT]", "The machine that the image is for [default: this one]"),
             one("jobs", "NUMBER", "How many layers are fetched at the same time [default: 4]"),
         ])
+        .args(super::image::limits())
         .args(progress())
         .args(connection())
         .arg(Arg::new("name").value_name("NAME").required(true).num_args(1..).help("The images"))

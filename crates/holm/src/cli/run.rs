@@ -11,6 +11,8 @@ use engine::containers::create::Extras;
 use engine::flags::env::{EnvEntry, parse_env_file};
 use engine::flags::mount::Mount;
 use engine::flags::network::{Network, Places};
+use engine::flags::size::Bytes;
+use engine::flags::storage_opt::StorageOpt;
 use engine::flags::tmpfs::Tmpfs;
 use engine::flags::volume::Volume;
 use engine::flags::{Problem, Value, parse_all, parse_bool, parse_flag};
@@ -113,6 +115,7 @@ fn flags_of(name: &'static str, about: &'static str) -> Command {
             one("bundle", "DIR", "Run the OCI bundle in this directory"),
             one("keep-changes", "DIR", "Keep the changes to the root in this directory"),
             switch("rootfs-write", "Let the container change the root directory itself"),
+            many("storage-opt", "size=SIZE", "Let changes to the root take so much at most"),
             switch("read-only", "Make the root read-only; /tmp, /run and /dev stay writable"),
         ])
         .next_help_heading("Image")
@@ -372,7 +375,7 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
         };
     Ok(RunFlags {
         name: optional(matches, "name", "--name")?,
-        rootfs: Rootfs { directory, below: Vec::new(), changes },
+        rootfs: Rootfs { size: storage_size(matches, &changes)?, directory, changes, ..Rootfs::default() },
         args: texts(matches, "command"),
         streams: streams(matches)?,
         env: env(matches)?,
@@ -405,6 +408,23 @@ fn rootfs(matches: &ArgMatches, directory: PathBuf) -> Result<RunFlags, BoxedExp
         labels: several(matches, "label", "--label")?,
         annotations: several(matches, "annotation", "--annotation")?,
     })
+}
+
+/// The last of several counts, as everywhere.
+fn storage_size(matches: &ArgMatches, changes: &Changes) -> Result<Option<Bytes>, BoxedExplain> {
+    let options: Vec<StorageOpt> = several(matches, "storage-opt", "--storage-opt")?;
+    let Some(last) = options.last() else { return Ok(None) };
+    match changes {
+        Changes::Discard => Ok(Some(last.size)),
+        Changes::Keep(_) => refuse(
+            "`--storage-opt size=` and `--keep-changes` contradict each other",
+            "that directory is yours: limit its file system",
+        ),
+        Changes::WriteThrough => refuse(
+            "`--storage-opt size=` and `--rootfs-write` contradict each other",
+            "that directory is yours: limit its file system",
+        ),
+    }
 }
 
 fn network(matches: &ArgMatches) -> Result<Network, BoxedExplain> {

@@ -5,5 +5,7 @@ mod said;
 
 mod attacks;
 mod commit;
+mod copies;
 mod copy;
 mod room;
+mod sizes;

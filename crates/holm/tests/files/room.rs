@@ -1,5 +1,6 @@
 //! A place for the containers of one test, with an image of busybox; it takes everything away again.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,6 +9,8 @@ use crate::said;
 
 pub(crate) struct Room {
     pub(crate) base: PathBuf,
+    /// Whether roots are plain copies, as where there is no overlay.
+    pub(crate) copies: Cell<bool>,
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -26,7 +29,7 @@ impl Room {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let base = std::env::temp_dir().join(format!("holm-files-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&base).unwrap();
-        let room = Self { base };
+        let room = Self { base, copies: Cell::new(false) };
         room.sh("mkdir -p rootfs/bin rootfs/etc rootfs/tmp rootfs/srv/old/deep rootfs/usr; chmod 1777 rootfs/tmp
             cp /bin/busybox rootfs/bin; for it in sh cat id ls ln echo mv rm mkdir mkfifo sleep stat chown chmod touch true; do ln -s busybox rootfs/bin/$it; done
             echo root:x:0:0::/:/bin/sh >rootfs/etc/passwd; echo one >rootfs/srv/one; echo two >rootfs/srv/old/two; echo three >rootfs/srv/old/deep/three");
@@ -56,6 +59,9 @@ impl Room {
             _ => command.args(args),
         };
         command.stdin(Stdio::null()).current_dir(&self.base);
+        if self.copies.get() {
+            command.env("HOLM_STORAGE", "copy");
+        }
         command.env("HOLM_IMAGES", self.base.join("store"));
         command.env("HOLM_ROOT", self.base.join("root")).env("HOLM_RUNROOT", self.base.join("run"));
         command

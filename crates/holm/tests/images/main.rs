@@ -7,6 +7,7 @@ mod room;
 
 mod bootstrap;
 mod names;
+mod others;
 mod registry;
 mod run;
 mod volumes;

@@ -172,15 +172,7 @@ impl Room {
         layers: &[&(Vec<u8>, Digest)],
         architecture: &str,
     ) -> Digest {
-        let (place, tag) = name.rsplit_once(':').unwrap();
-        let (host, repository) = place.split_once('/').unwrap();
-        let endpoint = Endpoint {
-            host: Host::parse(host).unwrap(),
-            repository: Repository::parse(repository).unwrap(),
-            insecure: false,
-            mirror: false,
-        };
-        let client = Client::new(Settings::default(), Credentials::none(), Approved::default());
+        let (client, endpoint, tag) = at(name);
         let diff_ids: Vec<String> = layers.iter().map(|(_, diff_id)| format!("\"{diff_id}\"")).collect();
         let document = format!(
             r#"{{"architecture":"{architecture}","os":"linux","config":{config},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
@@ -205,15 +197,7 @@ impl Room {
 
     /// Puts an index there.
     pub(crate) fn index(&self, name: &str, manifests: &[(Digest, usize, &str)]) -> Digest {
-        let (place, tag) = name.rsplit_once(':').unwrap();
-        let (host, repository) = place.split_once('/').unwrap();
-        let endpoint = Endpoint {
-            host: Host::parse(host).unwrap(),
-            repository: Repository::parse(repository).unwrap(),
-            insecure: false,
-            mirror: false,
-        };
-        let client = Client::new(Settings::default(), Credentials::none(), Approved::default());
+        let (client, endpoint, tag) = at(name);
         let list: Vec<String> = manifests
             .iter()
             .map(|(digest, size, architecture)| {
@@ -233,22 +217,40 @@ impl Room {
         digest
     }
 
+    /// Puts something there that is no image: a file, with an empty configuration.
+    pub(crate) fn artifact(&self, name: &str) {
+        let (client, endpoint, tag) = at(name);
+        for bytes in [&b"{}"[..], b"a document"] {
+            upload(&client, &endpoint, bytes);
+        }
+        let manifest = format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","artifactType":"application/x-test","config":{},"layers":[{}]}}"#,
+            media::OCI_MANIFEST,
+            descriptor("application/vnd.oci.empty.v1+json", b"{}"),
+            descriptor("text/plain", b"a document"),
+        );
+        let digest = Digest::of(manifest.as_bytes());
+        client.put_manifest(&endpoint, tag, media::OCI_MANIFEST, manifest.as_bytes(), &digest).unwrap();
+    }
+
     /// How many bytes a manifest has in a registry.
     pub(crate) fn manifest_size(&self, name: &str) -> usize {
-        let (place, tag) = name.rsplit_once(':').unwrap();
-        let (host, repository) = place.split_once('/').unwrap();
-        let endpoint = Endpoint {
-            host: Host::parse(host).unwrap(),
-            repository: Repository::parse(repository).unwrap(),
-            insecure: false,
-            mirror: false,
-        };
-        Client::new(Settings::default(), Credentials::none(), Approved::default())
-            .manifest(&endpoint, tag)
-            .unwrap()
-            .bytes
-            .len()
+        let (client, endpoint, tag) = at(name);
+        client.manifest(&endpoint, tag).unwrap().bytes.len()
     }
+}
+
+/// Who talks to the registry of a name, the place there, and the tag.
+fn at(name: &str) -> (Client, Endpoint, &str) {
+    let (place, tag) = name.rsplit_once(':').unwrap();
+    let (host, repository) = place.split_once('/').unwrap();
+    let endpoint = Endpoint {
+        host: Host::parse(host).unwrap(),
+        repository: Repository::parse(repository).unwrap(),
+        insecure: false,
+        mirror: false,
+    };
+    (Client::new(Settings::default(), Credentials::none(), Approved::default()), endpoint, tag)
 }
 
 fn descriptor(media_type: &str, bytes: &[u8]) -> String {

@@ -47,7 +47,7 @@ fn every_limit_of_a_container_that_runs_is_changed_at_once() {
         (
             &["--blkio-weight", "300"],
             &["blkio.weight", "blkio.bfq.weight", "io.weight", "io.bfq.weight"],
-            &["300", "default 300"],
+            &["300", "default 300", "default 2930"],
         ),
     ] {
         if kernel(&id, files).is_none() {

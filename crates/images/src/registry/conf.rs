@@ -493,7 +493,9 @@ fn drop_ins(directory: &Path) -> Vec<PathBuf> {
 fn read(path: &Path) -> io::Result<String> {
     use std::io::Read as _;
     let mut text = String::new();
-    fs::File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
+    let file = fs::File::open(path)?;
+    text.reserve(usize::try_from(file.metadata()?.len().min(MAX_FILE)).unwrap_or(0) + 1);
+    file.take(MAX_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("more than {MAX_FILE} bytes")));
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
+use report::{Explain as _, Kind};
 use rusqlite::{OptionalExtension, params};
 
 use super::database::doing;
@@ -190,8 +191,12 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], [`Error::DigestMismatch`], [`Error::Limit`].
     pub fn read_document(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
-        drop(self.open_blob(digest)?);
-        let bytes = read_small(&self.layout.blob(digest), MAX_DOCUMENT_BYTES)?;
+        let bytes = read_small(&self.layout.blob(digest), MAX_DOCUMENT_BYTES).map_err(|error| match error
+            .kind()
+        {
+            Kind::NotFound => Error::not_found(format!("blob {digest} in the image store")),
+            _ => error,
+        })?;
         let mut hasher = Hasher::new(digest.algorithm());
         hasher.update(&bytes);
         let found = hasher.finish();

@@ -242,8 +242,9 @@ pub fn sync_directory(path: &Path) -> Result<(), Error> {
 /// # Errors
 /// What failed, or that there is more.
 pub fn read_small(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(|error| step("read from the image store", "open", path, error))?;
+    let length = file.metadata().map_or(0, |meta| meta.len()).min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
     file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| step("read from the image store", "read", path, error))?;
@@ -273,7 +274,10 @@ pub fn random_name() -> String {
 
 /// Which start of the machine this is: what is not synced is certain to be whole only until the next one.
 pub fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let read =
+        || std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    BOOT.get_or_init(read).clone()
 }
 
 pub(crate) fn step(what: &str, call: &'static str, path: &Path, error: impl Into<sys::Errno>) -> Error {

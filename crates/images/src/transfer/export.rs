@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 
-use sys::mount::Context;
+use sys::raw;
 
 use super::write::Writer;
 use crate::Error;
@@ -29,28 +29,14 @@ impl Store {
                     .map_err(|error| step("mount an image", "open", directory, error))?,
             );
         }
-        let names: Vec<String> = opened
-            .iter()
-            .map(|layer| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(layer)))
-            .collect();
-        match overlay(&names, false) {
-            // Parameters that each add a layer came with Linux 6.8; before, all of them stand in one, of 255 bytes at most.
-            Err(cause) if cause.errno == sys::Errno::INVAL => overlay(&names, true),
-            outcome => outcome,
-        }
+        let opened: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+        sys::overlay::of_directories(
+            &opened,
+            None,
+            raw::MOUNT_ATTR_RDONLY | raw::MOUNT_ATTR_NOSUID | raw::MOUNT_ATTR_NODEV,
+        )
         .map_err(failed)
     }
-}
-
-/// A read-only overlay of these directories, the topmost one first.
-fn overlay(layers: &[String], at_once: bool) -> Result<OwnedFd, sys::SyscallError> {
-    let context = Context::new("overlay")?;
-    match at_once {
-        true => context.set("lowerdir", &layers.join(":"))?,
-        false => layers.iter().try_for_each(|layer| context.set("lowerdir+", layer))?,
-    }
-    context.flag("ro")?;
-    context.mount(sys::raw::MOUNT_ATTR_RDONLY | sys::raw::MOUNT_ATTR_NOSUID | sys::raw::MOUNT_ATTR_NODEV)
 }
 
 /// Writes an image's tree as an archive.

@@ -284,6 +284,10 @@ impl Explain for Cause {
             Self::Connect(cause) => report::first_hint(&**cause),
             Self::Filter(cause) => cause.hint(),
             Self::Hook(cause) => cause.hint(),
+            Self::Call(SyscallError { call: "fsopen", errno: Errno::NODEV, .. })
+            | Self::Stage { call: "fsopen", errno: Errno::NODEV, executing: false, .. } => Some(Hint::new(
+                "this kernel does not have that file system; without overlay a root directory is only changed itself, with --rootfs-write",
+            )),
             Self::Stage { executing: true, errno, .. } => match *errno {
                 Errno::NOENT => Some(Hint::new(
                     "is the program in the container's root? A script needs its interpreter there, a dynamic program its loader",

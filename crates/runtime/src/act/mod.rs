@@ -382,8 +382,8 @@ impl Performing<'_> {
             Act::Tell { turn, fds } => self.tell(*turn, fds)?,
             Act::ReceiveTerminal { turn } => self.receive_terminal(*turn)?,
             // There is no filter before the start.
-            Act::PassListener { .. } if self.launch.waits() => {}
-            Act::PassListener { turn, socket } => self.pass_listener(*turn, socket)?,
+            Act::PassListener { at_start: true, .. } => {}
+            Act::PassListener { turn, socket, .. } => self.pass_listener(*turn, socket)?,
             Act::AwaitExec => self.await_exec()?,
             Act::AwaitTurn { turn } => match self.receive()? {
                 Some((number, _)) if number == *turn => {}

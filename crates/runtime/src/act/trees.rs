@@ -1,11 +1,11 @@
 //! Mounts that the engine makes, all detached.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid, chownat, fstat, mkdirat, openat};
 use sys::mount::{self, Context};
-use sys::raw::{self, MountAttr};
+use sys::raw::MountAttr;
 use sys::{Errno, SyscallError};
 
 use crate::plan::{CloneTree, Overlay, OverlayUpper, Produced};
@@ -57,7 +57,7 @@ pub(crate) fn overlay<'a>(
         }
     };
     let mount = || match overlay.attached {
-        true => attached_overlay(&lower, layers),
+        true => sys::overlay::of_detached(&lower, Some(layers), 0),
         false => detached_overlay(&lower, layers),
     };
     match (&overlay.upper, overlay.owner) {
@@ -78,76 +78,6 @@ fn detached_overlay(lower: &[BorrowedFd<'_>], layers: BorrowedFd<'_>) -> Result<
     context.set_fd("upperdir", open_directory(layers, "upper")?.as_fd())?;
     context.set_fd("workdir", open_directory(layers, "work")?.as_fd())?;
     context.mount(0)
-}
-
-/// Before Linux 6.15 layers have to be mounts of the mount namespace that the overlay is made in. overlayfs keeps copies of its own of
-/// them, so that a namespace will do that lives as long as the thread that makes the mount: nothing shows on the host, and nothing
-/// is left there if this process is killed.
-fn attached_overlay(lower: &[BorrowedFd<'_>], layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
-    let at_fd = |fd: BorrowedFd<'_>, below: &str| format!("/proc/self/fd/{}{below}", fd.as_raw_fd());
-    let make = || {
-        mount::enter_private_namespace()?;
-        mount::attach_over_root(layers, "the upper layer")?;
-        for layer in lower {
-            mount::attach_over_root(*layer, "a lower layer")?;
-        }
-        let context = Context::new("overlay")?;
-        // Parameters that each add a layer came with Linux 6.8; before, all of them stand in one, of 255 bytes at most.
-        let names: Vec<String> = lower.iter().map(|layer| at_fd(*layer, "")).collect();
-        let all = names.join(":");
-        if names.len() == 1 || context.set("lowerdir+", &names[0]).is_err() {
-            if all.len() > MAX_PARAMETER {
-                return overlay_of_a_page(lower, layers);
-            }
-            context.set("lowerdir", &all)?;
-        } else {
-            for name in &names[1..] {
-                context.set("lowerdir+", name)?;
-            }
-        }
-        context.set("upperdir", &at_fd(layers, "/upper"))?;
-        context.set("workdir", &at_fd(layers, "/work"))?;
-        context.mount(0)
-    };
-    in_a_thread(make)
-}
-
-/// What changes namespaces or directories of the thread it runs in.
-fn in_a_thread<T: Send>(make: impl FnOnce() -> Result<T, SyscallError> + Send) -> Result<T, SyscallError> {
-    std::thread::scope(|scope| {
-        let made = std::thread::Builder::new().spawn_scoped(scope, make);
-        let failed = |error: std::io::Error| SyscallError::new("clone", "a thread", error);
-        made.map_err(failed)?.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
-/// The most bytes of a parameter's value (fsconfig(2)).
-const MAX_PARAMETER: usize = 255;
-/// The most bytes of all options of mount(2).
-const MAX_PAGE: usize = 4095;
-
-/// An overlay by mount(2), whose options share a page: named as numbers in the directory of descriptors, all 500 layers that overlayfs takes
-/// fit into it. The thread has a mount namespace of its own, in which `layers` is attached.
-fn overlay_of_a_page(lower: &[BorrowedFd<'_>], layers: BorrowedFd<'_>) -> Result<OwnedFd, SyscallError> {
-    let failed = |call| move |errno: Errno| SyscallError::new(call, "overlay", errno);
-    rustix::process::chdir("/proc/thread-self/fd")
-        .map_err(|errno| SyscallError::new("chdir", "/proc/thread-self/fd", errno))?;
-    let names: Vec<String> = lower.iter().map(|layer| layer.as_raw_fd().to_string()).collect();
-    let own = layers.as_raw_fd();
-    let options = format!("lowerdir={},upperdir={own}/upper,workdir={own}/work", names.join(":"));
-    if options.len() > MAX_PAGE {
-        return Err(SyscallError::new(
-            "mount",
-            format!("overlay, {} lower layers", lower.len()),
-            Errno::TOOBIG,
-        ));
-    }
-    let text = |text: String| std::ffi::CString::new(text).map_err(|_| failed("mount")(Errno::INVAL));
-    // It has to stand somewhere until there is a descriptor of it.
-    let target = text(format!("{own}/upper"))?;
-    raw::mount(Some(c"overlay"), &target, Some(c"overlay"), 0, Some(&text(options)?))
-        .map_err(failed("mount"))?;
-    mount::clone_tree(Path::new(&format!("{own}/upper")), false)
 }
 
 /// A tmpfs with an empty layer, whose topmost directory is as the lower layer's: overlayfs shows the upper one's mode and owner.
@@ -187,50 +117,4 @@ fn open_directory(layers: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Syscall
     openat(layers, name, flags, Mode::empty()).map_err(|errno: rustix::io::Errno| {
         SyscallError::new("openat", format!("{name} of the upper layer"), Errno::from(errno))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_of_a_page_hold_many_layers() {
-        if !rustix::process::geteuid().is_root() {
-            println!("SKIPPED options_of_a_page_hold_many_layers: needs root");
-            return;
-        }
-        const LAYERS: usize = 60;
-        let (memory, lower) = in_a_thread(|| {
-            let memory = Context::new("tmpfs")?.mount(0)?;
-            let lower: Vec<OwnedFd> = (0..LAYERS)
-                .map(|number| {
-                    let layer = Context::new("tmpfs")?.mount(0)?;
-                    mkdirat(&layer, format!("of-{number}"), Mode::RWXU)
-                        .map_err(|errno| SyscallError::new("mkdirat", "a layer", errno))?;
-                    Ok(layer)
-                })
-                .collect::<Result<_, SyscallError>>()?;
-            for name in ["upper", "work"] {
-                mkdirat(&memory, name, Mode::RWXU)
-                    .map_err(|errno| SyscallError::new("mkdirat", name, errno))?;
-            }
-            Ok((memory, lower))
-        })
-        .unwrap();
-        let root = in_a_thread(|| {
-            mount::enter_private_namespace()?;
-            mount::attach_over_root(memory.as_fd(), "the upper layer")?;
-            for layer in &lower {
-                mount::attach_over_root(layer.as_fd(), "a lower layer")?;
-            }
-            let borrowed: Vec<BorrowedFd<'_>> = lower.iter().map(AsFd::as_fd).collect();
-            overlay_of_a_page(&borrowed, memory.as_fd())
-        })
-        .unwrap();
-        for number in 0..LAYERS {
-            rustix::fs::statat(&root, format!("of-{number}"), AtFlags::empty()).unwrap();
-        }
-        mkdirat(&root, "new", Mode::RWXU).unwrap();
-        rustix::fs::statat(&memory, "upper/new", AtFlags::empty()).unwrap();
-    }
 }

@@ -88,7 +88,7 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
     let born = kinds.contains(&NamespaceType::Pid);
     let early_filter = born && !late_scheduling && filter_allows_birth(&credentials, terminal.is_some());
     if early_filter {
-        credentials.restrict(plan)?;
+        credentials.restrict(plan, false)?;
     }
     if born {
         plan.stage(
@@ -106,7 +106,7 @@ pub fn enter(enter: &Enter, facts: &HostFacts) -> Result<Plan, PlanError> {
         identity::scheduling(plan);
     }
     if !early_filter {
-        credentials.restrict(plan)?;
+        credentials.restrict(plan, false)?;
     }
     let candidates = identity::candidates(plan);
     identity::execute(plan, candidates);

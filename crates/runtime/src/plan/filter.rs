@@ -55,9 +55,26 @@ pub(crate) fn profile(section: &Seccomp) -> Result<Profile, PlanError> {
     Ok(Profile { default_action, architectures, flags: flags_of(flags), rules })
 }
 
+/// Whether a profile lets all calls of these names through, whatever their arguments are.
+pub(crate) fn allows(section: &Seccomp, names: &[&str]) -> bool {
+    let passes = |action| matches!(action, spec::seccomp::Action::Allow | spec::seccomp::Action::Log);
+    names.iter().all(|name| {
+        let mut rules =
+            section.syscalls.iter().filter(|rule| rule.names.iter().any(|it| it == name)).peekable();
+        let is_named = rules.peek().is_some();
+        let mut always = false;
+        let pass = rules.all(|rule| {
+            always |= rule.args.is_empty();
+            passes(rule.action)
+        });
+        pass && (passes(section.default_action) || is_named && always)
+    })
+}
+
+/// All threads of the process are the one that loads the filter, so that there is nobody to synchronise it with.
 fn flags_of(flags: &[Flag]) -> Flags {
     Flags {
-        tsync: flags.contains(&Flag::Tsync),
+        tsync: false,
         log: flags.contains(&Flag::Log),
         spec_allow: flags.contains(&Flag::SpecAllow),
         wait_killable_recv: flags.contains(&Flag::WaitKillableRecv),

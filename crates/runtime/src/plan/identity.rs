@@ -11,6 +11,24 @@ use super::{Act, Builder, PlanError, filter, landlock, wait};
 const SYS_ADMIN: u64 = 1 << 21;
 /// More memory nodes than any kernel is built for (`CONFIG_NODES_SHIFT` is at most 10).
 const MAX_NODES: usize = 1024;
+/// What a stage does from the load of its filter until it becomes the program, if it waits in between.
+const WHILE_WAITING: &[&str] = &[
+    "read",
+    "write",
+    "sendmsg",
+    "recvmsg",
+    "signalfd4",
+    "ppoll",
+    "accept4",
+    "close",
+    "rt_sigprocmask",
+    "close_range",
+    "fcntl",
+    "prlimit64",
+    "execve",
+    "exit",
+    "exit_group",
+];
 /// Where programs are looked for when the environment does not say.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -44,6 +62,11 @@ pub(crate) fn become_user(
         let also = credentials.landlock.unwrap_or(Slot::NONE);
         plan.push(Op::CloseOthers { first: 3 + launch.preserve_fds, keep: listener, also });
     }
+    // Whoever answers for calls gets the listener while the container is created, as with runc.
+    let early = listener.is_some() && credentials.filter_lets_wait(plan);
+    if early {
+        credentials.restrict(plan, false)?;
+    }
     wait::start(plan, listener);
     leave_nothing(plan);
     if launch.init {
@@ -51,7 +74,9 @@ pub(crate) fn become_user(
         plan.push(Op::Supervise {});
     }
     plan.push(Op::CloseOnExec { first: 3 + launch.preserve_fds });
-    credentials.restrict(plan)?;
+    if !early {
+        credentials.restrict(plan, listener.is_some())?;
+    }
     execute(plan, candidates);
     Ok(())
 }
@@ -107,20 +132,27 @@ impl Credentials {
         }
     }
 
-    /// Landlock rules and the filter begin to hold.
-    pub(crate) fn restrict(&self, plan: &mut Builder<'_>) -> Result<(), PlanError> {
+    /// Whether the filter has a listener, and holds up nothing that a stage does which waits for its start.
+    fn filter_lets_wait(&self, plan: &Builder<'_>) -> bool {
+        let needs_listener = self.filter.as_ref().is_some_and(seccomp::Filter::needs_listener);
+        let section = plan.launch.spec.linux.seccomp.as_ref();
+        needs_listener && section.is_some_and(|section| filter::allows(section, WHILE_WAITING))
+    }
+
+    /// Landlock rules and the filter begin to hold; `at_start`: whoever starts the container passes the filter's listener on.
+    pub(crate) fn restrict(&self, plan: &mut Builder<'_>, at_start: bool) -> Result<(), PlanError> {
         landlock::restrict(plan, self.landlock);
         let Some(filter) = &self.filter else { return Ok(()) };
         let count = filter.instructions().len();
         plan.stage(
             format!("load the system call filter of {count} instructions"),
-            "last, so that it has to allow only execve",
+            "so late that it has to allow little more than execve",
         );
         plan.told.push(format!("seccomp filter flags: {}", filter.flags()));
         let bytes = plan.ops.blob(&filter.to_bytes());
         let listener = if filter.needs_listener() { plan.ops.slot() } else { Slot::NONE };
         plan.push(Op::LoadFilter { flags: filter.flags().into(), filter: bytes, listener });
-        if listener != Slot::NONE { pass_listener(plan, listener) } else { Ok(()) }
+        if listener != Slot::NONE { pass_listener(plan, listener, at_start) } else { Ok(()) }
     }
 }
 
@@ -185,7 +217,7 @@ pub(crate) fn leave_nothing(plan: &mut Builder<'_>) {
 
 /// The stage has the listener only once the filter holds, so it names it with calls that every filter has to allow, and the engine
 /// fetches it.
-fn pass_listener(plan: &mut Builder<'_>, listener: Slot) -> Result<(), PlanError> {
+fn pass_listener(plan: &mut Builder<'_>, listener: Slot, at_start: bool) -> Result<(), PlanError> {
     const WHAT: &str = "seccomp action SCMP_ACT_NOTIFY";
     let launch = plan.launch;
     if plan.facts.kernel < (5, 6) {
@@ -200,7 +232,7 @@ fn pass_listener(plan: &mut Builder<'_>, listener: Slot) -> Result<(), PlanError
     let Some(section) = &launch.spec.linux.seccomp else { return Ok(()) };
     let turn = plan.next_turn();
     plan.push(Op::PassListener { listener, turn });
-    let act = Act::PassListener { turn, socket: section.listener_path.clone().into() };
+    let act = Act::PassListener { turn, socket: section.listener_path.clone().into(), at_start };
     plan.engine(
         format!("pass the filter's listener to {}", section.listener_path),
         "who listens there answers for the calls",

@@ -152,8 +152,9 @@ pub(crate) enum Act {
     Tell { turn: u32, fds: Vec<Produced> },
     /// Waits for the stage, which passes the terminal's other end.
     ReceiveTerminal { turn: u32 },
-    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket.
-    PassListener { turn: u32, socket: PathBuf },
+    /// Fetches the listener of the stage's filter, which waits for the turn, and sends it to the socket; whoever starts the container does
+    /// with `at_start`.
+    PassListener { turn: u32, socket: PathBuf, at_start: bool },
     /// Waits until the stage passes this turn.
     AwaitTurn { turn: u32 },
     /// Runs the hooks of a point in the container's life, one after the other.

@@ -64,13 +64,14 @@ pub(crate) fn before_spawn(plan: &mut Builder<'_>, namespaces: &Namespaces) -> R
         )
         .with_hint("run as root, or use an image of one layer"));
     }
+    let (kernel, calls) = (plan.facts.kernel, plan.facts.calls);
+    let detached = calls.clone_detached || (idmap && kernel >= IDMAPPED_LAYERS);
     let by_engine = plan.facts.is_privileged()
-        && plan.facts.calls.mount_setattr
-        && match plan.launch.root {
-            Root::Directory { .. } | Root::Chroot { .. } => true,
-            Root::Overlay { .. } | Root::Layers { .. } => {
-                plan.facts.calls.clone_detached || (idmap && plan.facts.kernel >= IDMAPPED_LAYERS)
-            }
+        && match &plan.launch.root {
+            Root::Directory { .. } | Root::Chroot { .. } => calls.mount_setattr,
+            // The stage knows no other way to tell several layers.
+            Root::Layers { lower, .. } if lower.len() > 1 && kernel < LAYERS_ONE_BY_ONE && !idmap => true,
+            Root::Overlay { .. } | Root::Layers { .. } => calls.mount_setattr && detached,
             Root::Assembled { .. } => false,
         };
     match (by_engine, idmap) {
@@ -132,20 +133,22 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
         }
         root @ (Root::Overlay { .. } | Root::Layers { .. }) => {
             let Some((lower, upper)) = layers_of(root) else { unreachable!("both have layers") };
-            let take = |layer: &PathBuf| {
-                let what = format!("take {} as lower layer{}", layer.display(), mapped(idmap));
-                plan.produce(what, PRIVATE, Act::CloneTree(tree(layer, false, idmap)))
+            let attached = !plan.facts.calls.clone_detached;
+            // What becomes a mount of a namespace of the engine's own becomes private there.
+            let layer = |path: &Path| {
+                let tree = tree(path, false, idmap);
+                if attached { CloneTree { propagation: 0, ..tree } } else { tree }
+            };
+            let take = |path: &PathBuf| {
+                let what = format!("take {} as lower layer{}", path.display(), mapped(idmap));
+                plan.produce(what, PRIVATE, Act::CloneTree(layer(path)))
             };
             let lower = lower.iter().map(take).collect();
             let upper = match upper {
                 Upper::Tmpfs { size_bytes } => OverlayUpper::Tmpfs { size_bytes },
                 Upper::Directory(dir) => {
                     let what = format!("take {} as upper layer{}", dir.display(), mapped(idmap));
-                    OverlayUpper::Directory(plan.produce(
-                        what,
-                        PRIVATE,
-                        Act::CloneTree(tree(&dir, false, idmap)),
-                    ))
+                    OverlayUpper::Directory(plan.produce(what, PRIVATE, Act::CloneTree(layer(&dir))))
                 }
             };
             let linux = &plan.launch.spec.linux;
@@ -158,7 +161,6 @@ fn make(plan: &mut Builder<'_>, idmap: Option<Produced>) -> Produced {
                 OverlayUpper::Tmpfs { .. } => "lay a layer in memory over it",
                 OverlayUpper::Directory(_) => "lay the upper layer over it",
             };
-            let attached = !plan.facts.calls.clone_detached;
             let act = Act::Overlay(Overlay { lower, upper, owner, attached });
             plan.produce(what, "changes go there, and the lower layer stays as it is", act)
         }
@@ -255,6 +257,17 @@ fn copy(plan: &mut Builder<'_>, path: &Path) -> Slot {
     let name = plan.ops.text(path.as_os_str().as_encoded_bytes());
     let flags = raw::OPEN_TREE_CLONE | raw::AT_RECURSIVE;
     plan.push(Op::OpenTree { dir: Slot::CWD, name, flags, out: root });
+    let shared = [Some(Propagation::Shared), Some(Propagation::Rshared)];
+    if shared.contains(&plan.launch.spec.linux.rootfs_propagation) {
+        // It is shared like all mounts of the stage, and pivot_root(2) refuses such a one; it becomes that again when it is the root.
+        let (mount, propagation) = (root, raw::MS_PRIVATE);
+        if plan.facts.calls.mount_setattr {
+            let userns = Slot::NONE;
+            plan.push(Op::MountAttr { mount, recursive: false, set: 0, clear: 0, propagation, userns });
+        } else {
+            plan.push(Op::MountByFd { mount, flags: propagation });
+        }
+    }
     root
 }
 

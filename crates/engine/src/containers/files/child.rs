@@ -17,7 +17,6 @@ use report::{BoxedExplain, Explain, Kind};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use serde::{Deserialize, Serialize};
 use sys::below::Links;
-use sys::mount::Context;
 use sys::raw::{self, Capabilities, Fd};
 use sys::{SyscallError, channel};
 
@@ -340,21 +339,8 @@ fn root(mounted: &Mounted) -> Result<OwnedFd, SyscallError> {
         openat(CWD, path, flags, Mode::empty())
             .map_err(|errno| SyscallError::new("openat", path.display().to_string(), errno))
     };
-    // Paths may be longer than a parameter: those of descriptors are not.
-    let by_fd = |fd: &OwnedFd| format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd));
-    let context = Context::new("overlay")?;
     let layers = mounted.lower.iter().map(|path| open(path)).collect::<Result<Vec<_>, _>>()?;
-    let key = if layers.len() == 1 { "lowerdir" } else { "lowerdir+" };
-    for layer in &layers {
-        context.set(key, &by_fd(layer))?;
-    }
-    let changes = match &mounted.changes {
-        Some(directory) => Some((open(&directory.join("upper"))?, open(&directory.join("work"))?)),
-        None => None,
-    };
-    if let Some((upper, work)) = &changes {
-        context.set("upperdir", &by_fd(upper))?;
-        context.set("workdir", &by_fd(work))?;
-    }
-    context.mount(SAFE | readonly)
+    let changes = mounted.changes.as_ref().map(|directory| open(directory)).transpose()?;
+    let layers: Vec<_> = layers.iter().map(AsFd::as_fd).collect();
+    sys::overlay::of_directories(&layers, changes.as_ref().map(AsFd::as_fd), SAFE | readonly)
 }

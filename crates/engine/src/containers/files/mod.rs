@@ -293,6 +293,8 @@ pub(crate) struct Layers {
     stubs: Vec<Vec<u8>>,
     /// As long as this lives, `now` does.
     _opened: Option<Opened>,
+    /// As long as this lives, `lower` does.
+    _copy: Option<images::snapshot::Scratch>,
 }
 
 /// A container whose changes cannot be told from the rest.
@@ -310,8 +312,17 @@ impl Layers {
     pub(crate) fn open(places: &Places, home: &Home, definition: &Definition) -> Result<Self, BoxedExplain> {
         let mut flags = definition.request.clone();
         root::find(home, definition.manifest.as_deref(), &mut flags)?;
-        let lower = lower(&flags.rootfs).map_err(boxed)?;
         let stubs = stubs::places(definition);
+        if flags.rootfs.copied {
+            let now = open_directory(&flags.rootfs.directory).map_err(|error| {
+                boxed(SyscallError::new("openat", flags.rootfs.directory.display().to_string(), error))
+            })?;
+            let copy = root::again(home)?;
+            let lower = copy.open().map_err(boxed)?;
+            let ids = Ids::default();
+            return Ok(Self { lower, now, is_upper: false, ids, stubs, _opened: None, _copy: Some(copy) });
+        }
+        let lower = lower(&flags.rootfs).map_err(boxed)?;
         match &flags.rootfs.changes {
             Changes::WriteThrough => Err(boxed(NoLayer(definition.name.clone()))),
             Changes::Keep(directory) => {
@@ -326,14 +337,22 @@ impl Layers {
                         return Err(boxed(SyscallError::new("openat", upper.display().to_string(), error)));
                     }
                 };
-                Ok(Self { is_upper: upper.exists(), lower, now, ids: Ids::default(), stubs, _opened: None })
+                Ok(Self {
+                    is_upper: upper.exists(),
+                    lower,
+                    now,
+                    ids: Ids::default(),
+                    stubs,
+                    _opened: None,
+                    _copy: None,
+                })
             }
             Changes::Discard => {
                 // They are in memory, in a mount of the container's.
                 let opened = Opened::open(places, home, For::Root)?;
                 let now = opened.root()?;
                 let ids = ids(places, home);
-                Ok(Self { lower, now, is_upper: false, ids, stubs, _opened: Some(opened) })
+                Ok(Self { lower, now, is_upper: false, ids, stubs, _opened: Some(opened), _copy: None })
             }
         }
     }
@@ -388,16 +407,13 @@ fn lower(rootfs: &Rootfs) -> Result<OwnedFd, SyscallError> {
     if rootfs.below.is_empty() {
         return open(&rootfs.directory);
     }
-    let context = sys::mount::Context::new("overlay")?;
     let mut layers = vec![open(&rootfs.directory)?];
     for directory in &rootfs.below {
         layers.push(open(directory)?);
     }
-    for layer in &layers {
-        let by_fd = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(layer));
-        context.set("lowerdir+", &by_fd)?;
-    }
-    context.mount(sys::raw::MOUNT_ATTR_RDONLY | sys::raw::MOUNT_ATTR_NOSUID | sys::raw::MOUNT_ATTR_NODEV)
+    let layers: Vec<_> = layers.iter().map(AsFd::as_fd).collect();
+    let attributes = sys::raw::MOUNT_ATTR_RDONLY | sys::raw::MOUNT_ATTR_NOSUID | sys::raw::MOUNT_ATTR_NODEV;
+    sys::overlay::of_directories(&layers, None, attributes)
 }
 
 /// What a container changed of its root, in order of paths.

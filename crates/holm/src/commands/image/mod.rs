@@ -62,7 +62,7 @@ fn store() -> Result<Store, BoxedExplain> {
 }
 
 /// The caller's store, with what a command line says about archives.
-fn store_with(matches: &ArgMatches) -> Result<Store, BoxedExplain> {
+pub(super) fn store_with(matches: &ArgMatches) -> Result<Store, BoxedExplain> {
     let mut options = Options::of_caller();
     let number = |id: &str| {
         text(matches, id).map(|text| {

@@ -8,7 +8,7 @@ use images::reference::{Name, Reference};
 use images::registry::Conf;
 use images::registry::pull::{JOBS, LOCK_FILE, Pull, Pulled};
 use images::registry::short::{self, Candidates, Lock};
-use images::store::{Image, Options, Store};
+use images::store::{Image, Store};
 use report::BoxedExplain;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let jobs = jobs_of(matches)?;
     let names = matches.get_many::<String>("name").into_iter().flatten();
     let names = names.map(|text| Name::parse(text)).collect::<Result<Vec<_>, _>>().map_err(boxed)?;
-    let store = Store::open(Options::of_caller()).map_err(boxed)?;
+    let store = crate::commands::image::store_with(matches)?;
     for name in &names {
         let shown = Shown::fetching(form);
         let pulled = fetch(&connection, &store, name, &platform, jobs, &shown)?;

@@ -30,7 +30,7 @@ pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExpl
         "ContainersRunning": count(Status::Running),
         "ContainersPaused": count(Status::Paused),
         "ContainersStopped": list.len() - count(Status::Running) - count(Status::Paused),
-        "Driver": "overlay",
+        "Driver": if sys::overlay::is_there() { "overlay" } else { "copy" },
         "LoggingDriver": "json-file",
         "CgroupVersion": if v2 { "2" } else { "1" },
         "KernelVersion": read("/proc/sys/kernel/osrelease").trim(),
