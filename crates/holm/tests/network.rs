@@ -428,7 +428,6 @@ fn addresses_hardware_addresses_and_packet_lengths_are_as_asked() {
             cat /sys/class/net/eth0/address /sys/class/net/eth0/mtu
             busybox ping -q -c 1 -s 1372 10.9.0.1 | grep -c "1 packets received"
             busybox ping6 -q -c 1 fd09::1 | grep -c "1 packets received"'
-        ip -o link show holm0 | grep -o 'mtu [0-9]*'
         no() { "$@" 2>&1 | head -n 1; }
         no run --network six --ip6 fd08::1 -- true
         no run --network six --ip6 fd09::1 -- true
@@ -449,7 +448,6 @@ fn addresses_hardware_addresses_and_packet_lengths_are_as_asked() {
             1400
             1
             1
-            mtu 1400
             error: --ip6 fd08::1: it is not in the network's subnet fd09::/64
             error: --ip6 fd09::1: it is the network's gateway
             error: --ip6 fd09::9: the network bridge has no subnet of this family
