@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::fs::FlockOperation;
 
+mod copied;
+
 #[test]
 fn the_guide_to_namespaces_is_true() {
     check(
@@ -121,7 +123,7 @@ impl Shell {
         // Readable for the ordinary user whom a page plays.
         let directory = PathBuf::from(format!("/tmp/holm-guide-{number}-{thread}"));
         std::fs::create_dir_all(&directory).unwrap();
-        std::fs::copy(env!("CARGO_BIN_EXE_holm"), directory.join("holm")).unwrap();
+        copied::copy_holm(&directory.join("holm"));
         let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
         let script = "mount -t tmpfs none /run && exec 2>&1 && exec bash --norc --noprofile";
         let mut child = Command::new("unshare")

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+mod copied;
+
 /// Whether containers can be had here; a test that cannot have one ends.
 fn root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
@@ -405,7 +407,7 @@ fn an_ordinary_user_has_containers_too() {
     std::os::unix::fs::chown(&scratch.0, Some(65_534), Some(65_534)).unwrap();
     // The test's build may lie where this user cannot go.
     let holm = scratch.0.join("program");
-    std::fs::copy(env!("CARGO_BIN_EXE_holm"), &holm).unwrap();
+    copied::copy_holm(&holm);
     for changes in [&[][..], &["--rootfs-write"]] {
         let script = "id -u; cat /proc/self/uid_map | tr -s ' '; cd /sys/class/net && echo *";
         let output = Command::new(&holm)
@@ -451,7 +453,7 @@ fn an_ordinary_user_has_the_ids_that_the_host_gives_them() {
     let scratch = Scratch::new("subuid");
     std::os::unix::fs::chown(&scratch.0, Some(65_534), Some(65_534)).unwrap();
     let holm = scratch.0.join("program");
-    std::fs::copy(env!("CARGO_BIN_EXE_holm"), &holm).unwrap();
+    copied::copy_holm(&holm);
     let range = scratch.0.join("range");
     std::fs::write(&range, "nobody:700000:65536\n").unwrap();
     // The ranges are the host's; these are in a mount namespace of the test's own.

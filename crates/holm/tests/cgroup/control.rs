@@ -102,7 +102,7 @@ fn a_delegated_group_is_its_users_own_and_its_limit_is_not() {
     done(&["delegate", &group.name, &format!("{USER}:{USER}")]);
     // What the user runs has to be readable for him, which a build directory need not be.
     let program = std::path::PathBuf::from(format!("/tmp/{}-holm", group.name));
-    std::fs::copy(env!("CARGO_BIN_EXE_holm"), &program).unwrap();
+    crate::copied::copy_holm(&program);
     let _gone = Gone(program.clone());
     let shell = |script: &str| {
         // Root brings the user into the group: from outside, cgroup v2 lets nobody move himself in.

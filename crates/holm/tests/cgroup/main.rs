@@ -2,6 +2,8 @@
 //! refused. Every group is the test's own and gone at its end.
 
 mod control;
+#[path = "../copied/mod.rs"]
+mod copied;
 mod duties;
 mod input;
 mod room;

@@ -8,6 +8,9 @@ use std::process::{Command, Output};
 
 use expect_test::Expect;
 
+#[path = "../copied/mod.rs"]
+mod copied;
+
 /// What every host begins with. The directory of the test is the first argument.
 const HOST: &str = r#"
 set -eu
@@ -73,7 +76,7 @@ impl Host {
         let directory = std::env::temp_dir().join(format!("holm-host-{}-{test}", std::process::id()));
         std::fs::create_dir_all(directory.join("run")).unwrap();
         let holm = directory.join("holm");
-        std::fs::copy(env!("CARGO_BIN_EXE_holm"), &holm).unwrap();
+        copied::copy_holm(&holm);
         let output = Command::new("timeout")
             .args(["120", "unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork"])
             .args([
