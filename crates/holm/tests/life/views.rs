@@ -8,6 +8,20 @@ use serde_json::Value;
 use super::house::House;
 use super::streams::Seat;
 
+/// More containers than one thread looks at.
+#[test]
+fn a_long_list_has_every_container() {
+    let Some(house) = House::new("a_long_list_has_every_container") else { return };
+    let mut names: Vec<String> = (0..70).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        house.prints(&["create", "--rootfs", "/", "--name", name, "--", "true"]);
+    }
+    names.reverse();
+    let shown = house.prints(&["ps", "--all", "--format", "{{.Names}}"]);
+    assert_eq!(shown.lines().collect::<Vec<_>>(), names);
+    house.prints(&["prune", "--force"]);
+}
+
 #[test]
 fn lists_show_what_is_asked_for() {
     let Some(house) = House::new("lists_show_what_is_asked_for") else { return };
