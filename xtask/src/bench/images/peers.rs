@@ -142,7 +142,7 @@ pub(super) fn all(holm: &Path, erofs: Option<&Path>) -> Vec<Box<dyn Peer>> {
     if which("podman").is_some() {
         list.push(Box::new(Podman));
     }
-    if Path::new("/usr/bin/dockerd").exists() {
+    if which("dockerd").is_some() {
         list.push(Box::new(Docker));
     }
     if which("skopeo").is_some() && which("umoci").is_some() {
@@ -308,11 +308,11 @@ impl Peer for Docker {
         "docker"
     }
     fn version(&self) -> String {
-        version("/usr/bin/dockerd")
+        version("dockerd")
     }
     fn start(&self, store: &Path) -> Result<Session, String> {
         let socket = store.join("socket");
-        let mut command = Command::new("/usr/bin/dockerd");
+        let mut command = Command::new("dockerd");
         command.args([
             "--bridge=none",
             "--iptables=false",
