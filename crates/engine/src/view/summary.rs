@@ -24,45 +24,25 @@ pub struct Summary {
     pub ports: Vec<Port>,
 }
 
-/// Fewer containers than this are looked at by one thread: a second one has to be worth its start.
-const SHARE: usize = 64;
-
 /// Every container, the youngest first. One whose definition cannot be read is left out: `holm system check` tells of it.
 pub fn list(places: &Places) -> Vec<Summary> {
     let Ok(records) = StateRoot::open(&places.records()) else { return Vec::new() };
-    let mut homes = all(places);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = homes.len().div_ceil(threads).max(SHARE);
-    let rest = homes.split_off(share.min(homes.len()));
-    // Most of it is waiting for the kernel, which answers several at once.
-    let mut list = std::thread::scope(|scope| {
-        let mut rest = rest.into_iter();
-        let others: Vec<_> = (1..threads)
-            .map(|_| rest.by_ref().take(share).collect::<Vec<_>>())
-            .filter(|share| !share.is_empty())
-            .map(|share| scope.spawn(|| share.into_iter().filter_map(|home| one(home, &records)).collect()))
-            .collect();
-        let mut list: Vec<Summary> = homes.into_iter().filter_map(|home| one(home, &records)).collect();
-        for other in others {
-            let found: Vec<Summary> = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            list.extend(found);
-        }
-        list
-    });
+    let mut list: Vec<Summary> = all(places)
+        .into_iter()
+        .filter_map(|home| {
+            let definition = home.definition().ok()?;
+            let state = state::of(&home, &records);
+            // Most containers have no ports, and nothing is asked about them.
+            let flags = &definition.request.places;
+            let ports = match flags.publish.is_empty() && flags.expose.is_empty() {
+                true => Vec::new(),
+                false => ports::of(&definition, &state).ports,
+            };
+            Some(Summary { home, definition, state, ports })
+        })
+        .collect();
     list.sort_by_key(|one| std::cmp::Reverse(one.definition.created_ns));
     list
-}
-
-fn one(home: Home, records: &StateRoot) -> Option<Summary> {
-    let definition = home.definition().ok()?;
-    let state = state::of(&home, records);
-    // Most containers have no ports, and nothing is asked about them.
-    let flags = &definition.request.places;
-    let ports = match flags.publish.is_empty() && flags.expose.is_empty() {
-        true => Vec::new(),
-        false => ports::of(&definition, &state).ports,
-    };
-    Some(Summary { home, definition, state, ports })
 }
 
 impl Summary {

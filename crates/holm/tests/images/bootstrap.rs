@@ -9,8 +9,19 @@ struct Away(PathBuf);
 
 impl Drop for Away {
     fn drop(&mut self) {
+        // A container that has ended leaves the layers of its image mounted for the next one.
+        let _ = holm(&self.0, "first", &["image", "unmount", "--all"]);
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+fn holm(dir: &Path, store: &str, arguments: &[&str]) -> std::io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_holm"))
+        .args(arguments)
+        .env("HOLM_IMAGES", dir.join(store))
+        .env("HOLM_RUNROOT", dir.join("run"))
+        .env("SOURCE_DATE_EPOCH", "1700000000")
+        .output()
 }
 
 #[test]
@@ -32,15 +43,7 @@ fn two_bootstraps_of_one_moment_are_one_image() {
         return skip("there is no mmdebstrap, or this host is neither Debian nor Ubuntu");
     }
     let dir = Away(std::env::temp_dir().join(format!("holm-bootstrap-{}", std::process::id())));
-    let holm = |store: &str, arguments: &[&str]| -> Output {
-        Command::new(env!("CARGO_BIN_EXE_holm"))
-            .args(arguments)
-            .env("HOLM_IMAGES", dir.0.join(store))
-            .env("HOLM_RUNROOT", dir.0.join("run"))
-            .env("SOURCE_DATE_EPOCH", "1700000000")
-            .output()
-            .unwrap()
-    };
+    let holm = |store: &str, arguments: &[&str]| holm(&dir.0, store, arguments).unwrap();
     let made = |store: &str| {
         let output = holm(store, &["image", "bootstrap", &format!("{name}:{suite}")]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

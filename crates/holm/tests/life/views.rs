@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::house::House;
 use super::streams::Seat;
 
-/// More containers than one thread looks at.
+/// Each is looked at, and none is left out.
 #[test]
 fn a_long_list_has_every_container() {
     let Some(house) = House::new("a_long_list_has_every_container") else { return };
