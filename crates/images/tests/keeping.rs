@@ -280,6 +280,28 @@ fn what_somebody_uses_stays_until_that_ends() {
     assert_eq!(std::fs::read_dir(store.layout().root().join("locks")).unwrap().count(), 0);
 }
 
+/// A lease that ends while somebody collects is none, and no failure.
+#[test]
+fn leases_come_and_go_while_others_collect() {
+    let Some(store) = fresh("keep-leases") else { return };
+    let image = put(&store, "one:1", &[layer("a")]);
+    let going = std::sync::atomic::AtomicBool::new(true);
+    let others = [store.again(), store.again(), store.again()];
+    std::thread::scope(|scope| {
+        for other in &others {
+            scope.spawn(|| {
+                while going.load(std::sync::atomic::Ordering::Relaxed) {
+                    drop(other.lease().unwrap());
+                }
+            });
+        }
+        let collected: Vec<_> = (0..200).map(|_| store.prune(What::Leftovers)).collect();
+        going.store(false, std::sync::atomic::Ordering::Relaxed);
+        collected.into_iter().for_each(|outcome| drop(outcome.unwrap()));
+    });
+    assert!(store.image(&image.manifest).unwrap().is_some());
+}
+
 /// Run as a child: brings images in until it is killed.
 #[test]
 fn child_that_brings_images_in() {

@@ -52,7 +52,7 @@ impl Store {
     /// That a container uses it; `force` takes its names away then.
     pub fn remove(&self, image: &Image, force: bool) -> Result<Collected, Error> {
         let mut collected = Collected::default();
-        let _gate = self.pass(FlockOperation::LockExclusive)?;
+        let gate = self.pass(FlockOperation::LockExclusive)?;
         let mut connection = self.connection();
         let transaction = database::writing(&mut connection)?;
         let users = self.snapshots(&image.manifest)?;
@@ -75,7 +75,8 @@ impl Store {
             transaction.commit().map_err(doing("collect leftovers"))?;
             Ok(trash)
         })?;
-        drop(connection);
+        // Nobody waits for the files to be deleted.
+        drop((connection, gate));
         self.empty(&trash);
         Ok(collected)
     }
@@ -87,7 +88,7 @@ impl Store {
     /// Those of the database.
     pub fn prune(&self, what: What) -> Result<Collected, Error> {
         let mut collected = Collected::default();
-        let _gate = self.pass(FlockOperation::LockExclusive)?;
+        let gate = self.pass(FlockOperation::LockExclusive)?;
         let mut connection = self.connection();
         let transaction = database::writing(&mut connection)?;
         let condition = match what {
@@ -120,7 +121,8 @@ impl Store {
             transaction.commit().map_err(doing("collect leftovers"))?;
             Ok(trash)
         })?;
-        drop(connection);
+        // Nobody waits for the files to be deleted.
+        drop((connection, gate));
         self.empty(&trash);
         Ok(collected)
     }

@@ -4,18 +4,16 @@
 //! sweeps those of dead processes. Nothing here is synced: leases end with the machine's run.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 
 use rusqlite::params;
 use rustix::fs::{FlockOperation, flock};
 
-use super::layout::{random_name, read_small, step};
+use super::layout::{random_name, step};
 use super::{Store, database};
 use crate::Error;
 use crate::digest::Digest;
-
-/// The most that a lease lists.
-const MAX_BYTES: u64 = 64 << 20;
 
 /// What its holder brings in, and finds there, stays at least as long as this lives.
 #[derive(Debug)]
@@ -39,7 +37,7 @@ impl<'s> Lease<'s> {
             // Whoever sweeps may look at it in this very moment, and does not keep it.
             flock(&lock, FlockOperation::LockExclusive).map_err(|errno| failed("flock", errno.into()))?;
             // A process that slept before it had its lock may find that its file was swept.
-            if lock.metadata().is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) > 0) {
+            if lock.metadata().is_ok_and(|meta| meta.nlink() > 0) {
                 return Ok(Self { store, name, lock });
             }
         }
@@ -121,7 +119,10 @@ pub(super) fn gather(store: &Store, transaction: &rusqlite::Transaction<'_>) -> 
                 continue;
             }
         }
-        for digest in String::from_utf8_lossy(&read_small(&path, MAX_BYTES)?).lines() {
+        // By the descriptor: a lease that ends in this moment takes its name with it.
+        let mut listed = Vec::new();
+        (&lock).read_to_end(&mut listed).map_err(|error| step("look for leases", "read", &path, error))?;
+        for digest in String::from_utf8_lossy(&listed).lines() {
             transaction
                 .execute("INSERT OR IGNORE INTO temp.leases VALUES (?)", params![digest])
                 .map_err(database::doing("look for leases"))?;
