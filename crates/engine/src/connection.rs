@@ -55,14 +55,13 @@ fn unable(caller: &Caller) -> Option<&'static str> {
 pub fn resolve(request: &RunRequest, caller: &Caller) -> Result<Network, BoxedExplain> {
     let network = decide(request, caller)?;
     // Where nothing was said it is known now what the flags are about; what cannot be done is not passed over.
-    let idle = request.about_place().find(|flag| network != Network::Pasta || *flag != "--publish");
-    match (&network, idle) {
-        (Network::On(_), _) | (_, None) => Ok(network),
-        (other, Some(flag)) => Err(refused(
+    match request.idle_with(&network) {
+        None => Ok(network),
+        Some(flag) => Err(refused(
             flag,
             format!(
                 "it needs a network of holm's making, and the container gets `--network {}`",
-                other.word()
+                network.word()
             ),
             unable(caller).map_or("name a network: --network bridge", |_| "leave it out, or run as root"),
             Kind::InvalidInput,

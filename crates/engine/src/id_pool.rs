@@ -121,19 +121,14 @@ pub fn note(directory: &Path, slot: u32, whose: Identity) -> Result<(), SyscallE
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
         Err(errno) => return Err(failed("mkdir", errno.into())),
     }
-    let text = format!("{} {} {}\n", whose.pid, whose.handle, whose.start);
+    let text = format!("{whose}\n");
     let directory = monitor::exit::open_directory(&notes)?;
     monitor::exit::write_file(&directory, &slot.to_string(), text.as_bytes(), false)
 }
 
 fn is_noted(directory: &Path, slot: u32) -> bool {
-    let Ok(text) = std::fs::read_to_string(directory.join(NOTES).join(slot.to_string())) else {
-        return false;
-    };
-    let mut words = text.split_whitespace();
-    let mut number = || words.next()?.parse::<u64>().ok();
-    let (Some(pid), Some(handle), Some(start)) = (number(), number(), number()) else { return false };
-    i32::try_from(pid).is_ok_and(|pid| Identity { pid, handle, start }.lives())
+    let text = std::fs::read_to_string(directory.join(NOTES).join(slot.to_string())).unwrap_or_default();
+    text.parse().is_ok_and(|whose: Identity| whose.lives())
 }
 
 /// Takes the lock of a range again, for a second monitor of its container; none when somebody has it.

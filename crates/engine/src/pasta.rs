@@ -199,18 +199,14 @@ pub(crate) fn sweep(caller: &Caller) {
 pub(crate) fn note(caller: &Caller, id: &str, whose: Identity) {
     let place = directory(caller).join(id);
     if place.join(LOCK).exists() {
-        let text = format!("{} {} {}", whose.pid, whose.handle, whose.start);
         // Without it the directory goes with a monitor that is killed.
-        let _ = fs::write(place.join(LIFE), text);
+        let _ = fs::write(place.join(LIFE), whose.to_string());
     }
 }
 
 fn lives(place: &Path) -> bool {
     let text = fs::read_to_string(place.join(LIFE)).unwrap_or_default();
-    let mut words = text.split(' ');
-    let mut number = || words.next()?.parse::<u64>().ok();
-    let (Some(pid), Some(handle), Some(start)) = (number(), number(), number()) else { return false };
-    i32::try_from(pid).is_ok_and(|pid| Identity { pid, handle, start }.lives())
+    text.parse().is_ok_and(|whose: Identity| whose.lives())
 }
 
 /// Takes the lock of a container's directory again; none where there is none, or somebody has it.

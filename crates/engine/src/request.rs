@@ -242,7 +242,7 @@ impl RunFlags {
     }
 
     /// The flags that say something of a place in a network.
-    pub(crate) fn about_place(&self) -> impl Iterator<Item = &'static str> {
+    fn about_place(&self) -> impl Iterator<Item = &'static str> {
         let flags = &self.places;
         let all = [
             (!flags.publish.is_empty(), "--publish"),
@@ -257,27 +257,32 @@ impl RunFlags {
         all.into_iter().filter_map(|(given, flag)| given.then_some(flag))
     }
 
+    /// The first of them that has no effect where a container gets `network`, unless that is of holm's making. pasta publishes ports, too.
+    pub(crate) fn idle_with(&self, network: &Network) -> Option<&'static str> {
+        match network {
+            Network::Unsaid | Network::On(_) => None,
+            Network::Pasta => self.about_place().find(|flag| *flag != "--publish"),
+            _ => self.about_place().next(),
+        }
+    }
+
     fn check_network(&self) -> Result<(), Conflict> {
         let flags = &self.places;
-        let given = self.about_place().find(|flag| self.network != Network::Pasta || *flag != "--publish");
-        match (&self.network, given) {
-            (Network::Unsaid, _) | (_, None) => {}
-            (Network::On(list), Some(flag)) => {
-                let one_only = flags.ip.is_some() || flags.ip6.is_some() || flags.mac_address.is_some();
-                if list.len() > 1 && one_only {
-                    return conflict(
-                        format!("`{flag}` does not say which of {} networks it is about", list.len()),
-                        "write it behind the network: --network NAME:ip=ADDRESS,mac=ADDRESS",
-                    );
-                }
-            }
-            (other, Some(flag)) => {
+        if let Some(flag) = self.idle_with(&self.network) {
+            return conflict(
+                format!(
+                    "`{flag}` needs a network of holm's making, and `--network {}` is none",
+                    self.network.word()
+                ),
+                "leave out one of them",
+            );
+        }
+        if let Network::On(list) = &self.network {
+            let one_only = ["--ip", "--ip6", "--mac-address"];
+            if let Some(flag) = self.about_place().find(|flag| list.len() > 1 && one_only.contains(flag)) {
                 return conflict(
-                    format!(
-                        "`{flag}` needs a network of holm's making, and `--network {}` is none",
-                        other.word()
-                    ),
-                    "leave out one of them",
+                    format!("`{flag}` does not say which of {} networks it is about", list.len()),
+                    "write it behind the network: --network NAME:ip=ADDRESS,mac=ADDRESS",
                 );
             }
         }

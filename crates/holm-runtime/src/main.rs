@@ -17,10 +17,12 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     // A guess, which costs a little time where it is wrong.
     let any = |names: &[&str]| arguments.iter().any(|word| names.iter().any(|name| word == name));
-    let bytes = match () {
-        () if any(&["run", "create"]) => TO_LAUNCH_BYTES,
-        () if any(&["exec"]) => TO_ENTER_BYTES,
-        () => 0,
+    let bytes = if any(&["run", "create"]) {
+        TO_LAUNCH_BYTES
+    } else if any(&["exec"]) {
+        TO_ENTER_BYTES
+    } else {
+        0
     };
     if bytes > 0 {
         ALLOCATOR.provide(bytes);

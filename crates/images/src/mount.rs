@@ -56,7 +56,7 @@ fn probe() -> Result<Way, String> {
     if !rustix::process::geteuid().is_root() {
         return Err("only root may mount EROFS".to_owned());
     }
-    let version = kernel_version();
+    let version = sys::kernel::version();
     if version < SMALL_BLOCKS {
         return Err(format!(
             "Linux {}.{} has no EROFS with blocks of 512 bytes; 6.4 has",
@@ -73,14 +73,6 @@ fn probe() -> Result<Way, String> {
         return Err("EROFS cannot be mounted in a user namespace".to_owned());
     }
     Ok(if version >= FILE_BACKED { Way::File } else { Way::Loop })
-}
-
-/// The version of this kernel: major, minor.
-pub fn kernel_version() -> (u32, u32) {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// A detached, read-only mount of an index over its archive.

@@ -120,7 +120,7 @@ impl HostFacts {
     /// # Errors
     /// As [`HostFacts::read`].
     pub fn of_this_process() -> Result<Self, FactsError> {
-        let kernel = kernel_version();
+        let kernel = sys::kernel::version();
         let capabilities = raw::capget()
             .map_err(|errno| FactsError::Call(SyscallError::new("capget", "this process", errno)))?;
         let mut hard_limits = [u64::MAX; 16];
@@ -151,14 +151,6 @@ impl HostFacts {
     pub fn can_raise_limits(&self) -> bool {
         self.capabilities & SYS_RESOURCE != 0
     }
-}
-
-fn kernel_version() -> (u32, u32) {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers =
-        release.split(|other: char| !other.is_ascii_digit()).map(|digits| digits.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// The host could not be looked at.

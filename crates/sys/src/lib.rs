@@ -24,6 +24,8 @@ pub mod filter;
 #[cfg(feature = "std")]
 pub mod fsids;
 #[cfg(feature = "std")]
+pub mod kernel;
+#[cfg(feature = "std")]
 pub mod memfd;
 #[cfg(feature = "std")]
 pub mod mount;

@@ -70,6 +70,24 @@ impl Identity {
     }
 }
 
+/// As it is written down: three numbers.
+impl std::fmt::Display for Identity {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {} {}", self.pid, self.handle, self.start)
+    }
+}
+
+/// What was written down, if it is whole.
+impl std::str::FromStr for Identity {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut words = text.split_whitespace();
+        let mut next = || words.next().unwrap_or_default();
+        Ok(Self { pid: next().parse()?, handle: next().parse()?, start: next().parse()? })
+    }
+}
+
 /// Field 22 of `/proc/PID/stat`; the second is a name in parentheses, which may hold anything.
 fn start_time(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -103,6 +121,8 @@ mod tests {
         let handle = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
         let noted = Identity::of(pid, handle.as_fd());
         assert!(noted.lives());
+        assert_eq!(noted.to_string().parse(), Ok(noted));
+        assert!("17 4".parse::<Identity>().is_err() && "".parse::<Identity>().is_err());
         assert!(!Identity { handle: noted.handle + 1, start: noted.start + 1, ..noted }.lives());
         child.kill().unwrap();
         rustix::event::poll(&mut [PollFd::new(&handle, PollFlags::IN)], None).unwrap();

@@ -21,27 +21,52 @@ fn store() -> Result<Store, BoxedExplain> {
 /// The variable that asks for plain copies although there is overlay.
 const STORAGE: &str = "HOLM_STORAGE";
 
-/// Why the root of a container of these layers is a copy of them, if it is to be one.
-fn copies(home: &Home, below: usize) -> Option<&'static str> {
-    const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
-    let kernel = images::mount::kernel_version();
-    let is_root = rustix::process::geteuid().is_root();
-    if std::env::var_os(STORAGE).is_some_and(|value| value == "copy") {
-        return Some("HOLM_STORAGE asks for it");
-    }
-    match is_root {
-        true if !sys::overlay::is_there() => return Some("this kernel has no overlay"),
-        false if kernel < (5, 11) => return Some("overlays of ordinary users take Linux 5.11"),
-        false if below > 0 && kernel < (6, 8) => {
-            return Some("overlays of ordinary users with several layers take Linux 6.8");
+/// What decides how a root comes to be.
+#[derive(Debug, Clone, Copy)]
+struct Ground {
+    /// Copies are asked for.
+    asked: bool,
+    is_root: bool,
+    kernel: (u32, u32),
+    /// The kernel has overlayfs.
+    overlay: bool,
+    /// Changes go to a file system that is an overlay itself.
+    on_overlay: bool,
+}
+
+impl Ground {
+    fn look(home: &Home) -> Self {
+        const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+        let is_overlay =
+            || rustix::fs::statfs(&home.directory).is_ok_and(|it| it.f_type as u64 == OVERLAYFS_MAGIC);
+        Self {
+            asked: std::env::var_os(STORAGE).is_some_and(|value| value == "copy"),
+            is_root: rustix::process::geteuid().is_root(),
+            kernel: sys::kernel::version(),
+            overlay: sys::overlay::is_there(),
+            // Those of what does not stay are in memory.
+            on_overlay: home.durable && is_overlay(),
         }
-        _ => {}
     }
-    // Changes of what stays go to the disk, and overlayfs writes to none of its own kind.
-    let on_overlay =
-        || rustix::fs::statfs(&home.directory).is_ok_and(|about| about.f_type as u64 == OVERLAYFS_MAGIC);
-    (home.durable && on_overlay())
-        .then_some("holm's own files are on an overlay, and there is no writing to one over another")
+
+    /// Why the root of a container is a copy of its layers, if it is to be one; `below` of them are below the topmost.
+    fn copies(self, below: usize) -> Option<&'static str> {
+        let several = below > 0;
+        match self {
+            Self { asked: true, .. } => Some("HOLM_STORAGE asks for it"),
+            Self { is_root: true, overlay: false, .. } => Some("this kernel has no overlay"),
+            Self { is_root: false, kernel, .. } if kernel < (5, 11) => {
+                Some("overlays of ordinary users take Linux 5.11")
+            }
+            Self { is_root: false, kernel, .. } if several && kernel < (6, 8) => {
+                Some("overlays of ordinary users with several layers take Linux 6.8")
+            }
+            Self { on_overlay: true, .. } => {
+                Some("holm's own files are on an overlay, and there is no writing to one over another")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Makes what a container has in the store, and tells the request of it. One that stays holds its image there; where there is no overlay, its root is
@@ -50,7 +75,7 @@ fn copies(home: &Home, below: usize) -> Option<&'static str> {
 /// # Errors
 /// When the image is gone, and what the store says.
 pub(super) fn make(home: &Home, manifest: &str, request: &mut RunFlags) -> Result<(), BoxedExplain> {
-    let why = copies(home, request.rootfs.below.len());
+    let why = Ground::look(home).copies(request.rootfs.below.len());
     if why.is_none() && !home.durable {
         return Ok(());
     }
@@ -162,4 +187,36 @@ pub(super) fn release_strays(places: &Places) -> Result<Vec<String>, BoxedExplai
         }
     }
     Ok(gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_is_a_copy_where_no_overlay_will_do() {
+        let usual = Ground { asked: false, is_root: true, kernel: (6, 18), overlay: true, on_overlay: false };
+        let other = Ground { is_root: false, ..usual };
+        for (ground, below, expected) in [
+            (usual, 5, None),
+            (other, 5, None),
+            (Ground { asked: true, ..usual }, 0, Some("HOLM_STORAGE asks for it")),
+            (Ground { overlay: false, ..usual }, 0, Some("this kernel has no overlay")),
+            (Ground { kernel: (5, 4), ..usual }, 5, None),
+            (Ground { kernel: (5, 10), ..other }, 0, Some("overlays of ordinary users take Linux 5.11")),
+            (Ground { kernel: (6, 7), ..other }, 0, None),
+            (
+                Ground { kernel: (6, 7), ..other },
+                1,
+                Some("overlays of ordinary users with several layers take Linux 6.8"),
+            ),
+            (
+                Ground { on_overlay: true, ..usual },
+                0,
+                Some("holm's own files are on an overlay, and there is no writing to one over another"),
+            ),
+        ] {
+            assert_eq!(ground.copies(below), expected, "{ground:?} {below}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use runtime::state::StateRoot;
 use runtime::{Container, ContainerId};
 
 use super::home::{Home, RunRecord};
+use super::wait::TOLD;
 
 /// Where in its life a container is, as docker has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,9 +70,6 @@ impl State {
         self.exit.as_ref().map_or(0, |exit| exit.status)
     }
 }
-
-/// How long the word about an end may take that a monitor has seen.
-const TOLD: Duration = Duration::from_secs(10);
 
 /// What `home` does right now.
 pub fn of(home: &Home, records: &StateRoot) -> State {

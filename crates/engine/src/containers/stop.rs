@@ -20,8 +20,6 @@ use crate::terminal::{Reaction, SignalState, reaction};
 
 /// How long a killed process may take to die: one that waits for a disk does not until that answers.
 const DEATH: Duration = Duration::from_secs(30);
-/// How long a monitor may take to tell an end.
-const TOLD: Duration = Duration::from_secs(10);
 /// How long a program may take from its start until it has arranged for signals.
 const YOUTH: Duration = Duration::from_secs(2);
 /// How long one sleeps that has done so: who starts up works.
@@ -136,7 +134,7 @@ pub fn stop(
         }
     }
     // Whoever hears it does not have to look again and again.
-    if monitor.and_then(|socket| wait::hear_end(&socket, Some(TOLD))).is_none() {
+    if monitor.and_then(|socket| wait::hear_end(&socket, Some(wait::TOLD))).is_none() {
         wait::until_told(home, run);
     }
     tell(places, home, "stop", &[]);

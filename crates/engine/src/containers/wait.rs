@@ -24,8 +24,8 @@ pub enum Until {
     Removed,
 }
 
-/// How long a monitor may take to write down an end that is there.
-const TOLD: Duration = Duration::from_secs(10);
+/// How long a monitor may take to write down, and to tell, an end that is there.
+pub(crate) const TOLD: Duration = Duration::from_secs(10);
 /// How long a monitor that has as many clients as it takes is waited for.
 const ROOM: Duration = Duration::from_millis(500);
 

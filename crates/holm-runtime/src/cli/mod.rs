@@ -101,7 +101,7 @@ pub fn subcommand(name: &str) -> Option<Command> {
 /// The global flags. All but `--rootless`, which `spec` has as well, are also accepted behind the command's name.
 pub fn frame() -> Command {
     Command::new("holm-runtime")
-        .about("in the place of runc - Open Container Initiative runtime")
+        .about("a drop-in for runc - Open Container Initiative runtime")
         .help_template(HELP)
         .disable_version_flag(true)
         .disable_help_subcommand(false)
