@@ -61,6 +61,8 @@ pub mod raw;
 pub mod signal;
 #[cfg(feature = "std")]
 pub mod tun;
+#[cfg(feature = "std")]
+pub mod whole;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]
