@@ -58,6 +58,8 @@ pub mod probe;
 pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]
+pub mod sha256;
+#[cfg(feature = "std")]
 pub mod signal;
 #[cfg(feature = "std")]
 pub mod tun;
