@@ -21,6 +21,7 @@ use crate::ledger::Ledger;
 use crate::model::{Driver, MacAddress, Network};
 use crate::places::Places;
 use crate::rules::{self, BridgeRules, MARK, TABLE, World};
+use crate::settings::Settings;
 use crate::store::Networks;
 
 /// The two ends of the gate: where copies go in, and where they come out.
@@ -203,8 +204,11 @@ impl Host {
     ) -> Result<(), Error> {
         let facts = HostNetwork::read(&mut self.route)?;
         for network in wanted {
-            if self.link(&network.interface)?.is_none() {
-                self.make_bridge(network, &facts)?;
+            match self.link(&network.interface)? {
+                None => self.make_bridge(network, &facts)?,
+                // By somebody who was killed before it was set up; it has whatever he got to.
+                Some(found) if !found.up => self.set_up_bridge(network, &facts)?,
+                Some(_) => {}
             }
         }
         let gate = self.make_gate()?;
@@ -276,16 +280,13 @@ impl Host {
     fn make_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
         let name = network.interface.as_str();
         let doing = || format!("make the bridge {name}");
-        let mtu = network.mtu.or_else(|| facts.ways_out().map(|link| link.mtu).min());
         let mut batch = Requests::new();
         batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &LinkHeader::default().bytes());
         batch.text(ifla::IFNAME, name);
         // Without an address of its own it would have that of its first port, and change it when that goes.
-        let gateway = network.subnets.first().and_then(|subnet| subnet.gateway);
-        batch.attribute(ifla::ADDRESS, &MacAddress::of(gateway.unwrap_or(IpAddr::from([0, 0, 0, 1]))).0);
-        if let Some(mtu) = mtu {
-            batch.u32(ifla::MTU, mtu);
-        }
+        batch.attribute(ifla::ADDRESS, &bridge_mac(network).0);
+        // Another one than it is to have: see below.
+        batch.u32(ifla::MTU, bridge_mtu(network, facts) ^ 1);
         batch.nest(ifla::LINKINFO, |link| {
             const MULTICAST_SNOOPING: u16 = 23;
             link.attribute(info::KIND, b"bridge");
@@ -294,7 +295,7 @@ impl Host {
             link.nest(info::DATA, |data| _ = data.u8(MULTICAST_SNOOPING, 0));
         });
         self.make_link(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
-        let outcome = self.set_up_bridge(network);
+        let outcome = self.set_up_bridge(network, facts);
         if outcome.is_err() {
             // What is half made is in the way of the next try.
             let mut batch = Requests::new();
@@ -318,17 +319,21 @@ impl Host {
         self.route.transact(batch)
     }
 
-    fn set_up_bridge(&mut self, network: &Network) -> Result<(), Error> {
+    fn set_up_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
         let name = network.interface.as_str();
         let doing = || format!("set up the bridge {name}");
         let index = links::index_of(&mut self.route, name).map_err(|cause| Error::kernel(doing(), cause))?;
         let six = network.subnet(false).is_some();
         // Before it is up: no address is made for a link that has none of that family, and nobody's advertisements are taken.
-        knobs::set_ipv6(name, "accept_ra", "0")?;
+        let ipv6 = Settings::default();
+        ipv6.set_ipv6(name, "accept_ra", "0")?;
         // While its link-local address is asked for, the host asks nobody who a neighbour is on behalf of others.
-        knobs::set_ipv6(name, "accept_dad", "0")?;
-        knobs::set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
+        ipv6.set_ipv6(name, "accept_dad", "0")?;
+        ipv6.set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
         let mut batch = Requests::new();
+        // The length of packets that it is told stays. One that it has from the beginning is compared with those of all ports whenever one comes.
+        links::begin(&mut batch, route::NEWLINK, 0, Which::Index(index), LinkHeader::default())
+            .u32(ifla::MTU, bridge_mtu(network, facts));
         settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
         for subnet in &network.subnets {
             let Some(gateway) = subnet.gateway else { continue };
@@ -365,7 +370,7 @@ impl Host {
             outcome => outcome.map_err(|cause| Error::kernel(doing(), cause))?,
         }
         for name in [GATE.0, GATE.1] {
-            knobs::set_ipv6(name, "accept_ra", "0")?;
+            Settings::default().set_ipv6(name, "accept_ra", "0")?;
         }
         let index = |host: &mut Self, name| {
             links::index_of(&mut host.route, name).map_err(|cause| Error::kernel(doing(), cause))
@@ -476,6 +481,18 @@ pub fn able() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The hardware address of a network's bridge, which the host's ends of its cables have, too: the bridge knows one address of its own then, and not one
+/// for each port, which a new port would be compared with.
+pub(crate) fn bridge_mac(network: &Network) -> MacAddress {
+    let gateway = network.subnets.first().and_then(|subnet| subnet.gateway);
+    MacAddress::of(gateway.unwrap_or(IpAddr::from([0, 0, 0, 1])))
+}
+
+/// The longest packet of a network's bridge: what it says, or what leaves the host whole.
+fn bridge_mtu(network: &Network, facts: &HostNetwork) -> u32 {
+    network.mtu.or_else(|| facts.ways_out().map(|link| link.mtu).min()).unwrap_or(1500)
 }
 
 /// One of [`RULES`]: packets of the gate go past the second, marked ones take it.

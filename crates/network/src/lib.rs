@@ -27,6 +27,7 @@ mod leases;
 mod ledger;
 mod places;
 pub mod record;
+mod settings;
 mod store;
 
 mod attach;
