@@ -159,7 +159,7 @@ impl Attachment {
         let turns = !self.ports.is_empty();
         let cables = Cables { first: 0, turns, six: has_ipv6(), links: &links, settings: &self.settings };
         lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
-        publish(&mut kept.host, &self.ports, &self.endpoints)?;
+        publish(&mut kept.host, kept.ledger.path(), &self.ports, &self.endpoints)?;
         if self.endpoints.iter().any(|place| place.driver == Driver::Bridge) {
             self.keeper = Some(networks.start_keeper(&kept.ledger));
         }
@@ -407,7 +407,7 @@ fn macvlan(
 }
 
 /// Publishes ports: one transaction, or none.
-fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Result<(), Error> {
+fn publish(host: &mut Host, run: &Path, ports: &[PortMapping], endpoints: &[Endpoint]) -> Result<(), Error> {
     let mut changes = Transaction::new();
     let routes = allocate::routes(ports, endpoints);
     for family in [Family::Ipv4, Family::Ipv6] {
@@ -416,7 +416,7 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
     if changes.is_empty() {
         return Ok(());
     }
-    changes.commit(host.nft()?).map_err(|cause| Error::kernel("publish the ports", cause))
+    host.change_sets(run, &mut changes).map_err(|cause| Error::kernel("publish the ports", cause))
 }
 
 /// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
@@ -424,7 +424,7 @@ pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Reco
     let mut left = take_away(host, ledger.path(), record);
     if left.is_empty() {
         let routes = allocate::routes(&record.ports, &record.endpoints);
-        left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
+        left.extend(ledger.release(claim, || unpublish(host, ledger.path(), &routes)).err());
     }
     left
 }
@@ -442,7 +442,7 @@ fn take_away(host: &mut Host, run: &Path, record: &Record) -> Vec<Error> {
     left
 }
 
-fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
+fn unpublish(host: &mut Host, run: &Path, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
     if routes.is_empty() {
         return Ok(());
     }
@@ -451,7 +451,8 @@ fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Res
     for family in [Family::Ipv4, Family::Ipv6] {
         rules::unpublish(&mut changes, family, routes);
     }
-    match changes.commit(host.nft()?) {
+    host.expect_whole(run);
+    match host.change_sets(run, &mut changes) {
         // Somebody flushed the rules, or took one of them away: the others go one by one.
         Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => {}
         outcome => return outcome.map_err(failed),

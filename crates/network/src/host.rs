@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use netlink::netfilter::{Family, Transaction, chains};
+use netlink::netfilter::{Family, Transaction};
 use netlink::route::links::{self, Which};
 use netlink::route::{self, AddressHeader, IFF_NOARP, IFF_UP, LinkHeader, RouteHeader, ifa, ifla, info, rta};
 use netlink::{Index, Protocol, Requests, Socket, flags};
@@ -23,6 +23,7 @@ use crate::places::Places;
 use crate::rules::{self, BridgeRules, MARK, TABLE, World};
 use crate::settings::Settings;
 use crate::store::Networks;
+use crate::whole;
 
 /// The two ends of the gate: where copies go in, and where they come out.
 pub const GATE: (&str, &str) = ("holm-gate", "holm-gate-in");
@@ -65,13 +66,15 @@ pub(crate) struct Known {
 pub(crate) struct Host {
     pub(crate) route: Socket,
     nft: Option<Socket>,
+    /// The count of changes of nftables at which the rules are known to be whole.
+    pub(crate) whole_at: Option<u32>,
 }
 
 impl Host {
     pub(crate) fn open() -> Result<Self, Error> {
         let route = Socket::open(Protocol::Route)
             .map_err(|cause| Error::kernel("talk to the kernel about links", cause))?;
-        Ok(Self { route, nft: None })
+        Ok(Self { route, nft: None, whole_at: None })
     }
 
     pub(crate) fn nft(&mut self) -> Result<&mut Socket, Error> {
@@ -137,26 +140,6 @@ impl Host {
         }
     }
 
-    /// Whether the tables of the families that the networks have are as holm wrote them.
-    pub(crate) fn rules_are_whole(&mut self, ipv6: bool) -> Result<bool, Error> {
-        let families = [Family::Ipv4, Family::Ipv6];
-        for family in families.into_iter().take(if ipv6 { 2 } else { 1 }) {
-            let listed = match chains(self.nft()?, family, Some(TABLE)) {
-                Ok(listed) => listed,
-                Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => return Ok(false),
-                Err(cause) => return Err(Error::kernel("list the rules", cause)),
-            };
-            let expected = rules::expected(family);
-            let whole = |(name, uses): &(&str, u32)| {
-                listed.iter().any(|chain| chain.name == *name && chain.uses == *uses)
-            };
-            if !expected.iter().all(whole) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. Returns the number of each network's link. `say` gets
     /// what somebody should know.
     pub(crate) fn ready(
@@ -174,7 +157,7 @@ impl Host {
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
         let there: Option<Vec<u32>> = found.iter().copied().collect();
         if let Some(there) = there
-            && (bridges.is_empty() || self.rules_are_whole(ipv6)?)
+            && (bridges.is_empty() || self.rules_are_whole(&networks.places.run, ipv6)?)
         {
             return Ok(there);
         }
@@ -202,6 +185,7 @@ impl Host {
         wanted: &[&Network],
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
+        whole::forget(&networks.places.run)?;
         let facts = HostNetwork::read(&mut self.route)?;
         for network in wanted {
             match self.link(&network.interface)? {
@@ -215,12 +199,7 @@ impl Host {
         // Rules that drop come before links that forward.
         let Known { mut world, knobs, ipv6 } = self.known(networks, ledger, false)?;
         world.gate = gate;
-        let mut changes = Transaction::new();
-        rules::whole(&mut changes, Family::Ipv4, &world);
-        if ipv6 {
-            rules::whole(&mut changes, Family::Ipv6, &world);
-        }
-        changes.commit(self.nft()?).map_err(|cause| Error::kernel("write the rules of nftables", cause))?;
+        self.write_rules(&networks.places.run, &world, ipv6)?;
         knobs::turn(&networks.places, &knobs, say)?;
         let mut batch = Requests::new();
         for network in wanted {
@@ -426,6 +405,7 @@ impl Host {
 
     /// Takes everything away that is for all networks together, when no bridge is left.
     pub(crate) fn clear(&mut self, places: &Places) -> Result<(), Error> {
+        whole::forget(&places.run)?;
         for family in [Family::Ipv4, Family::Ipv6] {
             let mut changes = Transaction::new();
             // Made first, so that one that is gone is no failure.

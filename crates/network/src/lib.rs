@@ -38,6 +38,7 @@ pub mod keeper;
 mod plan;
 mod reserve;
 mod sweep;
+mod whole;
 
 pub use attach::{Attachment, Member};
 pub use beside::Beside;

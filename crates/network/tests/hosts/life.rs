@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use crate::lab::{self, Lab, call, elements, eventually, get, lab, link_names, namespace, refused, serve};
-use netlink::netfilter::{Family, Transaction};
+use netlink::netfilter::{Chain, Expr, Family, Hook, Place, Transaction, Verdict};
 use netlink::{Protocol, Socket};
 use network::{Ledger, Networks};
 
@@ -164,6 +164,47 @@ fn rules_that_somebody_flushed_are_written_again() {
     assert_eq!(call(&lab.outside, "192.0.2.1:8080"), "192.0.2.9", "by a command");
     flush();
     assert!(attached.detach().is_empty() && other.detach().is_empty(), "what is gone need not be taken away");
+}
+
+#[test]
+fn a_rule_in_the_place_of_another_is_noticed() {
+    let Some(lab) = lab("a_rule_in_the_place_of_another") else { return };
+    let (_web, attached) = lab.attach("web", &["bridge"], &["8080:80"]);
+    let amiss = || lab.networks.leftovers(false, &mut |_| ()).unwrap();
+    let reassert = || lab.networks.reassert(&mut |_| ()).unwrap();
+    let change = |make: &dyn Fn(&mut Transaction)| {
+        let mut changes = Transaction::new();
+        make(&mut changes);
+        changes.commit(&mut Socket::open(Protocol::Netfilter).unwrap()).unwrap();
+    };
+    let accept = [Expr::Verdict(Verdict::Accept)];
+    let swap = |changes: &mut Transaction| {
+        changes.clear_chain(Family::Ipv4, network::TABLE, "raw");
+        for _ in 0..2 {
+            changes.add_rule(Family::Ipv4, network::TABLE, "raw", &accept, "");
+        }
+    };
+    let policy = |changes: &mut Transaction| {
+        let place = Some(Place { hook: Hook::Forward, priority: 0, kind: "filter", drops: true });
+        changes.add_chain(Family::Ipv4, network::TABLE, &Chain { name: "forward", place });
+    };
+    let all: [(&str, &dyn Fn(&mut Transaction)); 2] = [("rules", &swap), ("the policy of a chain", &policy)];
+    for (what, spoil) in all {
+        assert!(amiss().is_empty() && !reassert(), "before {what}");
+        change(spoil);
+        assert_eq!(amiss(), ["the rules of nftables (ip holm) are not as they should be"], "{what}");
+        assert!(reassert() && amiss().is_empty(), "{what}");
+    }
+    change(&swap);
+    let (_other, other) = lab.attach("other", &["bridge"], &["8081:80"]);
+    assert!(amiss().is_empty(), "by the next container");
+    // What others do in tables of their own is theirs.
+    change(&|changes| {
+        changes.add_table(Family::Ipv4, "theirs");
+        changes.add_chain(Family::Ipv4, "theirs", &Chain { name: "own", place: None });
+    });
+    assert!(!reassert() && amiss().is_empty());
+    assert!(attached.detach().is_empty() && other.detach().is_empty());
 }
 
 #[test]
