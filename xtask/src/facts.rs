@@ -94,6 +94,7 @@ mod tests {
             calls: Calls::of_version((5, 10)),
             cgroups: Layout::parse(mountinfo, b"4:memory:/outer\n"),
             hard_limits: [u64::MAX; 16],
+            soft_limits: [u64::MAX; 16],
             network_ahead: false,
             on_demand: OnDemand { oom_score_adj: (-5).into(), ..OnDemand::default() },
         };

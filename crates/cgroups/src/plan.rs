@@ -62,6 +62,9 @@ pub enum Place {
     Mount(CgroupPath),
     /// Below this process's own group in each hierarchy.
     Own(CgroupPath),
+    /// The same, but on v2 beside this process's own group where controllers have to be handed down: one with a process in it cannot do
+    /// that (cgroups(7), "no internal processes").
+    Near(CgroupPath),
     /// Only on v2, below `base` (relative to the mount), which was delegated to this user.
     Delegated {
         /// The delegated group, relative to the mount; empty for the mounted group itself.
@@ -254,8 +257,16 @@ fn group_plan(
     let refuse = |why| Err(Refused::new(taken.limit.clone().unwrap_or_else(|| "cgroup".to_owned()), why));
     let (base, path) = match place {
         Place::Mount(path) => (PathBuf::new(), path),
-        Place::Own(path) => match hierarchy.own_below_mount() {
-            Some(own) => (own, path),
+        Place::Own(path) | Place::Near(path) => match hierarchy.own_below_mount() {
+            Some(mut own) => {
+                if matches!(place, Place::Near(_))
+                    && hierarchy.version == Version::V2
+                    && !taken.controllers.is_empty()
+                {
+                    own.pop();
+                }
+                (own, path)
+            }
             None => return refuse(Why::OutsideMount(hierarchy.mount.clone())),
         },
         Place::Delegated { base, path } if hierarchy.version == Version::V2 => (base.clone(), path),

@@ -19,12 +19,34 @@ use crate::ops::{Blob, Op, Slot, Text};
 use crate::program::{Reader, SLOTS};
 use crate::supervise;
 
+const CLONE_NEWUSER: u64 = 0x1000_0000;
+
 /// Exit status of a stage that failed; the engine learns why from the message before.
 const FAILED: i32 = 127;
 
+/// What a stage has done while it waited for its program.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Begun<'a> {
+    /// The descriptors that came with the program; others have the numbers that it says.
+    pub received: &'a [Fd],
+    /// Capabilities that execve(2) cannot give any more.
+    pub dropped: u64,
+    /// Every signal is as in a fresh process.
+    pub signals: bool,
+}
+
+impl Begun<'_> {
+    /// Does what takes no program. All but the capabilities `keep` are dropped from the bounding set, if this process may do that.
+    pub fn meanwhile(keep: u64) -> Self {
+        raw::reset_signal_handlers();
+        let dropped = if keep != u64::MAX && limit_bounding(keep, 0).is_ok() { !keep } else { 0 };
+        Self { received: &[], dropped, signals: true }
+    }
+}
+
 /// Plays the program in `image`, talking to the engine over `control`. Does not return: the process becomes the container's
 /// program, or ends.
-pub fn play(image: Image, control: Fd) -> ! {
+pub fn play(image: Image, control: Fd, begun: Begun<'_>) -> ! {
     let Some(program) = Reader::new(&image) else { end(control, 0, 0, Errno::NOEXEC) };
     let mut player = Player {
         image,
@@ -33,10 +55,13 @@ pub fn play(image: Image, control: Fd) -> ! {
         slots: [Fd::NONE; SLOTS],
         tolerated: None,
         empty_is_attached: Cell::new(false),
+        dropped: begun.dropped,
+        signals: begun.signals,
     };
     for index in 0..program.slots {
         if let Some((slot, number)) = program.inherited(&player.image, index) {
-            let _ = player.set(Slot(slot), Fd(number));
+            let fd = begun.received.get(index as usize).copied().unwrap_or(Fd(number));
+            let _ = player.set(Slot(slot), fd);
         }
     }
     let mut index = 0;
@@ -71,6 +96,10 @@ struct Player {
     tolerated: Option<(Errno, u32)>,
     /// Whether the mount that hides directories hides one.
     empty_is_attached: Cell<bool>,
+    /// Capabilities that are not in the bounding set.
+    dropped: u64,
+    /// Whether every signal is as in a fresh process.
+    signals: bool,
 }
 
 impl Player {
@@ -112,8 +141,17 @@ impl Player {
 
     fn perform(&mut self, op: Op) -> Result<(), Errno> {
         match op {
-            Op::Unshare { kinds } => raw::unshare(kinds),
-            Op::Join { ns, kinds } => raw::setns(self.fd(ns)?, kinds),
+            Op::Unshare { kinds } => {
+                self.dropped = 0;
+                raw::unshare(kinds)
+            }
+            Op::Join { ns, kinds } => {
+                if kinds & CLONE_NEWUSER != 0 {
+                    // All capabilities come with it, also those that execve(2) can give (user_namespaces(7)).
+                    self.dropped = 0;
+                }
+                raw::setns(self.fd(ns)?, kinds)
+            }
             Op::LoopbackUp {} => raw::loopback_up(),
             Op::PropagateAll { flags } => raw::mount(None, c"/", None, flags, None),
 
@@ -323,7 +361,7 @@ impl Player {
                 raw::prctl(raw::PR_SET_DUMPABLE, 0, 0).map(drop)
             }
             Op::Prctl { option, argument, second } => raw::prctl(option, argument, second).map(drop),
-            Op::LimitBounding { keep } => limit_bounding(keep),
+            Op::LimitBounding { keep } => limit_bounding(keep, self.dropped),
             Op::SetCapabilities { effective, permitted, inheritable } => {
                 raw::capset(&Capabilities { effective, permitted, inheritable })
             }
@@ -333,7 +371,9 @@ impl Player {
                 if listener == Slot::NONE { Ok(()) } else { self.set(listener, Fd(result as i32)) }
             }
             Op::ResetSignals {} => {
-                raw::reset_signal_handlers();
+                if !self.signals {
+                    raw::reset_signal_handlers();
+                }
                 Ok(())
             }
             Op::SetSignalMask { mask } => raw::set_signal_mask(mask).map(drop),
@@ -652,7 +692,8 @@ fn write_whole(file: Fd, bytes: &[u8]) -> Result<(), Errno> {
     if written == bytes.len() { Ok(()) } else { Err(Errno::IO) }
 }
 
-fn limit_bounding(keep: u64) -> Result<(), Errno> {
+fn limit_bounding(keep: u64, dropped: u64) -> Result<(), Errno> {
+    let keep = keep | dropped;
     for capability in 0..64 {
         if keep & 1 << capability == 0 {
             match raw::prctl(raw::PR_CAPBSET_DROP, capability, 0) {

@@ -1,7 +1,9 @@
 //! The in-container stage as an executable: entry point, arguments, and what a panic would do.
 //!
 //! Built by the runtime crate's build script, without the standard library. It is started with one argument,
-//! "CONTROL,FILE,OFFSET,LEN": the numbers of the socket to the engine and of the file that holds the program, and where that is in it.
+//! "CONTROL,FILE,OFFSET,LEN": the numbers of the socket to the engine and of the file that holds the program, and where that is in it;
+//! or with "CONTROL,KEEP": the program comes over the socket, with the descriptors that it begins with, and will keep no more than these
+//! capabilities in the bounding set.
 
 #![no_std]
 #![no_main]
@@ -9,8 +11,8 @@
 
 use core::ffi::{CStr, c_char};
 
-use init::player;
-use sys::raw::{Fd, Image, exit};
+use init::player::{self, Begun};
+use sys::raw::{Fd, Image, MAX_FDS, PR_SET_DUMPABLE, exit, prctl};
 
 /// Exit status for a stage that was not started by the engine.
 const NOT_FOR_PEOPLE: i32 = 125;
@@ -48,12 +50,29 @@ unsafe extern "C" fn main(stack: *const usize) -> ! {
     let argument = unsafe { CStr::from_ptr(*stack.add(2) as *const c_char) };
     let mut numbers = argument.to_bytes().split(|byte| *byte == b',').map(number);
     let mut next = || numbers.next().flatten();
-    let (Some(control), Some(file), Some(offset), Some(len)) = (next(), next(), next(), next()) else {
-        exit(NOT_FOR_PEOPLE)
-    };
-    match Image::map(Fd(file as i32), offset, len) {
-        Ok(image) => player::play(image, Fd(control as i32)),
-        Err(errno) => player::end(Fd(control as i32), 0, 0, errno),
+    let (Some(control), Some(second)) = (next(), next()) else { exit(NOT_FOR_PEOPLE) };
+    let control = Fd(control as i32);
+    match (next(), next()) {
+        (Some(offset), Some(len)) => match Image::map(Fd(second as i32), offset, len) {
+            Ok(image) => player::play(image, control, Begun::default()),
+            Err(errno) => player::end(control, 0, 0, errno),
+        },
+        _ => await_program(control, second as u64),
+    }
+}
+
+/// Waits for the program, hidden from whoever can see this process, and plays it.
+fn await_program(control: Fd, keep: u64) -> ! {
+    let mut fds = [Fd::NONE; MAX_FDS];
+    let hidden = prctl(PR_SET_DUMPABLE, 0, 0);
+    let begun = Begun::meanwhile(keep);
+    match hidden.and_then(|_| Image::receive(control, &mut fds)) {
+        Ok(Some((image, count))) => {
+            player::play(image, control, Begun { received: fds.get(..count).unwrap_or(&[]), ..begun })
+        }
+        // Nobody wants it any more.
+        Ok(None) => exit(0),
+        Err(errno) => player::end(control, 0, 0, errno),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use cgroups::{Cgroup, Recorded};
 use report::{Explain, Hint, Kind};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
-use spec::{Hooks, Map, Spec, State, Status, Valid};
+use spec::{CapabilitySet, Hooks, Map, Spec, State, Status, Valid};
 use sys::SyscallError;
 
 use crate::act::LaunchError;
@@ -272,6 +272,11 @@ impl Container {
     /// The user who made it.
     pub fn owner_uid(&self) -> u32 {
         self.intent().map_or(0, |intent| intent.owner_uid)
+    }
+
+    /// Capabilities beyond which its program's bounding set does not go.
+    pub fn bounding(&self) -> CapabilitySet {
+        CapabilitySet(self.intent().map_or(u64::MAX, |intent| intent.bounding))
     }
 
     /// The annotations of its configuration.

@@ -26,6 +26,8 @@ pub struct HostFacts {
     pub cgroups: Layout,
     /// Resource limits of this process, which bound what a container can get without `CAP_SYS_RESOURCE`: hard limits by number.
     pub hard_limits: [u64; 16],
+    /// The soft limits that go with them.
+    pub soft_limits: [u64; 16],
     /// Whether a network namespace is on its way already, for the container to join ([`crate::ahead::Network`]).
     pub network_ahead: bool,
     /// What few launches ask.
@@ -123,10 +125,10 @@ impl HostFacts {
         let kernel = sys::kernel::version();
         let capabilities = raw::capget()
             .map_err(|errno| FactsError::Call(SyscallError::new("capget", "this process", errno)))?;
-        let mut hard_limits = [u64::MAX; 16];
-        for (resource, limit) in hard_limits.iter_mut().enumerate() {
-            if let Ok((_, hard)) = raw::rlimit(resource as u32) {
-                *limit = hard;
+        let (mut hard_limits, mut soft_limits) = ([u64::MAX; 16], [u64::MAX; 16]);
+        for (resource, (hard, soft)) in hard_limits.iter_mut().zip(&mut soft_limits).enumerate() {
+            if let Ok(limits) = raw::rlimit(resource as u32) {
+                (*soft, *hard) = limits;
             }
         }
         Ok(Self {
@@ -137,6 +139,7 @@ impl HostFacts {
             calls: Calls::probe(kernel),
             cgroups: Layout::default(),
             hard_limits,
+            soft_limits,
             network_ahead: false,
             on_demand: OnDemand::default(),
         })

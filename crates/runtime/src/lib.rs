@@ -26,7 +26,7 @@ mod start;
 
 pub use act::{
     Cause, Connect, Entered, Exit, HookEnd, HookFailed, LaunchError, Running, Stamp, change_mounts, enter,
-    launch, launch_connected, launch_with,
+    enter_with, launch, launch_connected, launch_with,
 };
 pub use container::{Container, ContainerError};
 pub use enter::{Enter, Target};

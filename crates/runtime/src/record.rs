@@ -45,6 +45,9 @@ pub(crate) struct Intent {
     /// Whether its processes are in a pid namespace of their own, which takes them with it.
     #[serde(default)]
     pub(crate) own_pids: bool,
+    /// The bounding set of its program, as far as no user namespace makes it another.
+    #[serde(default = "all", skip_serializing_if = "is_all")]
+    pub(crate) bounding: u64,
     /// Whether there is a directory with a socket for what its program says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) notify: bool,
@@ -53,6 +56,14 @@ pub(crate) struct Intent {
     /// Those that run after the creation.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) hooks: Hooks,
+}
+
+fn all() -> u64 {
+    u64::MAX
+}
+
+fn is_all(capabilities: &u64) -> bool {
+    *capabilities == u64::MAX
 }
 
 fn is_default(hooks: &Hooks) -> bool {
@@ -135,6 +146,10 @@ impl Intent {
             keeper: Process::this(),
             durable: matches!(launch.life, Life::Kept { .. }),
             own_pids: spec.linux.namespaces.iter().any(crate::act::is_new_pid_namespace),
+            bounding: match spec.linux.namespace(spec::NamespaceType::User) {
+                Some(_) => u64::MAX,
+                None => spec.process.capabilities.sets().bounding.0,
+            },
             notify: launch.notifies(),
             annotations: spec.annotations.clone(),
             hooks: Hooks {
@@ -250,8 +265,9 @@ impl RecordedGroup {
     /// Whether its processes stand still; unreadable means that they do not.
     pub(crate) fn is_frozen(&self) -> bool {
         let file = if self.v2 { "cgroup.freeze" } else { "freezer.state" };
-        let state = std::fs::read_to_string(self.mount.join(&self.path).join(file)).unwrap_or_default();
-        matches!(state.trim(), "1" | "FROZEN" | "FREEZING")
+        let mut buffer = [0; 16];
+        let state = sys::short::read(&self.mount.join(&self.path).join(file), &mut buffer);
+        state.is_ok_and(|state| matches!(state.trim_ascii(), b"1" | b"FROZEN" | b"FREEZING"))
     }
 }
 
@@ -279,6 +295,7 @@ mod tests {
             keeper: Process { pid: 1, handle: 2, start: 0 },
             durable: true,
             own_pids: true,
+            bounding: 1 << 5,
             notify: false,
             annotations: Map::default(),
             hooks: Hooks::default(),

@@ -13,12 +13,13 @@ use std::path::PathBuf;
 
 use cgroups::Place;
 use cgroups::plan::CgroupPath;
+use runtime::ahead;
 use runtime::enter::{Options, cgroups_of};
 use runtime::facts::Calls;
 use runtime::state::StateRoot;
 use runtime::{ContainerId, Enter, Entered, Exit, HostFacts, Launch, Plan, Root, Running, Stdio, Target};
 use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
-use spec::{IdMapping, Namespace, NamespaceType, Seccomp, Spec};
+use spec::{CapabilitySet, IdMapping, Namespace, NamespaceType, Seccomp, Spec};
 
 /// Runs `body` in a process and a mount namespace of its own.
 fn alone(test: &str, body: fn(&Bundle)) {
@@ -41,7 +42,7 @@ impl Bundle {
         std::fs::DirBuilder::new().recursive(true).mode(0o755).create(root.join("bin")).expect("rootfs");
         std::fs::DirBuilder::new().mode(0o777).create(root.join("out")).expect("rootfs");
         std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox");
-        for name in "cat false grep id kill ls readlink sh sleep stat stty true tty ulimit".split(' ') {
+        for name in "cat cp false grep id kill ls readlink sh sleep stat stty true tty ulimit".split(' ') {
             symlink("busybox", root.join("bin").join(name)).expect("link");
         }
         Self { id, dir }
@@ -122,6 +123,12 @@ impl Container {
         let spec = spec::validate(spec).expect("a valid configuration");
         let cgroups = cgroups_of(pid).expect("cgroups");
         Enter::new(self.id.clone(), spec, Target::look(pid).expect("limits"), cgroups, options)
+    }
+
+    /// None where there is one processor only.
+    fn stage_ahead(&self, keep: u64) -> Option<ahead::Stage> {
+        let cgroups = cgroups_of(self.running().pid()).expect("cgroups");
+        ahead::Stage::begin(&cgroups, CapabilitySet(keep))
     }
 
     fn start(&self, enter: &Enter) -> Entered {
@@ -215,10 +222,12 @@ fn fails_everywhere_and_leaves_nothing(container: &Container, enter: &Enter) {
     let exit = container.start(enter).wait().expect("wait");
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(Host::look(container), before, "a program that ended in peace");
-    for (index, step) in plan.steps().iter().enumerate() {
+    let twice = plan.steps().iter().enumerate().flat_map(|step| [(step, false), (step, true)]);
+    for ((index, step), ahead) in twice {
         let at = format!("step {} of {}: {:?} {}", index + 1, plan.steps().len(), step.actor, step.what);
         let failing = plan.clone().failing_at(index as u32, sys::Errno::IO);
-        match runtime::enter(enter, &failing, container.pidfd()) {
+        let stage = if ahead { container.stage_ahead(u64::MAX) } else { None };
+        match runtime::enter_with(enter, &failing, container.pidfd(), stage) {
             Err(error) => {
                 assert_eq!(error.step(), index as u32 + 1, "{at}: {}", chain(&error));
                 assert!(error.left().is_empty(), "{at}: {}", chain(&error));
@@ -440,5 +449,45 @@ fn a_program_that_is_not_there_is_told_and_leaves_nothing() {
             )
         );
         assert_eq!(Host::look(&container), before);
+    });
+}
+
+#[test]
+fn a_stage_that_was_started_ahead_plays_the_program_with_its_rights_and_else_is_gone() {
+    alone("a_stage_that_was_started_ahead_plays_the_program_with_its_rights_and_else_is_gone", |bundle| {
+        /// CAP_KILL
+        const KEPT: u64 = 1 << 5;
+        std::os::unix::fs::chown(bundle.dir.join("rootfs"), Some(100_000), None).expect("chown");
+        let out = bundle.dir.join("rootfs/out");
+        std::fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("chmod");
+        for change in [with_filter, user_namespace] {
+            let container = bundle.container(change);
+            let before = Host::look(&container);
+            let Some(unwanted) = container.stage_ahead(KEPT) else {
+                println!("SKIPPED a stage ahead: one processor");
+                return;
+            };
+            assert_eq!(children().len(), before.children.len() + 1);
+            drop(unwanted);
+            assert_eq!(Host::look(&container), before, "nobody wanted it");
+
+            let enter = container.enter(Stdio::Inherit, |spec| {
+                spec.process.capabilities = Default::default();
+                spec.process.capabilities.bounding = vec!["CAP_KILL".to_owned()];
+                // Without a shell, which has ideas of its own about signals.
+                spec.process.args = ["/bin/cp", "/proc/self/status", "/out/said"].map(String::from).to_vec();
+            });
+            let plan = planned(&enter);
+            let stage = container.stage_ahead(KEPT);
+            let entered = runtime::enter_with(&enter, &plan, container.pidfd(), stage);
+            let exit = entered.unwrap_or_else(|error| panic!("{}", chain(&error))).wait().expect("wait");
+            let said = std::fs::read_to_string(out.join("said")).expect("said");
+            std::fs::remove_file(out.join("said")).expect("said");
+            let number = |name| said.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+            let numbers = ["SigBlk:", "SigIgn:", "CapBnd:"].map(|name| number(name).unwrap_or_default());
+            let zero = "0000000000000000";
+            assert_eq!((exit, numbers), (Exit::Code(0), [zero, zero, "0000000000000020"]), "{said}");
+            assert_eq!(Host::look(&container), before);
+        }
     });
 }

@@ -21,6 +21,7 @@ fn facts(kernel: (u32, u32)) -> HostFacts {
         calls: Calls::of_version(kernel),
         cgroups: Layout::default(),
         hard_limits: [u64::MAX; 16],
+        soft_limits: [u64::MAX; 16],
         network_ahead: false,
         on_demand: OnDemand { oom_score_adj: 0.into(), ..OnDemand::default() },
     }

@@ -36,6 +36,7 @@ fn facts((mountinfo, own): (&[u8], &[u8])) -> HostFacts {
         calls: Calls::ALL,
         cgroups,
         hard_limits: [u64::MAX; 16],
+        soft_limits: [u64::MAX; 16],
         network_ahead: false,
         on_demand: OnDemand { oom_score_adj: 0.into(), ..OnDemand::default() },
     }

@@ -1,7 +1,7 @@
 //! Starting a process from a sealed executable in new namespaces.
 //!
 //! [`spawn`] is clone3(2) with `CLONE_VM` and a stack of its own for the child, which does nothing but pass its descriptors
-//! on, keep its capabilities if it has a user namespace, and execute the given file. Sharing memory until then
+//! on, keep its capabilities if it has a user namespace, and execute the given file, or a copy that it makes. Sharing memory until then
 //! saves copying page tables and the faults that follow; and since the child executes *before* anything of a container
 //! is in reach, this program is never mapped in a process that a container can see (CVE-2019-5736).
 
@@ -13,7 +13,7 @@ mod network;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use crate::raw::{self, Fd, nr, syscall};
 use crate::{Errno, SyscallError};
@@ -63,11 +63,20 @@ pub(crate) fn names_of(flags: u64) -> String {
     names.join(" ")
 }
 
+/// What a process executes: a static executable.
+#[derive(Debug, Clone, Copy)]
+pub enum Executable<'a> {
+    /// A file; best a sealed memfd.
+    File(BorrowedFd<'a>),
+    /// These bytes, which the process puts into a sealed memfd itself.
+    Copy(&'static [u8]),
+}
+
 /// A process to start.
 #[derive(Debug)]
 pub struct Spawn<'a> {
-    /// A static executable; best in a sealed memfd.
-    pub file: BorrowedFd<'a>,
+    /// What it executes.
+    pub executable: Executable<'a>,
     /// Its name, `argv[0]`.
     pub name: &'static CStr,
     /// Its one argument, `argv[1]`.
@@ -101,11 +110,15 @@ impl Spawned {
         wait_until_zero(&self.trampoline.tid);
     }
 
-    /// Why the file could not be executed, if that is so. Only meaningful after the process has given up its descriptors.
+    /// Why nothing could be executed, if that is so. Only meaningful after the process has given up its descriptors.
     pub fn failure(&self) -> Option<SyscallError> {
         match self.trampoline.errno.load(Ordering::Acquire) {
             0 => None,
-            errno => Some(SyscallError::new("execveat", "the in-container stage", Errno::from_raw(errno))),
+            errno => {
+                let copied = self.trampoline.copied.load(Ordering::Acquire);
+                let call = if copied { "execveat" } else { "memfd_create" };
+                Some(SyscallError::new(call, "the in-container stage", Errno::from_raw(errno)))
+            }
         }
     }
 }
@@ -140,12 +153,23 @@ struct Trampoline {
     stack: [MaybeUninit<u64>; STACK_WORDS],
     tid: AtomicU32,
     errno: AtomicI32,
-    file: Fd,
+    /// Whether there is a file to execute.
+    copied: AtomicBool,
+    work: Work,
     ambient: bool,
     keep: Vec<Fd>,
     arguments: [usize; 3],
     /// What the argument points to.
     _argument: CString,
+}
+
+/// What the child does.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Nothing.
+    Hold,
+    Execute(Fd),
+    ExecuteCopy(&'static [u8]),
 }
 
 /// `struct clone_args` of clone3(2), up to `cgroup`.
@@ -198,10 +222,16 @@ impl Drop for Holder {
 /// # Kernel
 /// As [`spawn`].
 pub fn hold(namespaces: u64) -> Result<Holder, SyscallError> {
-    let started =
-        start(Fd::NONE, c"", CString::default(), Vec::new(), namespaces, None, false, |args, trampoline| {
-            directly(args, trampoline, namespaces)
-        });
+    let started = start(
+        Work::Hold,
+        c"",
+        CString::default(),
+        Vec::new(),
+        namespaces,
+        None,
+        false,
+        |args, trampoline| directly(args, trampoline, namespaces),
+    );
     started.map(|spawned| Holder { spawned })
 }
 
@@ -232,14 +262,18 @@ fn with_arguments(
     ambient: bool,
     go: impl FnOnce(CloneArgs, *mut Trampoline) -> Result<i32, SyscallError>,
 ) -> Result<Spawned, SyscallError> {
-    let Spawn { file, name, argument, keep, namespaces, cgroup } = spawn;
+    let Spawn { executable, name, argument, keep, namespaces, cgroup } = spawn;
     let keep = keep.iter().map(|fd| Fd(fd.as_raw_fd())).collect();
-    start(Fd(file.as_raw_fd()), name, argument, keep, namespaces, cgroup, ambient, go)
+    let work = match executable {
+        Executable::File(file) => Work::Execute(Fd(file.as_raw_fd())),
+        Executable::Copy(bytes) => Work::ExecuteCopy(bytes),
+    };
+    start(work, name, argument, keep, namespaces, cgroup, ambient, go)
 }
 
 #[allow(clippy::too_many_arguments, reason = "the fields of a `Spawn` and how it is done")]
 fn start(
-    file: Fd,
+    work: Work,
     name: &'static CStr,
     argument: CString,
     keep: Vec<Fd>,
@@ -258,7 +292,8 @@ fn start(
         stack: [MaybeUninit::uninit(); STACK_WORDS],
         tid: AtomicU32::new(u32::MAX),
         errno: AtomicI32::new(0),
-        file,
+        copied: AtomicBool::new(!matches!(work, Work::ExecuteCopy(_))),
+        work,
         ambient: ambient || namespaces & CLONE_NEWUSER != 0,
         keep,
         arguments: [name.as_ptr() as usize, argument.as_ptr() as usize, 0],
@@ -349,13 +384,10 @@ unsafe fn clone_into<T>(
 extern "C" fn child(trampoline: *mut Trampoline) -> ! {
     // SAFETY: the parent keeps the trampoline in place and leaves all but the atomics alone.
     let trampoline = unsafe { &*trampoline };
-    if trampoline.file == Fd::NONE {
-        hold_on();
-    }
     let errno = match prepare(trampoline) {
         Err(errno) => errno,
-        Ok(()) => {
-            let (file, arguments) = (trampoline.file, trampoline.arguments.as_ptr());
+        Ok(file) => {
+            let arguments = trampoline.arguments.as_ptr();
             let empty_environment = &raw const trampoline.arguments[2];
             let name = c"".as_ptr();
             // SAFETY: the argument table is the addresses of two terminated strings and 0; the environment table is that 0.
@@ -380,14 +412,32 @@ fn hold_on() -> ! {
     raw::exit(127)
 }
 
-fn prepare(trampoline: &Trampoline) -> Result<(), Errno> {
+/// Returns what is to be executed.
+fn prepare(trampoline: &Trampoline) -> Result<Fd, Errno> {
+    let file = match trampoline.work {
+        Work::Hold => hold_on(),
+        Work::Execute(file) => file,
+        Work::ExecuteCopy(bytes) => sealed_copy(bytes)?,
+    };
+    trampoline.copied.store(true, Ordering::Release);
     for fd in &trampoline.keep {
         raw::set_close_on_exec(*fd, false)?;
     }
     if trampoline.ambient {
         keep_capabilities()?;
     }
-    Ok(())
+    Ok(file)
+}
+
+fn sealed_copy(bytes: &[u8]) -> Result<Fd, Errno> {
+    let file = raw::memfd_create(c"holm-init", true)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let written = raw::write(file, rest)?;
+        rest = rest.get(written.max(1)..).unwrap_or(&[]);
+    }
+    raw::seal(file)?;
+    Ok(file)
 }
 
 /// A process in a new user namespace has all capabilities there, but loses them when it executes while its ids have no

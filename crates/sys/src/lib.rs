@@ -27,6 +27,8 @@ pub mod fsids;
 pub mod kernel;
 #[cfg(feature = "std")]
 pub mod memfd;
+#[cfg(all(feature = "std", target_arch = "x86_64", any(test, target_env = "musl")))]
+mod memory;
 #[cfg(feature = "std")]
 pub mod mount;
 #[cfg(feature = "std")]
@@ -57,6 +59,8 @@ pub mod probe;
 #[cfg(feature = "std")]
 pub mod quota;
 pub mod raw;
+#[cfg(feature = "std")]
+pub mod short;
 #[cfg(feature = "std")]
 pub mod signal;
 #[cfg(feature = "std")]

@@ -1,7 +1,8 @@
 //! `cargo xtask bench runtime`: what each command of a container's life costs, ours beside others', in one interleaved run.
 //!
 //! Every runtime has one container a round. A command is given to all of them before the next one is, so that whatever else the
-//! machine does hits all alike. `exec` has a floor: a bare program that joins the same namespaces and cgroups of our container.
+//! machine does hits all alike. `exec` has two floors: a bare program that joins the same namespaces and cgroups of our container, and one
+//! that also takes the rights of the container's programs.
 
 use super::programs::{self, Kind, OURS, Program};
 use super::room::{self, Launch, Measured, Plan};
@@ -39,14 +40,17 @@ const STEPS: &[Step] = &[
     step("state", &["state"], &[]),
     step("start", &["start"], &[]),
     step("list", &["list"], &[]),
-    step("exec", &["exec"], &["/bin/true"]),
-    step("update", &["update", "--pids-limit", "100"], &[]),
+    step("exec, beside joining alone", &["exec"], &["/bin/true"]),
+    step("exec, beside joining and taking the rights", &["exec"], &["/bin/true"]),
+    step(UPDATE, &["update", "--pids-limit", "100"], &[]),
     step("events --stats", &["events", "--stats"], &[]),
     step("pause", &["pause"], &[]),
     step("resume", &["resume"], &[]),
     step("kill", &["kill"], &["KILL"]),
     step("delete", &["delete"], &[]),
 ];
+const UPDATE: &str = "update";
+/// The first `exec`.
 const EXEC: usize = 4;
 
 pub(super) fn command() -> Command {
@@ -119,7 +123,18 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
         plan.launches.push(launch(program, &scenario, &scratch, &rootfs)?);
     }
     eprintln!("measuring {runs} rounds");
-    let measured = room::measure(&groups, &plan)?;
+    let mut measured = room::measure(&groups, &plan)?;
+    if view == View::V2 && groups.offer(View::V1) {
+        eprintln!("measuring {runs} rounds with cgroup v1");
+        (plan.view, plan.task) = (View::V1, Task::Life(0));
+        let update = STEPS.iter().position(|step| step.title == UPDATE).unwrap_or(0) * programs.len();
+        let with_v1 = room::measure(&groups, &plan)?;
+        for (place, result) in measured.iter_mut().zip(with_v1).skip(update).take(programs.len()) {
+            if place.1.is_err() {
+                *place = result;
+            }
+        }
+    }
 
     let titles: Vec<String> = STEPS.iter().map(|step| step.title.to_owned()).collect();
     let many = (containers > 0).then(|| format!("list of {containers} containers"));
@@ -218,6 +233,11 @@ fn is_floor(launch: &Launch) -> bool {
     launch.argv.len() == 1
 }
 
+/// One for each runtime: some make the cgroup of this name in the same place, and refuse one that another has made.
+fn id(launch: &Launch) -> String {
+    format!("bench-{}", launch.name)
+}
+
 fn pid_file(launch: &Launch) -> String {
     format!("/run/bench-{}.pid", launch.name)
 }
@@ -225,7 +245,10 @@ fn pid_file(launch: &Launch) -> String {
 /// A step's command line for a program.
 fn words(plan: &Plan, launch: &Launch, index: usize, step: &Step) -> Option<Vec<String>> {
     if is_floor(launch) {
-        return if index == EXEC { floor_words(plan, launch) } else { None };
+        return match index.checked_sub(EXEC) {
+            Some(rights @ (0 | 1)) => floor_words(plan, launch, rights == 1),
+            _ => None,
+        };
     }
     let bundle = launch.config.as_deref()?.parent()?.display().to_string();
     let mut argv = launch.argv.clone();
@@ -235,20 +258,21 @@ fn words(plan: &Plan, launch: &Launch, index: usize, step: &Step) -> Option<Vec<
         word => word.to_owned(),
     }));
     if step.title != "list" {
-        argv.push("bench".to_owned());
+        argv.push(id(launch));
     }
     argv.extend(step.behind.iter().map(|word| (*word).to_owned()));
     Some(argv)
 }
 
 /// The floor enters our container, or the first that there is.
-fn floor_words(plan: &Plan, launch: &Launch) -> Option<Vec<String>> {
+fn floor_words(plan: &Plan, launch: &Launch, rights: bool) -> Option<Vec<String>> {
     let ours = plan.launches.iter().find(|launch| launch.name == OURS);
     let runtime = ours.or_else(|| plan.launches.iter().find(|launch| !is_floor(launch)))?;
     let pid = fs::read_to_string(pid_file(runtime)).ok()?;
     let pid = pid.trim();
     let root = Path::new("/sys/fs/cgroup");
     let mut argv = launch.argv.clone();
+    argv.extend(rights.then(|| "--rights".to_owned()));
     let mut tasks = Vec::new();
     for line in fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -327,6 +351,6 @@ mod tests {
     fn a_round_leaves_no_container_behind() {
         assert_eq!(STEPS.first().map(|step| step.title), Some("create"));
         assert_eq!(STEPS.last().map(|step| step.title), Some("delete"));
-        assert_eq!(STEPS[EXEC].title, "exec");
+        assert!(STEPS[EXEC..].iter().take_while(|step| step.before == ["exec"]).count() == 2);
     }
 }

@@ -193,6 +193,22 @@ fn controllers_mounted_together_share_a_directory() {
 }
 
 #[test]
+fn what_hands_controllers_down_on_v2_goes_beside_the_own_group() {
+    let path = || CgroupPath::parse("web").unwrap();
+    let base = |place: &Place, limits: &Limits| {
+        let layout = layout("systemd-v2");
+        let wanted = Wanted { place, limits, which: Which::All };
+        let own = layout.v2.as_ref().and_then(Hierarchy::own_below_mount).unwrap();
+        let planned = plan(&layout, &wanted).unwrap();
+        (own, planned.groups[0].base.clone())
+    };
+    let (own, below) = base(&Place::Own(path()), &usual());
+    assert!(own.parent().is_some() && below == own, "{own:?}");
+    assert_eq!(base(&Place::Near(path()), &usual()).1, own.parent().unwrap());
+    assert_eq!(base(&Place::Near(path()), &Limits::default()).1, own);
+}
+
+#[test]
 fn nested_in_a_container_the_group_goes_below_the_own_one() {
     let mut limits = usual();
     (limits.devices, limits.pids_max) = (None, None);

@@ -203,15 +203,16 @@ fn preserved(arguments: &Arguments, spec: &mut spec::Spec) -> Result<u32, Failur
     Ok(count + u32::from(asked))
 }
 
-/// An absolute path is one below each hierarchy, a relative one is below where this process is (config-linux.md, "Cgroups Path").
+/// An absolute path is one below each hierarchy, a relative one is below where this process is, or beside it (config-linux.md, "Cgroups
+/// Path").
 fn place(path: &str, id: &ContainerId, rootless: Rootless) -> Result<Place, Failure> {
     match path.strip_prefix('/') {
         Some(path) => Ok(Place::Mount(CgroupPath::parse(path)?)),
         None if path.is_empty() => {
             let path = CgroupPath::parse(id.as_str())?;
-            if rootless.applies() { place_of_rootless(path) } else { Ok(Place::Own(path)) }
+            if rootless.applies() { place_of_rootless(path) } else { Ok(Place::Near(path)) }
         }
-        None => Ok(Place::Own(CgroupPath::parse(path)?)),
+        None => Ok(Place::Near(CgroupPath::parse(path)?)),
     }
 }
 

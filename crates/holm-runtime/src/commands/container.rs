@@ -84,9 +84,9 @@ impl Live {
         let mut groups = self.container.recorded_cgroups();
         for group in groups.iter_mut().filter(|group| group.version == Version::V2) {
             let file = group.mount.join(&group.path).join("cgroup.subtree_control");
-            let hands_down =
-                std::fs::read(file).is_ok_and(|controllers| !controllers.trim_ascii().is_empty());
-            if hands_down {
+            let mut buffer = [0; 16];
+            let handed_down = sys::short::read(&file, &mut buffer);
+            if handed_down.is_ok_and(|controllers| !controllers.trim_ascii().is_empty()) {
                 let now = runtime::enter::cgroups_of(self.pid)?;
                 if let Some(now) = now.into_iter().find(|now| now.version == Version::V2) {
                     group.path = now.path;

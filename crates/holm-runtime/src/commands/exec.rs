@@ -11,10 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::Arguments;
+use cgroups::Recorded;
 use report::{Explain, Hint, Kind};
+use runtime::ahead;
 use runtime::enter::Options;
 use runtime::{Enter, HostFacts, Stdio, Target};
-use spec::{Process, Spec, Status};
+use spec::{CapabilitySet, Process, Spec, Status};
 use sys::SyscallError;
 
 use self::process::{BadRequest, Request};
@@ -70,12 +72,18 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
         Status::Created | Status::Running => {}
         status => return Err(WrongState { id: container.id().to_string(), status }.into()),
     }
+    let process = file("process").map(|path| read_process(path)).transpose()?;
+    let keep = match (&process, request.caps.as_slice()) {
+        (None, []) => container.container.bounding(),
+        _ => CapabilitySet(u64::MAX),
+    };
+    let (cgroups, ahead) = begin(&container, arguments, keep)?;
     let mut spec = container.spec()?;
     // What only concerns the making of a container was judged then.
     (spec.mounts, spec.hooks) = Default::default();
     let detach = flag("detach");
-    spec.process = match file("process") {
-        Some(path) => read_process(path)?,
+    spec.process = match process {
+        Some(process) => process,
         None => request.applied_to(&spec)?,
     };
     let terminal = spec.process.terminal;
@@ -105,8 +113,6 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
         true => Stdio::PlainTerminal { size: size.or_else(relay::window_size) },
         false => Stdio::Inherit,
     };
-    let cgroups =
-        cgroup::below(container.cgroups()?, arguments.get_many::<String>("cgroup").into_iter().flatten())?;
     let target = Target::look(container.pid())?;
     let spec = spec::validate(spec)?;
     for warning in spec.warnings() {
@@ -129,7 +135,7 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     }
 
     let signals = relay::catch()?;
-    let entered = runtime::enter(&enter, &plan, container.pidfd())?;
+    let entered = runtime::enter_with(&enter, &plan, container.pidfd(), ahead)?;
     let started = Started { pid: entered.pid(), pidfd: entered.pidfd(), terminal: entered.terminal() };
     if let Err(error) = pass_on(arguments, &started, console, handle) {
         // Nobody would know of it.
@@ -144,6 +150,25 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     let exit = entered.wait()?;
     // Nothing is left to be written or taken away, and to take this program apart would keep its caller waiting.
     sys::raw::exit(exit.status() & 0xff)
+}
+
+/// The cgroups of the program, and a stage that is in them already, where one could be started.
+fn begin(
+    container: &Live,
+    arguments: &Arguments,
+    keep: CapabilitySet,
+) -> Result<(Vec<Recorded>, Option<ahead::Stage>), Failure> {
+    let mut asked = arguments.get_many::<String>("cgroup").into_iter().flatten().peekable();
+    let recorded = container.container.recorded_cgroups();
+    if asked.peek().is_none()
+        && let Some(stage) = ahead::Stage::begin(&recorded, keep)
+        && stage.is_in(&recorded)
+    {
+        return Ok((recorded, Some(stage)));
+    }
+    let cgroups = cgroup::below(container.cgroups()?, asked)?;
+    let stage = ahead::Stage::begin(&cgroups, keep);
+    Ok((cgroups, stage))
 }
 
 fn read_process(path: &Path) -> Result<Process, Failure> {

@@ -2,10 +2,11 @@
 //! the crate `cgroups`, without a kernel.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::Bundle;
+use crate::common::{Bundle, Ran};
 use crate::kernel::older_than;
 use crate::{refused, said};
 
@@ -343,4 +344,45 @@ fn the_cgroups_path_is_taken_below_the_mount_or_below_the_callers() {
     assert!(out.lines().any(|line| line.ends_with(&format!("{id}-below/{id}"))), "{out}");
     bundle.config["linux"]["cgroupsPath"] = json!("/a/../../b");
     assert!(refused(&bundle).contains("linux.cgroupsPath"));
+}
+
+/// A group of cgroup v2 and one in it; they go with this.
+struct Nested(std::path::PathBuf);
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(self.0.join("inner"));
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn limits_without_a_path_are_held_beside_a_callers_group_that_cannot_hand_controllers_down() {
+    const NAME: &str = "limits_without_a_path_are_held_beside";
+    let Some(mut bundle) = Bundle::new(NAME) else { return };
+    let base = if v2() { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/unified" };
+    let nested = Nested(format!("{base}/holm-near-{}", std::process::id()).into());
+    let made = fs::create_dir(&nested.0).and_then(|()| fs::create_dir(nested.0.join("inner")));
+    let offered = fs::read_to_string(nested.0.join("cgroup.controllers")).unwrap_or_default();
+    let has = |controller: &str| offered.split_whitespace().any(|offered| offered == controller);
+    let (resources, file, value) = if has("pids") {
+        (json!({ "pids": { "limit": 32 } }), "pids.max", "32\n")
+    } else if has("hugetlb") && !v1("hugetlb") {
+        let limits = json!([{ "pageSize": "2MB", "limit": 4_194_304 }]);
+        (json!({ "hugepageLimits": limits }), "hugetlb.2MB.max", "4194304\n")
+    } else {
+        return eprintln!("SKIPPED {NAME}: {made:?}, no controller of v2 is handed down: `{offered}`");
+    };
+    let namespaces = bundle.config["linux"]["namespaces"].as_array_mut().expect("a list");
+    namespaces.push(json!({ "type": "cgroup" }));
+    bundle.config["linux"]["resources"] = resources;
+    bundle.script(&format!("cat {base}/{file}"));
+    let runtime = bundle.command();
+    let mut line = Command::new("/bin/sh");
+    line.args(["-c", "echo $$ >\"$1\" && shift && exec \"$@\"", "sh"]);
+    line.arg(nested.0.join("inner/cgroup.procs")).arg(runtime.get_program()).args(runtime.get_args());
+    let output = line.current_dir(nested.0.parent().expect("a mount")).output().expect("a shell");
+    let ran = Ran::of(&output);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(0), value), "{ran:?}");
+    assert_eq!(bundle.left(), Vec::<std::path::PathBuf>::new(), "{ran:?}");
 }

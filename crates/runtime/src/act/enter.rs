@@ -21,6 +21,7 @@ use super::error::Doing;
 use super::running::Exit;
 use super::spawn::{Birthplace, Processors, Stage};
 use super::{Failure, LaunchError, Made, PATIENCE, Performing};
+use crate::ahead;
 use crate::enter::Enter;
 use crate::inputs::Launch;
 use crate::plan::{Plan, Produced};
@@ -98,8 +99,22 @@ impl Entered {
 /// # Errors
 /// [`LaunchError`], which names the step that failed; no process is left of it.
 pub fn enter(enter: &Enter, plan: &Plan, target: BorrowedFd<'_>) -> Result<Entered, LaunchError> {
+    enter_with(enter, plan, target, None)
+}
+
+/// As [`enter`], with what was started ahead, as far as it is what the plan wants.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_with(
+    enter: &Enter,
+    plan: &Plan,
+    target: BorrowedFd<'_>,
+    ahead: Option<ahead::Stage>,
+) -> Result<Entered, LaunchError> {
     let launch = &enter.launch;
     let mut performing = Performing::of_running(launch, plan, target);
+    performing.ahead = ahead;
     for (step, act) in plan.acts() {
         if let Err(failure) = performing.perform_or_fail(*step, act) {
             let left = performing.abandon();
@@ -131,6 +146,7 @@ impl<'a> Performing<'a> {
             born: None,
             hooked: false,
             network: None,
+            ahead: None,
             profile: None,
         }
     }
@@ -149,7 +165,9 @@ impl Performing<'_> {
 
     pub(super) fn open_groups(&mut self, ways: &[(Version, std::path::PathBuf)]) -> Result<(), Failure> {
         for (_, path) in ways {
-            self.fds.push(open_group(path)?);
+            let place = Produced(self.fds.len());
+            let opened = self.ahead.as_mut().and_then(|ahead| ahead.take_group(path, place));
+            self.fds.push(opened.map_or_else(|| open_group(path), Ok)?);
         }
         Ok(())
     }
@@ -175,7 +193,20 @@ impl Performing<'_> {
     }
 
     pub(super) fn spawn_outside(&mut self, cgroup: Option<Produced>) -> Result<(), Failure> {
+        let ahead = self.ahead.take().filter(|ahead| ahead.is_born_in(cgroup));
         let inherited: Vec<_> = self.plan.inherited().iter().map(|fd| self.fd(*fd).as_fd()).collect();
+        if let (Some(ahead), Some(message)) = (ahead, Stage::message(self.plan))
+            && let Some((control, stage)) = ahead.into_parts()
+        {
+            let sent = channel::send(&control, &message, &inherited);
+            self.control = Some(control);
+            self.made.push(Made::Stage(stage));
+            // One that has ended says why, or has to be asked.
+            return sent.or_else(|error| match error.errno {
+                Errno::PIPE | Errno::CONNRESET => Ok(()),
+                _ => Err(error.into()),
+            });
+        }
         let cgroup = cgroup.map(|produced| self.fd(produced).as_fd());
         let place = Birthplace { cgroup, processors: Processors::Kept, ..Birthplace::HERE };
         let (control, stage) = Stage::start(self.plan, &place, &inherited)?;
@@ -299,7 +330,7 @@ impl Performing<'_> {
     }
 }
 
-fn open_group(path: &Path) -> Result<OwnedFd, SyscallError> {
+pub(crate) fn open_group(path: &Path) -> Result<OwnedFd, SyscallError> {
     let failed = |call, errno| SyscallError::new(call, path.display().to_string(), errno);
     // A directory's name ends with a slash here.
     let directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");

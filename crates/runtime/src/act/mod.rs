@@ -36,7 +36,8 @@ use crate::state::{Claim, StateRoot};
 use crate::unit::RecordedUnit;
 
 pub(crate) use confinement::Confinement;
-pub use enter::{Entered, enter};
+pub(crate) use enter::open_group;
+pub use enter::{Entered, enter, enter_with};
 use error::Doing;
 pub use error::{Cause, LaunchError};
 pub use hooks::{HookEnd, HookFailed};
@@ -44,7 +45,8 @@ pub use mount_change::change_mounts;
 use profile::Profile;
 pub use profile::Stamp;
 pub use running::{Exit, Running};
-use spawn::{Birthplace, Processors, Stage};
+pub(crate) use spawn::Stage;
+use spawn::{Birthplace, Processors};
 
 /// Something on the host that has to go again.
 #[derive(Debug)]
@@ -142,6 +144,7 @@ fn perform(
 ) -> Result<Running, LaunchError> {
     let mut performing = Performing {
         network,
+        ahead: None,
         launch,
         plan,
         state: Some(state),
@@ -223,6 +226,8 @@ struct Performing<'a> {
     profile: Option<Profile>,
     /// What was made ahead.
     network: Option<Network>,
+    /// The stage that was started ahead.
+    ahead: Option<ahead::Stage>,
     /// Whether a hook was run.
     hooked: bool,
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use init::program::{Features, Program};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use sys::clone::{self, Spawn, Spawned};
+use sys::clone::{self, Executable, Spawn, Spawned};
+use sys::raw::Image;
 use sys::{Errno, SyscallError, channel, memfd};
 
 use super::Failure;
@@ -87,8 +88,8 @@ impl Stage {
         let mut keep = Vec::with_capacity(inherited.len() + 2);
         keep.extend([theirs.as_fd(), file.as_fd()]);
         keep.extend_from_slice(inherited);
-        let spawn =
-            Spawn { file: file.as_fd(), name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
+        let executable = Executable::File(file.as_fd());
+        let spawn = Spawn { executable, name: c"holm-init", argument, keep: &keep, namespaces, cgroup };
         let is_time = |(_, kind): &&(BorrowedFd<'_>, u64)| *kind == clone::CLONE_NEWTIME;
         let time = joined.iter().find(is_time).map(|(namespace, _)| *namespace);
         let others: Vec<_> = joined.iter().filter(|one| !is_time(one)).copied().collect();
@@ -110,6 +111,29 @@ impl Stage {
         };
         push_away(spawned.pid, processors);
         Ok((ours, Self { spawned }))
+    }
+
+    /// Starts one that waits for its program, which will keep at most the capabilities `keep` in the bounding set; returns the socket to it
+    /// as well.
+    pub(crate) fn start_waiting(
+        cgroup: Option<BorrowedFd<'_>>,
+        keep: u64,
+    ) -> Result<(OwnedFd, Self), SyscallError> {
+        let (ours, theirs) = channel::pair()?;
+        let argument = CString::new(format!("{},{keep}", theirs.as_raw_fd())).unwrap_or_default();
+        let executable = Executable::Copy(STAGE);
+        let keep = &[theirs.as_fd()];
+        let spawn = Spawn { executable, name: c"holm-init", argument, keep, namespaces: 0, cgroup };
+        let spawned = clone::spawn(spawn)?;
+        push_away(spawned.pid, Processors::Same);
+        Ok((ours, Self { spawned }))
+    }
+
+    /// The program as a message to one that waits for it; none if it has to be given in another way.
+    pub(crate) fn message(plan: &Plan) -> Option<Vec<u8>> {
+        let count = plan.inherited().len();
+        let bytes = plan.program().to_bytes(&vec![0; count], plan.features());
+        (count <= sys::raw::MAX_FDS && bytes.len() <= Image::LONGEST).then_some(bytes)
     }
 
     pub(crate) fn pid(&self) -> i32 {

@@ -215,7 +215,8 @@ pub(super) fn hide(plan: &mut Builder<'_>) {
 /// A limit to set: resource, soft, hard.
 type ToSet = (u32, u64, u64);
 
-/// Raises the limits that are to be higher than the caller's, which takes rights in the host's user namespace; returns the others.
+/// Raises the limits that are to be higher than the caller's, which takes rights in the host's user namespace; returns those that are
+/// to be others.
 fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Result<Vec<ToSet>, PlanError> {
     let facts = plan.facts;
     let (mut raised, mut others) = (Vec::new(), Vec::new());
@@ -240,6 +241,10 @@ fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Result<Vec<ToSet>, Pla
             hard = ceiling;
             soft = soft.min(hard);
         }
+        if (soft, hard) == (facts.soft_limits[resource], ceiling) {
+            // The stage has it from this process.
+            continue;
+        }
         let list = if hard > ceiling { &mut raised } else { &mut others };
         list.push((resource as u32, soft, hard));
     }
@@ -251,6 +256,9 @@ fn raise_limits(plan: &mut Builder<'_>, enter: &Enter) -> Result<Vec<ToSet>, Pla
 }
 
 fn lower_limits(plan: &mut Builder<'_>, limits: &[ToSet]) {
+    if limits.is_empty() {
+        return;
+    }
     plan.stage(
         "set the resource limits",
         "of the specification and of the container's first process, not of the caller",

@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::{Fd, nr, syscall, text};
+use super::{Fd, MAX_FDS, nr, receive_with_fds, syscall, text};
 use crate::Errno;
 
 /// Bytes mapped from a file, private and writable; the last one is always 0.
@@ -17,6 +17,8 @@ pub struct Image {
 impl Image {
     /// What ends a table.
     pub const END: u64 = u64::MAX;
+    /// How many bytes [`Image::receive`] takes. A socket's buffer holds more (socket(7), `wmem_default`).
+    pub const LONGEST: usize = 64 << 10;
 
     /// Maps `len` bytes of `file` from `offset` on, a multiple of the page size, for the rest of this process's life.
     ///
@@ -32,6 +34,29 @@ impl Image {
         // is sealed against shrinking by the process that made it.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, len) };
         if bytes.last() == Some(&0) { Ok(Self { bytes }) } else { Err(Errno::NODATA) }
+    }
+
+    /// Takes a message of at most [`Image::LONGEST`] bytes from a socket, with its descriptors, of which it returns the number; none when
+    /// nobody is at the other end.
+    ///
+    /// # Errors
+    /// Those of mmap(2) and recvmsg(2); `ENODATA` when the bytes do not end with 0.
+    pub fn receive(socket: Fd, fds: &mut [Fd; MAX_FDS]) -> Result<Option<(Self, usize)>, Errno> {
+        const PROT_READ_WRITE: usize = 3;
+        const MAP_PRIVATE_ANONYMOUS: usize = 0x22;
+        let none = Fd::NONE.arg();
+        // SAFETY: the kernel chooses a free place; nothing else refers to it.
+        let at = unsafe {
+            syscall!(nr::MMAP, 0usize, Self::LONGEST, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, none, 0usize)?
+        };
+        // SAFETY: the mapping is that long, is never unmapped, and this is the only reference to it.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(at as *mut u8, Self::LONGEST) };
+        let (len, count) = receive_with_fds(socket, bytes, fds)?;
+        match bytes.get_mut(..len) {
+            Some([]) => Ok(None),
+            Some(bytes) if bytes.last() == Some(&0) => Ok(Some((Self { bytes }, count))),
+            _ => Err(Errno::NODATA),
+        }
     }
 
     /// All bytes.
