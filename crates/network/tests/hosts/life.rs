@@ -188,10 +188,9 @@ fn a_rule_in_the_place_of_another_is_noticed() {
         let place = Some(Place { hook: Hook::Forward, priority: 0, kind: "filter", drops: true });
         changes.add_chain(Family::Ipv4, network::TABLE, &Chain { name: "forward", place });
     };
-    let all: [(&str, &dyn Fn(&mut Transaction)); 2] = [("rules", &swap), ("the policy of a chain", &policy)];
-    for (what, spoil) in all {
+    for what in ["rules", "the policy of a chain"] {
         assert!(amiss().is_empty() && !reassert(), "before {what}");
-        change(spoil);
+        change(if what == "rules" { &swap } else { &policy });
         assert_eq!(amiss(), ["the rules of nftables (ip holm) are not as they should be"], "{what}");
         assert!(reassert() && amiss().is_empty(), "{what}");
     }
