@@ -60,6 +60,8 @@ pub mod probe;
 pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]
+pub mod sha256;
+#[cfg(feature = "std")]
 pub mod short;
 #[cfg(feature = "std")]
 pub mod signal;
