@@ -34,25 +34,25 @@ fn a_container_in_the_background_lives_and_goes() {
 #[test]
 fn many_are_taken_away_at_once_and_told_in_order() {
     let Some(house) = House::new("many_are_taken_away_at_once_and_told_in_order") else { return };
-    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+    let names: Vec<String> = (0..40).map(|number| format!("m{number}")).collect();
     for (number, name) in names.iter().enumerate() {
         match number % 4 {
             0 => drop(house.prints(&["create", "--rootfs", "/", "--name", name, "--", "true"])),
             _ => drop(house.run(name, &[], "exec sleep 1000")),
         }
     }
-    house.prints(&["pause", "c7"]);
-    house.prints(&["stop", "-t", "0", "c9"]);
+    house.prints(&["pause", "m7"]);
+    house.prints(&["stop", "-t", "0", "m9"]);
     let listed: Vec<&str> = names.iter().map(String::as_str).collect();
     let kept = house.holm(&[&["rm"][..], &listed[..12]].concat());
     // Without --force those that run stay, and the others go.
     assert_eq!(kept.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&kept.stdout), "c0\nc4\nc8\nc9\n");
+    assert_eq!(String::from_utf8_lossy(&kept.stdout), "m0\nm4\nm8\nm9\n");
     assert_eq!(house.prints(&["ps", "-q"]).lines().count(), 29);
     let rest = house.holm(&[&["rm", "-f", "nobody"][..], &listed].concat());
     let expected: String = names
         .iter()
-        .filter(|name| !["c0", "c4", "c8", "c9"].contains(&name.as_str()))
+        .filter(|name| !["m0", "m4", "m8", "m9"].contains(&name.as_str()))
         .map(|name| format!("{name}\n"))
         .collect();
     assert_eq!(String::from_utf8_lossy(&rest.stdout), expected);
