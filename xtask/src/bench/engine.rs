@@ -162,7 +162,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     if Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
         let _ = Command::new("umount").arg("/sys/fs/cgroup/unified").status();
     }
-    let outcome = measure(&scratch, runs, containers, starts);
+    let outcome = in_memory(&scratch).and_then(|()| measure(&scratch, runs, containers, starts));
     // What the others have left mounted, here where nobody else sees it.
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let points = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
@@ -176,6 +176,22 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
         write_section(&table, MARK)?;
     }
     Ok(std::process::ExitCode::SUCCESS)
+}
+
+/// The directories of the programs that are below /run otherwise.
+const RUN: [&str; 3] = ["run", "docker-run", "podman-run"];
+
+/// What lives as long as the machine runs is in memory on most hosts, and so it is here.
+fn in_memory(scratch: &Path) -> Result<(), Box<dyn Error>> {
+    for name in RUN {
+        let directory = scratch.join(name);
+        fs::create_dir_all(&directory)?;
+        let status = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&directory).status()?;
+        if !status.success() {
+            return Err(format!("mount a tmpfs on {}: {status}", directory.display()).into());
+        }
+    }
+    Ok(())
 }
 
 /// The variable that tells this program that it is in namespaces of its own, and which holm to measure.
