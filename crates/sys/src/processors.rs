@@ -23,3 +23,17 @@ pub fn push_away(task: i32, on_any: bool) {
         let _ = sched_setaffinity(Some(task), &all);
     }
 }
+
+/// Moves a task that has not run yet to this processor, when this thread is about to sleep: where it was sent, another may have more to do
+/// than it seemed.
+pub fn pull_here(task: i32) {
+    let Ok(all) = sched_getaffinity(None) else { return };
+    let mut here = CpuSet::new();
+    here.set(crate::raw::processor());
+    // Best effort, as above.
+    if let Some(task) = Pid::from_raw(task)
+        && sched_setaffinity(Some(task), &here).is_ok()
+    {
+        let _ = sched_setaffinity(Some(task), &all);
+    }
+}

@@ -128,6 +128,13 @@ impl Stage {
         Ok((ours, Self { spawned }))
     }
 
+    /// Takes one that waits back to this processor if it has not begun on the one that it was sent to. This process is about to sleep.
+    pub(crate) fn hurry(&self) {
+        if !self.spawned.has_begun() {
+            sys::processors::pull_here(self.spawned.pid);
+        }
+    }
+
     /// The program as a message to one that waits for it; none if it has to be given in another way.
     pub(crate) fn message(plan: &Plan) -> Option<Vec<u8>> {
         let count = plan.inherited().len();
