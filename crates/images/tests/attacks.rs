@@ -5,6 +5,7 @@ mod common;
 
 use archive::{Entry, Tar};
 use common::{Kept, store_with};
+use images::digest::together::Together;
 use images::layer::{Form, Limits};
 use images::store::{Store, What};
 
@@ -211,22 +212,63 @@ fn a_bomb_is_ended_long_before_it_has_gone_off() {
 fn what_does_not_have_its_digest_is_refused() {
     let Some(store) = store_with("attack-digest", Some(Form::Erofs)) else { return };
     let bytes = one(Entry::file("a", b"x"));
-    let lease = store.lease().unwrap();
-    let other = images::Digest::of(b"other");
-    let announced = |digest, size| images::Descriptor::new(images::media::OCI_LAYER, digest, size);
-    let mut writer = store.write_layer(&lease, &announced(other, bytes.len() as u64), None).unwrap();
-    writer.push(&bytes).unwrap();
-    assert!(writer.finish().unwrap_err().to_string().contains("does not have the digest"));
-    let right = images::Digest::of(&bytes);
-    let mut writer = store.write_layer(&lease, &announced(right, bytes.len() as u64 - 1), None).unwrap();
-    assert!(writer.push(&bytes).is_err());
-    drop(writer);
     let gzip = common::gzip(&bytes);
-    let mut writer = store
-        .write_layer(&lease, &announced(images::Digest::of(&gzip), gzip.len() as u64), Some(other))
-        .unwrap();
-    writer.push(&gzip).unwrap();
-    let error = report::one_line(&writer.finish().unwrap_err());
-    assert!(error.contains("the plain content of the layer"), "{error}");
-    assert!(store.ready_layer(&right).unwrap().is_none());
+    let (right, other) = (images::Digest::of(&bytes), images::Digest::of(b"other"));
+    let lease = store.lease().unwrap();
+    let side_by_side = sys::sha256::Vectors::all().into_iter().map(Together::with);
+    for together in std::iter::once(None).chain(side_by_side) {
+        let write = |content: &[u8], digest, plain| {
+            let size = content.len() as u64;
+            let announced = images::Descriptor::new(images::media::OCI_LAYER, digest, size);
+            let mut writer = store.write_layer_with(&lease, &announced, plain, together.as_ref()).unwrap();
+            writer.push(content).unwrap();
+            writer.finish()
+        };
+        let error = write(&bytes[..], other, None).unwrap_err().to_string();
+        assert!(error.contains("does not have the digest"), "{error}");
+        let error = report::one_line(&write(&gzip, images::Digest::of(&gzip), Some(other)).unwrap_err());
+        assert!(error.contains("the plain content of the layer"), "{error}");
+        // What is cut short, or no archive, is told as that, whoever computes digests.
+        for (broken, told) in [(&gzip[..gzip.len() - 9], "the layer"), (&b"no archive"[..], "the layer")] {
+            let error = write(broken, images::Digest::of(broken), Some(right)).unwrap_err();
+            assert!(report::one_line(&error).contains(told), "{error}");
+        }
+        assert!(store.ready_layer(&right).unwrap().is_none());
+    }
+    let announced = images::Descriptor::new(images::media::OCI_LAYER, right, bytes.len() as u64 - 1);
+    assert!(store.write_layer(&lease, &announced, None).unwrap().push(&bytes).is_err());
+}
+
+/// Layers that come side by side have the forms and digests that they have alone.
+#[test]
+fn layers_whose_digests_are_computed_together_are_whole() {
+    for vectors in sys::sha256::Vectors::all() {
+        let Some(store) = store_with(&format!("together-{vectors:?}"), Some(Form::Erofs)) else { return };
+        let together = Together::with(vectors);
+        let archives: Vec<Vec<u8>> = (0..10usize)
+            .map(|number| {
+                let content: Vec<u8> = (0..number * 20_000).map(|at| (at * number / 7) as u8).collect();
+                one(Entry::file("a", &content))
+            })
+            .collect();
+        let lease = store.lease().unwrap();
+        let mut writers: Vec<_> = archives
+            .iter()
+            .map(|bytes| {
+                let gzip = common::gzip(bytes);
+                let (digest, plain) = (images::Digest::of(&gzip), images::Digest::of(bytes));
+                let announced = images::Descriptor::new(images::media::OCI_LAYER, digest, gzip.len() as u64);
+                let mut writer =
+                    store.write_layer_with(&lease, &announced, Some(plain), together.as_ref()).unwrap();
+                writer.push(&gzip).unwrap();
+                (writer, plain, bytes.len() as u64)
+            })
+            .collect();
+        writers.rotate_left(3);
+        for (writer, plain, size) in writers {
+            let ready = writer.finish().unwrap();
+            assert_eq!((ready.diff_id, ready.size), (plain, size), "{vectors:?}");
+            assert!(store.ready_layer(&plain).unwrap().is_some());
+        }
+    }
 }

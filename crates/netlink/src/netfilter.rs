@@ -32,14 +32,18 @@ const BATCH_END: u16 = 0x11;
 mod message {
     use super::NFTABLES;
     pub(super) const NEWTABLE: u16 = NFTABLES << 8;
+    pub(super) const GETTABLE: u16 = NFTABLES << 8 | 1;
     pub(super) const DELTABLE: u16 = NFTABLES << 8 | 2;
     pub(super) const NEWCHAIN: u16 = NFTABLES << 8 | 3;
     pub(super) const GETCHAIN: u16 = NFTABLES << 8 | 4;
     pub(super) const NEWRULE: u16 = NFTABLES << 8 | 6;
+    pub(super) const GETRULE: u16 = NFTABLES << 8 | 7;
+    pub(super) const DELRULE: u16 = NFTABLES << 8 | 8;
     pub(super) const NEWSET: u16 = NFTABLES << 8 | 9;
     pub(super) const NEWSETELEM: u16 = NFTABLES << 8 | 12;
     pub(super) const GETSETELEM: u16 = NFTABLES << 8 | 13;
     pub(super) const DELSETELEM: u16 = NFTABLES << 8 | 14;
+    pub(super) const GETGEN: u16 = NFTABLES << 8 | 16;
 }
 
 /// `NFTA_LIST_ELEM`
@@ -527,6 +531,11 @@ impl Transaction {
         }
     }
 
+    /// Removes all rules of a chain.
+    pub fn clear_chain(&mut self, family: Family, table: &str, chain: &str) {
+        self.begin(message::DELRULE, 0, family).text(1, table).text(2, chain);
+    }
+
     /// Makes a set or map.
     pub fn add_set(&mut self, family: Family, table: &str, set: &Set<'_>) {
         const INTERVAL: u32 = 4;
@@ -680,6 +689,47 @@ pub fn chains(socket: &mut Socket, family: Family, table: Option<&str>) -> Resul
 
 fn be(attributes: Attributes<'_>, kind: u16) -> Option<u32> {
     attributes.find(kind).and_then(|attribute| attribute.u32()).map(u32::from_be)
+}
+
+/// How often anything of nftables was changed in the network namespace: one more with each transaction.
+///
+/// # Errors
+/// [`Error::Refused`]
+pub fn generation(socket: &mut Socket) -> Result<u32, Error> {
+    let mut request = Requests::one(message::GETGEN, 0, &header(0, 0));
+    let read = |message: &Message<'_>| be(message.parts::<4>()?.1, 1);
+    socket.ask(&mut request, read)?.ok_or(Error::Malformed { expected: "generation" })
+}
+
+/// A table with its chains and rules as the kernel lists them, without what its sets hold: bytes that are the same as long as nobody changes it, for rules
+/// that count nothing.
+///
+/// # Errors
+/// [`Error::Refused`], with `ENOENT` when there is no such table.
+pub fn image(socket: &mut Socket, family: Family, table: &str) -> Result<Vec<u8>, Error> {
+    let mut image = Vec::new();
+    for kind in [message::GETTABLE, message::GETCHAIN, message::GETRULE] {
+        let mut request = Requests::one(kind, 0, &header(family.number(), 0));
+        if kind != message::GETTABLE {
+            request.text(1, table);
+        }
+        let dump = socket.dump(&mut request)?;
+        // Older kernels list those of all tables.
+        let own = |message: &Message<'_>| {
+            message.body.first() == Some(&family.number()) && table_of(message) == Some(table)
+        };
+        for message in dump.messages().filter(own) {
+            // In the header is the generation.
+            image.extend(message.kind.to_ne_bytes());
+            image.extend(message.body.get(4..).unwrap_or_default());
+        }
+    }
+    Ok(image)
+}
+
+/// The table that a message about a table, chain, rule, set or element is about.
+pub fn table_of<'a>(message: &Message<'a>) -> Option<&'a str> {
+    Some(message.parts::<4>()?.1.find(1)?.text())
 }
 
 /// The elements of a set.

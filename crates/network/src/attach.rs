@@ -19,16 +19,16 @@ use crate::allocate;
 use crate::beside::{self, Beside};
 use crate::decide::MACVLAN_MODES;
 use crate::error::Error;
-use crate::host::{Host, add_address};
+use crate::host::{Host, add_address, bridge_mac};
 use crate::keeper::Starting;
-use crate::knobs;
 use crate::ledger::{Claim, Ledger};
-use crate::model::{Driver, Network, NetworkName};
+use crate::model::{Driver, MacAddress, Network, NetworkName};
 use crate::ports::PortMapping;
 use crate::record::{Endpoint, Event, Namespace, Record};
 use crate::request::EndpointRequest;
 use crate::reserve::{Kept, Reservation};
 use crate::rules;
+use crate::settings::Settings;
 use crate::store::Networks;
 
 /// The number of a container's first link: above those that the kernel makes in a new namespace by itself.
@@ -46,13 +46,15 @@ pub struct Attachment {
     endpoints: Vec<Endpoint>,
     ports: Vec<PortMapping>,
     keeper: Option<Starting>,
+    settings: Settings,
 }
 
 impl Attachment {
-    /// Waits for what was started beside the container and ends soon. Nothing of it is needed by the container itself, so this is for when its
-    /// program runs.
+    /// Waits for what was started beside the container and ends soon, and lets go of what takes a while to end. Nothing of it is needed by the container
+    /// itself, so this is for when its program runs.
     pub fn settle(&mut self) {
         self.keeper = None;
+        self.settings = Settings::default();
     }
 
     /// The places that the container got when it was launched.
@@ -120,7 +122,9 @@ impl Reservation {
         };
         let endpoints = std::mem::take(&mut self.endpoints);
         let ports = std::mem::take(&mut self.ports);
-        let mut attachment = Attachment { kept, namespace: Some(namespace), endpoints, ports, keeper: None };
+        let settings = Settings::among(kept.others);
+        let mut attachment =
+            Attachment { kept, namespace: Some(namespace), endpoints, ports, keeper: None, settings };
         let beside = std::mem::take(&mut self.beside);
         let made = attachment.make(networks, &self.networks, say);
         match made.and_then(|()| attachment.furnish(networks, &self.networks, &beside)) {
@@ -152,9 +156,10 @@ impl Attachment {
             .st_ino;
         let noted = Namespace { pid: std::process::id(), fd: namespace.as_raw_fd(), inode };
         kept.claim.append(&Event::Namespace(noted))?;
-        let cables = Cables { first: 0, turns: !self.ports.is_empty(), six: has_ipv6(), links: &links };
+        let turns = !self.ports.is_empty();
+        let cables = Cables { first: 0, turns, six: has_ipv6(), links: &links, settings: &self.settings };
         lay(&mut kept.host, namespace.as_fd(), joined, &self.endpoints, &cables)?;
-        publish(&mut kept.host, &self.ports, &self.endpoints)?;
+        publish(&mut kept.host, kept.ledger.path(), &self.ports, &self.endpoints)?;
         if self.endpoints.iter().any(|place| place.driver == Driver::Bridge) {
             self.keeper = Some(networks.start_keeper(&kept.ledger));
         }
@@ -189,6 +194,7 @@ struct Cables<'a> {
     six: bool,
     /// The numbers of the networks' links on the host.
     links: &'a [u32],
+    settings: &'a Settings,
 }
 
 /// Whether IPv6 is there at all (`ipv6.disable=1`, or a kernel without it). Below /proc/sys/net each look costs more with each namespace.
@@ -208,8 +214,7 @@ fn lay(
     let six = endpoints.iter().any(|place| place.ipv6.is_some());
     let mut inside = within(namespace, || {
         // Links that come later have these settings: nobody's advertisements are taken, and without an address there is no IPv6.
-        let set =
-            |key: &str, value| knobs::write(&Path::new("/proc/sys/net/ipv6/conf/default").join(key), value);
+        let set = |key: &str, value| cables.settings.set_ipv6("default", key, value);
         match six {
             true => set("accept_ra", "0")
                 .and_then(|()| if first > 0 { set("disable_ipv6", "0") } else { Ok(()) })?,
@@ -227,6 +232,7 @@ fn lay(
         }
         lay_cables(host, namespace, (networks, endpoints), &numbers, cables, Some(&taken))?;
     }
+    raise(host, endpoints, cables)?;
 
     let mut batch = Requests::new();
     if first == 0 {
@@ -274,15 +280,13 @@ fn lay_cables(
         }
         match place.driver {
             Driver::Bridge => {
-                cable(&mut batch, namespace, place, (numbers[number], *parent), cables);
+                let mac = bridge_mac(network);
+                cable(&mut batch, namespace, (place, mac), (numbers[number], *parent), cables.six);
             }
             Driver::Macvlan => macvlan(&mut batch, namespace, (network, place), numbers[number], *parent),
         }
         owners.resize(batch.len(), number);
     }
-    let doing = |place: &Endpoint| {
-        format!("lay a cable from {} to {} inside", place.network_interface, place.interface)
-    };
     let (mut request, mut taken, mut refused) = (0, Vec::new(), None);
     let outcome = host.route.transact_each(&mut batch, |outcome| {
         let owner = owners.get(request).copied().unwrap_or_default();
@@ -297,30 +301,61 @@ fn lay_cables(
             outcome => refused = refused.take().or(outcome.err().map(|refusal| (owner, refusal))),
         }
     });
-    let all = || endpoints.iter().map(doing).collect::<Vec<_>>().join(", ");
-    outcome.map_err(|cause| Error::kernel(all(), cause))?;
+    outcome.map_err(|cause| Error::kernel(doing(endpoints), cause))?;
     match refused {
         Some((owner, refusal)) => {
-            Err(Error::kernel(doing(&endpoints[owner]), netlink::Error::Refused(refusal)))
+            Err(Error::kernel(doing(&endpoints[owner..=owner]), netlink::Error::Refused(refusal)))
         }
         None => Ok(taken),
     }
 }
 
-/// Adds the container's end of a cable, up; the host's end comes with it.
+fn doing(places: &[Endpoint]) -> String {
+    let one = |place: &Endpoint| {
+        format!("lay a cable from {} to {} inside", place.network_interface, place.interface)
+    };
+    places.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Sets the host's ends of cables up, and says what becomes of what comes by them.
+fn raise(host: &mut Host, endpoints: &[Endpoint], cables: &Cables<'_>) -> Result<(), Error> {
+    const HAIRPIN: u16 = 4;
+    let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
+    let mut batch = Requests::new();
+    for place in endpoints.iter().filter(|place| place.driver == Driver::Bridge) {
+        if cables.six {
+            // A port of a bridge does without IPv6. With it, it would have routes to groups of its own, one more in a list that each one that comes is
+            // compared with. Where that cannot be set it takes longer, and that is all.
+            let _ = cables.settings.set_ipv6(&place.host_link, "disable_ipv6", "1");
+        }
+        links::begin(&mut batch, route::NEWLINK, 0, Which::Named(&place.host_link), up);
+        if cables.turns {
+            // The bridge sends back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
+            batch.nest(ifla::LINKINFO, |link| {
+                link.attribute(info::SLAVE_KIND, b"bridge");
+                link.nest(info::SLAVE_DATA, |data| _ = data.u8(HAIRPIN, 1));
+            });
+        }
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
+    host.route.transact(&mut batch).map_err(|cause| Error::kernel(doing(endpoints), cause))
+}
+
+/// Adds the container's end of a cable, up; the host's end comes with it, with a hardware address, and becomes a port of the bridge.
 fn cable(
     batch: &mut Requests,
     namespace: BorrowedFd<'_>,
-    place: &Endpoint,
+    (place, mac): (&Endpoint, MacAddress),
     (index, bridge): (u32, u32),
-    cables: &Cables<'_>,
+    ipv6: bool,
 ) {
     const PEER: u16 = 1;
     const ADDRESS_GENERATION: u16 = 8;
     const NO_ADDRESSES: u8 = 1;
-    const HAIRPIN: u16 = 4;
-    let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
-    let own = LinkHeader { index: index.cast_signed(), ..up };
+    let own =
+        LinkHeader { index: index.cast_signed(), flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
     batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
     batch
         .text(ifla::IFNAME, &place.interface)
@@ -333,24 +368,17 @@ fn cable(
             data.nest(PEER, |end| {
                 end.raw(&LinkHeader::default().bytes())
                     .text(ifla::IFNAME, &place.host_link)
+                    .attribute(ifla::ADDRESS, &mac.0)
                     .u32(ifla::MTU, place.mtu);
             });
         });
     });
     let host_end = Which::Named(&place.host_link);
     links::begin(batch, route::NEWLINK, 0, host_end, LinkHeader::default()).u32(ifla::MASTER, bridge);
-    if cables.six {
+    if ipv6 {
         // A port of a bridge needs no address of its own, which the kernel would make and look for duplicates of.
         batch.nest(ifla::AF_SPEC, |families| {
             families.nest(route::AF_INET6.into(), |own| _ = own.u8(ADDRESS_GENERATION, NO_ADDRESSES));
-        });
-    }
-    links::begin(batch, route::NEWLINK, 0, host_end, up);
-    if cables.turns {
-        // The bridge sends back by a cable what came by it: with br_netfilter, packets to a published port of the container itself take that way.
-        batch.nest(ifla::LINKINFO, |link| {
-            link.attribute(info::SLAVE_KIND, b"bridge");
-            link.nest(info::SLAVE_DATA, |data| _ = data.u8(HAIRPIN, 1));
         });
     }
 }
@@ -379,7 +407,7 @@ fn macvlan(
 }
 
 /// Publishes ports: one transaction, or none.
-fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Result<(), Error> {
+fn publish(host: &mut Host, run: &Path, ports: &[PortMapping], endpoints: &[Endpoint]) -> Result<(), Error> {
     let mut changes = Transaction::new();
     let routes = allocate::routes(ports, endpoints);
     for family in [Family::Ipv4, Family::Ipv6] {
@@ -388,7 +416,7 @@ fn publish(host: &mut Host, ports: &[PortMapping], endpoints: &[Endpoint]) -> Re
     if changes.is_empty() {
         return Ok(());
     }
-    changes.commit(host.nft()?).map_err(|cause| Error::kernel("publish the ports", cause))
+    host.change_sets(run, &mut changes).map_err(|cause| Error::kernel("publish the ports", cause))
 }
 
 /// Takes away what a record names, and the record when nothing is left. Its addresses are free only when nothing leads to them any more.
@@ -396,7 +424,7 @@ pub(crate) fn end(host: &mut Host, ledger: &Ledger, claim: &Claim, record: &Reco
     let mut left = take_away(host, ledger.path(), record);
     if left.is_empty() {
         let routes = allocate::routes(&record.ports, &record.endpoints);
-        left.extend(ledger.release(claim, || unpublish(host, &routes)).err());
+        left.extend(ledger.release(claim, || unpublish(host, ledger.path(), &routes)).err());
     }
     left
 }
@@ -414,7 +442,7 @@ fn take_away(host: &mut Host, run: &Path, record: &Record) -> Vec<Error> {
     left
 }
 
-fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
+fn unpublish(host: &mut Host, run: &Path, routes: &[(PortMapping, std::net::IpAddr)]) -> Result<(), Error> {
     if routes.is_empty() {
         return Ok(());
     }
@@ -423,7 +451,8 @@ fn unpublish(host: &mut Host, routes: &[(PortMapping, std::net::IpAddr)]) -> Res
     for family in [Family::Ipv4, Family::Ipv6] {
         rules::unpublish(&mut changes, family, routes);
     }
-    match changes.commit(host.nft()?) {
+    host.expect_whole(run);
+    match host.change_sets(run, &mut changes) {
         // Somebody flushed the rules, or took one of them away: the others go one by one.
         Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => {}
         outcome => return outcome.map_err(failed),
@@ -502,9 +531,11 @@ impl Networks {
         }
         ledger.append(&record.header.id, &Event::Joined(place.clone()))?;
         locked.commit()?;
+        let settings = Settings::among(locked.table.addresses());
         // Numbers of links are not used again.
         let places = std::slice::from_ref(&place);
-        let cables = Cables { first: first + 16, turns: false, six: has_ipv6(), links: &links };
+        let first = first + 16;
+        let cables = Cables { first, turns: false, six: has_ipv6(), links: &links, settings: &settings };
         let laid = lay(&mut host, namespace.as_fd(), std::slice::from_ref(&network), places, &cables);
         let laid = laid
             .and_then(|()| beside::limit(&mut host, |_| Ok(()), places, limits))

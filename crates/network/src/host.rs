@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use netlink::netfilter::{Family, Transaction, chains};
+use netlink::netfilter::{Family, Transaction};
 use netlink::route::links::{self, Which};
 use netlink::route::{self, AddressHeader, IFF_NOARP, IFF_UP, LinkHeader, RouteHeader, ifa, ifla, info, rta};
 use netlink::{Index, Protocol, Requests, Socket, flags};
@@ -21,7 +21,9 @@ use crate::ledger::Ledger;
 use crate::model::{Driver, MacAddress, Network};
 use crate::places::Places;
 use crate::rules::{self, BridgeRules, MARK, TABLE, World};
+use crate::settings::Settings;
 use crate::store::Networks;
+use crate::whole;
 
 /// The two ends of the gate: where copies go in, and where they come out.
 pub const GATE: (&str, &str) = ("holm-gate", "holm-gate-in");
@@ -64,13 +66,15 @@ pub(crate) struct Known {
 pub(crate) struct Host {
     pub(crate) route: Socket,
     nft: Option<Socket>,
+    /// The count of changes of nftables at which the rules are known to be whole.
+    pub(crate) whole_at: Option<u32>,
 }
 
 impl Host {
     pub(crate) fn open() -> Result<Self, Error> {
         let route = Socket::open(Protocol::Route)
             .map_err(|cause| Error::kernel("talk to the kernel about links", cause))?;
-        Ok(Self { route, nft: None })
+        Ok(Self { route, nft: None, whole_at: None })
     }
 
     pub(crate) fn nft(&mut self) -> Result<&mut Socket, Error> {
@@ -136,26 +140,6 @@ impl Host {
         }
     }
 
-    /// Whether the tables of the families that the networks have are as holm wrote them.
-    pub(crate) fn rules_are_whole(&mut self, ipv6: bool) -> Result<bool, Error> {
-        let families = [Family::Ipv4, Family::Ipv6];
-        for family in families.into_iter().take(if ipv6 { 2 } else { 1 }) {
-            let listed = match chains(self.nft()?, family, Some(TABLE)) {
-                Ok(listed) => listed,
-                Err(cause) if cause.errno() == Some(sys::Errno::NOENT) => return Ok(false),
-                Err(cause) => return Err(Error::kernel("list the rules", cause)),
-            };
-            let expected = rules::expected(family);
-            let whole = |(name, uses): &(&str, u32)| {
-                listed.iter().any(|chain| chain.name == *name && chain.uses == *uses)
-            };
-            if !expected.iter().all(whole) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Makes what is missing for the networks: bridges, the gate, rules and forwarding. Returns the number of each network's link. `say` gets
     /// what somebody should know.
     pub(crate) fn ready(
@@ -173,7 +157,7 @@ impl Host {
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
         let there: Option<Vec<u32>> = found.iter().copied().collect();
         if let Some(there) = there
-            && (bridges.is_empty() || self.rules_are_whole(ipv6)?)
+            && (bridges.is_empty() || self.rules_are_whole(&networks.places.run, ipv6)?)
         {
             return Ok(there);
         }
@@ -201,22 +185,21 @@ impl Host {
         wanted: &[&Network],
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
+        whole::forget(&networks.places.run)?;
         let facts = HostNetwork::read(&mut self.route)?;
         for network in wanted {
-            if self.link(&network.interface)?.is_none() {
-                self.make_bridge(network, &facts)?;
+            match self.link(&network.interface)? {
+                None => self.make_bridge(network, &facts)?,
+                // By somebody who was killed before it was set up; it has whatever he got to.
+                Some(found) if !found.up => self.set_up_bridge(network, &facts)?,
+                Some(_) => {}
             }
         }
         let gate = self.make_gate()?;
         // Rules that drop come before links that forward.
         let Known { mut world, knobs, ipv6 } = self.known(networks, ledger, false)?;
         world.gate = gate;
-        let mut changes = Transaction::new();
-        rules::whole(&mut changes, Family::Ipv4, &world);
-        if ipv6 {
-            rules::whole(&mut changes, Family::Ipv6, &world);
-        }
-        changes.commit(self.nft()?).map_err(|cause| Error::kernel("write the rules of nftables", cause))?;
+        self.write_rules(&networks.places.run, &world, ipv6)?;
         knobs::turn(&networks.places, &knobs, say)?;
         let mut batch = Requests::new();
         for network in wanted {
@@ -276,16 +259,13 @@ impl Host {
     fn make_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
         let name = network.interface.as_str();
         let doing = || format!("make the bridge {name}");
-        let mtu = network.mtu.or_else(|| facts.ways_out().map(|link| link.mtu).min());
         let mut batch = Requests::new();
         batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &LinkHeader::default().bytes());
         batch.text(ifla::IFNAME, name);
         // Without an address of its own it would have that of its first port, and change it when that goes.
-        let gateway = network.subnets.first().and_then(|subnet| subnet.gateway);
-        batch.attribute(ifla::ADDRESS, &MacAddress::of(gateway.unwrap_or(IpAddr::from([0, 0, 0, 1]))).0);
-        if let Some(mtu) = mtu {
-            batch.u32(ifla::MTU, mtu);
-        }
+        batch.attribute(ifla::ADDRESS, &bridge_mac(network).0);
+        // Another one than it is to have: see below.
+        batch.u32(ifla::MTU, bridge_mtu(network, facts) ^ 1);
         batch.nest(ifla::LINKINFO, |link| {
             const MULTICAST_SNOOPING: u16 = 23;
             link.attribute(info::KIND, b"bridge");
@@ -294,7 +274,7 @@ impl Host {
             link.nest(info::DATA, |data| _ = data.u8(MULTICAST_SNOOPING, 0));
         });
         self.make_link(&mut batch).map_err(|cause| Error::kernel(doing(), cause))?;
-        let outcome = self.set_up_bridge(network);
+        let outcome = self.set_up_bridge(network, facts);
         if outcome.is_err() {
             // What is half made is in the way of the next try.
             let mut batch = Requests::new();
@@ -318,17 +298,21 @@ impl Host {
         self.route.transact(batch)
     }
 
-    fn set_up_bridge(&mut self, network: &Network) -> Result<(), Error> {
+    fn set_up_bridge(&mut self, network: &Network, facts: &HostNetwork) -> Result<(), Error> {
         let name = network.interface.as_str();
         let doing = || format!("set up the bridge {name}");
         let index = links::index_of(&mut self.route, name).map_err(|cause| Error::kernel(doing(), cause))?;
         let six = network.subnet(false).is_some();
         // Before it is up: no address is made for a link that has none of that family, and nobody's advertisements are taken.
-        knobs::set_ipv6(name, "accept_ra", "0")?;
+        let ipv6 = Settings::default();
+        ipv6.set_ipv6(name, "accept_ra", "0")?;
         // While its link-local address is asked for, the host asks nobody who a neighbour is on behalf of others.
-        knobs::set_ipv6(name, "accept_dad", "0")?;
-        knobs::set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
+        ipv6.set_ipv6(name, "accept_dad", "0")?;
+        ipv6.set_ipv6(name, "disable_ipv6", if six { "0" } else { "1" })?;
         let mut batch = Requests::new();
+        // The length of packets that it is told stays. One that it has from the beginning is compared with those of all ports whenever one comes.
+        links::begin(&mut batch, route::NEWLINK, 0, Which::Index(index), LinkHeader::default())
+            .u32(ifla::MTU, bridge_mtu(network, facts));
         settings(&mut batch, index, &[(FORWARDING, u32::from(!network.internal)), (ROUTE_LOCALNET, 1)]);
         for subnet in &network.subnets {
             let Some(gateway) = subnet.gateway else { continue };
@@ -365,7 +349,7 @@ impl Host {
             outcome => outcome.map_err(|cause| Error::kernel(doing(), cause))?,
         }
         for name in [GATE.0, GATE.1] {
-            knobs::set_ipv6(name, "accept_ra", "0")?;
+            Settings::default().set_ipv6(name, "accept_ra", "0")?;
         }
         let index = |host: &mut Self, name| {
             links::index_of(&mut host.route, name).map_err(|cause| Error::kernel(doing(), cause))
@@ -421,6 +405,7 @@ impl Host {
 
     /// Takes everything away that is for all networks together, when no bridge is left.
     pub(crate) fn clear(&mut self, places: &Places) -> Result<(), Error> {
+        whole::forget(&places.run)?;
         for family in [Family::Ipv4, Family::Ipv6] {
             let mut changes = Transaction::new();
             // Made first, so that one that is gone is no failure.
@@ -476,6 +461,18 @@ pub fn able() -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The hardware address of a network's bridge, which the host's ends of its cables have, too: the bridge knows one address of its own then, and not one
+/// for each port, which a new port would be compared with.
+pub(crate) fn bridge_mac(network: &Network) -> MacAddress {
+    let gateway = network.subnets.first().and_then(|subnet| subnet.gateway);
+    MacAddress::of(gateway.unwrap_or(IpAddr::from([0, 0, 0, 1])))
+}
+
+/// The longest packet of a network's bridge: what it says, or what leaves the host whole.
+fn bridge_mtu(network: &Network, facts: &HostNetwork) -> u32 {
+    network.mtu.or_else(|| facts.ways_out().map(|link| link.mtu).min()).unwrap_or(1500)
 }
 
 /// One of [`RULES`]: packets of the gate go past the second, marked ones take it.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use netlink::netfilter::Changed;
+use netlink::netfilter::{Changed, table_of};
 use netlink::{Protocol, Socket};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -71,14 +71,15 @@ impl Networks {
         let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
         // Nobody is kept waiting for as long as that everything is as it should be is found without the lock.
         let mut amiss = || -> Result<bool, Error> {
-            Ok(!host.rules_are_whole(ipv6)? || sets && !host.compare_sets(self, &ledger, false)?.is_empty())
+            let whole = host.rules_are_whole(&self.places.run, ipv6)?;
+            Ok(!whole || sets && !host.compare_sets(self, &ledger, false)?.is_empty())
         };
         if bridges.is_empty() || !amiss()? {
             return Ok(false);
         }
         let _lock = ledger.lock()?;
         // Somebody else may have been faster.
-        match host.rules_are_whole(ipv6)? {
+        match host.rules_are_whole(&self.places.run, ipv6)? {
             true if sets => Ok(!host.compare_sets(self, &ledger, true)?.is_empty()),
             true => Ok(false),
             false => host.make(self, &ledger, &bridges, say).map(|()| true),
@@ -180,11 +181,11 @@ fn give_up_rights() {
     let _ = raw::prctl(raw::PR_SET_NO_NEW_PRIVS, 1, 0);
 }
 
-/// Whether a message of nftables tells of something that holm would not do: that something of a table was taken away, or that an element of holm's
-/// sets came or went that its leases tell otherwise of. Each container that comes and goes with a port is such a message, so this reads the
+/// Whether a message of nftables tells of something that is to be looked at: that something of a table was taken away, that a chain or rule came into
+/// holm's, or that an element of its sets came or went that its leases tell otherwise of. Each container that comes and goes with a port is such a message, so this reads the
 /// leases at most, and does not wait for their lock.
 fn is_amiss(message: &netlink::Message<'_>, leases: &mut Option<Table>, ledger: &Ledger) -> bool {
-    if takes_away(message.kind) {
+    if takes_away(message.kind) || brings(message.kind) && table_of(message) == Some(TABLE) {
         return true;
     }
     let Some(changed) = Changed::read(message).filter(|changed| changed.table == TABLE) else { return false };
@@ -196,9 +197,16 @@ fn is_amiss(message: &netlink::Message<'_>, leases: &mut Option<Table>, ledger: 
     })
 }
 
+/// `NFNL_SUBSYS_NFTABLES`
+const NFTABLES_SUBSYSTEM: u16 = 10;
+
+/// Whether a message of nftables tells that a table, chain or rule came or was changed (`NFT_MSG_NEW*`).
+const fn brings(kind: u16) -> bool {
+    kind >> 8 == NFTABLES_SUBSYSTEM && matches!(kind & 0xff, 0 | 3 | 6)
+}
+
 /// Whether a message of nftables tells that something of a table was taken away (`NFT_MSG_DEL*`, but for elements).
 const fn takes_away(kind: u16) -> bool {
-    const NFTABLES_SUBSYSTEM: u16 = 10;
     kind >> 8 == NFTABLES_SUBSYSTEM && matches!(kind & 0xff, 2 | 5 | 8 | 11)
 }
 
@@ -295,14 +303,15 @@ pub fn main(arguments: &[OsString]) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::takes_away;
+    use super::{brings, takes_away};
 
     #[test]
     fn what_is_taken_away_is_told_from_what_comes_and_from_elements() {
-        let of = |subsystem: u16, kinds: std::ops::Range<u16>| -> Vec<u16> {
-            kinds.filter(|kind| takes_away(subsystem << 8 | kind)).collect()
+        let of = |subsystem: u16, is: fn(u16) -> bool| -> Vec<u16> {
+            (0..33).filter(|kind| is(subsystem << 8 | kind)).collect()
         };
-        assert_eq!(of(10, 0..33), [2, 5, 8, 11]);
-        assert_eq!(of(1, 0..33), [0; 0]);
+        assert_eq!(of(10, takes_away), [2, 5, 8, 11]);
+        assert_eq!(of(10, brings), [0, 3, 6]);
+        assert_eq!([of(1, takes_away), of(1, brings)], [[0; 0]; 2]);
     }
 }

@@ -6,6 +6,7 @@
 //! when the last bridge goes.
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -43,18 +44,23 @@ pub(crate) fn checks_sources_strictly() -> bool {
     read(&ipv4("all", "rp_filter")).as_deref() == Some("1")
 }
 
-/// Sets what IPv6 does on a link. Without IPv6 there is nothing to set.
-pub(crate) fn set_ipv6(link: &str, key: &str, value: &str) -> Result<(), Error> {
-    write(&ipv6(link, key), value)
-}
-
 /// Writes a setting that is there; one that is not is none of this kernel's.
 pub(crate) fn write(path: &Path, value: &str) -> Result<(), Error> {
-    let file = match openat(CWD, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+    write_at(CWD, path, path, value)
+}
+
+/// The same from a directory on; `whole` is what it is called in an error.
+pub(crate) fn write_at(
+    directory: BorrowedFd<'_>,
+    path: &Path,
+    whole: &Path,
+    value: &str,
+) -> Result<(), Error> {
+    let file = match openat(directory, path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
         Err(rustix::io::Errno::NOENT) => return Ok(()),
-        outcome => outcome.map_err(|errno| Error::file(path, "openat", errno))?,
+        outcome => outcome.map_err(|errno| Error::file(whole, "openat", errno))?,
     };
-    rustix::io::write(&file, value.as_bytes()).map_err(|errno| Error::file(path, "write", errno))?;
+    rustix::io::write(&file, value.as_bytes()).map_err(|errno| Error::file(whole, "write", errno))?;
     Ok(())
 }
 

@@ -60,6 +60,11 @@ impl Table {
         self.bytes.as_chunks::<LINE>().0.iter()
     }
 
+    /// How many addresses are somebody's.
+    pub(crate) fn addresses(&self) -> usize {
+        self.lines().filter(|line| line[0] == b'a').count()
+    }
+
     /// Whose address it is.
     pub(crate) fn owner_of_address(&self, network: &str, address: IpAddr) -> Option<&str> {
         let key = address_key(network, address);

@@ -27,6 +27,7 @@ mod leases;
 mod ledger;
 mod places;
 pub mod record;
+mod settings;
 mod store;
 
 mod attach;
@@ -37,6 +38,7 @@ pub mod keeper;
 mod plan;
 mod reserve;
 mod sweep;
+mod whole;
 
 pub use attach::{Attachment, Member};
 pub use beside::Beside;

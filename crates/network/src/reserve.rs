@@ -40,6 +40,8 @@ pub(crate) struct Kept {
     pub(crate) host: Host,
     /// Sockets that hold ports of the host.
     pub(crate) _held: Vec<OwnedFd>,
+    /// How many containers there were before.
+    pub(crate) others: usize,
 }
 
 impl Reservation {
@@ -88,7 +90,7 @@ impl Networks {
         let joined = self.joined(&want.endpoints, &mut host)?;
         let mut swept = false;
         loop {
-            let (chosen, claim, held) = match self.try_reserve(want, &joined, &ledger) {
+            let (chosen, claim, held, others) = match self.try_reserve(want, &joined, &ledger) {
                 // Somebody's who is no more, perhaps.
                 Err(Error::Refused {
                     kind: Kind::Busy | Kind::ResourceExhausted | Kind::AlreadyExists,
@@ -100,7 +102,7 @@ impl Networks {
                 outcome => outcome?,
             };
             let networks = joined.into_iter().map(|(_, joined)| joined.network).collect();
-            let kept = Some(Kept { ledger, claim, host, _held: held });
+            let kept = Some(Kept { ledger, claim, host, _held: held, others });
             return Ok(Reservation {
                 networks,
                 endpoints: chosen.endpoints,
@@ -141,9 +143,10 @@ impl Networks {
         want: &ContainerNet,
         joined: &[(EndpointRequest, Joined)],
         ledger: &Ledger,
-    ) -> Result<(Chosen, Claim, Vec<OwnedFd>), Error> {
+    ) -> Result<(Chosen, Claim, Vec<OwnedFd>, usize), Error> {
         let token = token();
         let mut locked = ledger.lock()?;
+        let others = locked.table.addresses();
         for (_, joined) in joined {
             // It may have been removed since it was read; with the lock held it is not.
             self.get(joined.network.name.as_str())?;
@@ -226,7 +229,7 @@ impl Networks {
             let _ = ledger.release(&claim, || Ok(()));
             return Err(error);
         }
-        Ok((Chosen { endpoints, ports }, claim, held))
+        Ok((Chosen { endpoints, ports }, claim, held, others))
     }
 }
 

@@ -17,6 +17,9 @@ use crate::prefix::Prefix;
 /// The table's name.
 pub const TABLE: &str = "holm";
 
+/// Changes with the rules, so that those that another version of holm wrote are written anew.
+pub(crate) const VERSION: u32 = 1;
+
 /// The mark that tells packets of the gate from others while the kernel looks whether their source may come by there.
 pub const MARK: u32 = 0x0800_0000;
 
@@ -440,6 +443,19 @@ pub(crate) fn unpublish(changes: &mut Transaction, family: Family, ports: &[(Por
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who changes the rules changes their number.
+    #[test]
+    fn the_rules_have_a_number_of_their_own() {
+        let mut changes = Transaction::new();
+        whole(&mut changes, Family::Ipv4, &World::default());
+        whole(&mut changes, Family::Ipv6, &World::default());
+        // FNV-1a, which is the same everywhere.
+        let text = format!("{changes:?}");
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+        expect_test::expect!["1: 56ae2f11a6769d9c"].assert_eq(&format!("{VERSION}: {hash:x}"));
+    }
 
     #[test]
     fn a_port_is_read_from_the_element_that_it_is() {

@@ -161,7 +161,7 @@ impl Networks {
             host.bridges(&networks)?.into_iter().map(|(network, _)| network).collect();
         if !bridges.is_empty() {
             let ipv6 = bridges.iter().any(|network| network.subnet(false).is_some());
-            let whole = host.rules_are_whole(ipv6)?;
+            let whole = host.rules_are_whole(&self.places.run, ipv6)?;
             if !whole {
                 found.push(format!("the rules of nftables (ip {TABLE}) are not as they should be"));
             }

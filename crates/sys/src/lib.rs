@@ -62,11 +62,15 @@ pub mod processors;
 pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]
+pub mod sha256;
+#[cfg(feature = "std")]
 pub mod short;
 #[cfg(feature = "std")]
 pub mod signal;
 #[cfg(feature = "std")]
 pub mod tun;
+#[cfg(feature = "std")]
+pub mod whole;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

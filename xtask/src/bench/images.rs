@@ -169,7 +169,8 @@ impl Drop for Registry {
     }
 }
 
-/// Each engine fetches the image `runs` times, in turns, and once more with all layers present.
+/// Each engine fetches the image in turns: once while somebody looks at its memory, then `runs` times with nobody looking, and once more with all
+/// layers present.
 fn measure(
     engines: &[Box<dyn Peer>],
     image: &Made,
@@ -181,20 +182,20 @@ fn measure(
         .map(|_| Cell { cold: Ok(Series { values: Vec::new(), cpu_ms: 0.0, peak_kib: 0 }), again_ms: None })
         .collect();
     let name = image.name(REGISTRY);
-    for run in 0..runs {
+    for run in 0..=runs {
         for (peer, cell) in engines.iter().zip(&mut cells) {
             let Ok(series) = &mut cell.cold else { continue };
             let store = root.join(peer.name());
             fs::create_dir_all(&store)?;
             let outcome = peer.start(&store).and_then(|session| {
-                let cold = session.fetch(&name)?;
-                let again = if run + 1 == runs { session.fetch(&name).ok() } else { None };
+                let cold = session.fetch(&name, run == 0)?;
+                let again = if run == runs { session.fetch(&name, false).ok() } else { None };
                 Ok((cold, again))
             });
             match outcome {
+                Ok((cold, _)) if run == 0 => series.peak_kib = cold.peak_kib,
                 Ok((cold, again)) => {
                     series.values.push(cold.ms);
-                    series.peak_kib = series.peak_kib.max(cold.peak_kib);
                     cell.again_ms = again.map(|again| again.ms);
                 }
                 Err(reason) => cell.cold = Err(reason),

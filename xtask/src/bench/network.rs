@@ -5,6 +5,8 @@
 //! netlink messages from memory and does nothing else. Netavark and the CNI plugins are executed, as their engines do. Start reading at
 //! [`run`].
 
+mod traffic;
+
 use super::programs;
 use super::stats::Series;
 use super::table::{provenance, write_section};
@@ -16,13 +18,14 @@ use netlink::route::links::{self, Which};
 use netlink::route::{self, IFF_UP, LinkHeader, ifla, info};
 use netlink::{Protocol, Requests, Socket, flags};
 use network::{Attachment, ContainerNet, EndpointRequest, NetworkRequest, Networks, Places};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
@@ -48,7 +51,15 @@ pub(super) fn command() -> Command {
         .about("Measure attaching containers, traffic between them and name servers; needs root")
         .arg(number("runs", "60", "Attachments of each maker"))
         .arg(number("containers", "500", "Containers on one bridge at the end"))
-        .arg(number("rounds", "12", "Rounds of traffic and of questions"))
+        .arg(number("fills", "3", "How often so many are attached"))
+        .arg(number("rounds", "40", "Rounds of traffic and of questions"))
+        .arg(
+            Arg::new("only")
+                .long("only")
+                .value_parser(["attach", "many", "traffic", "names"])
+                .conflicts_with("write")
+                .help("Measure one thing"),
+        )
         .arg(
             Arg::new("holm")
                 .long("holm")
@@ -75,10 +86,15 @@ pub(super) fn run(arguments: &ArgMatches) -> Outcome {
     };
     let room = Room::enter()?;
     let mut text = String::new();
-    attach(&room, number("runs"), &mut text).map_err(|error| error.to_string())?;
-    many(&room, number("containers"), &mut text).map_err(|error| error.to_string())?;
-    traffic(&room, number("rounds"), &mut text).map_err(|error| error.to_string())?;
-    names(&room, &holm, number("rounds"), &mut text).map_err(|error| error.to_string())?;
+    let only = arguments.get_one::<String>("only");
+    let mut part = |name: &str, measure: &dyn Fn(&mut String) -> Result<(), Failure>| {
+        let wanted = only.is_none_or(|only| only == name);
+        if wanted { measure(&mut text).map_err(|error| error.to_string()) } else { Ok(()) }
+    };
+    part("attach", &|text| attach(&room, number("runs"), text))?;
+    part("many", &|text| many(&room, number("containers"), number("fills"), text))?;
+    part("traffic", &|text| traffic::measure(&room, number("rounds"), text))?;
+    part("names", &|text| names(&room, &holm, number("rounds").div_ceil(4), text))?;
     print!("{text}");
     if arguments.get_flag("write") {
         write_section(&format!("{}\n\n{}", text.trim_end(), provenance(&versions())), MARK)?;
@@ -153,21 +169,7 @@ impl Room {
 
     fn furnish() -> Result<Self, Failure> {
         let host = own_namespace()?;
-        let outside = namespace(&host)?;
-        let mut socket = Socket::open(Protocol::Route)?;
-        let mut batch = Requests::new();
-        links::set_up(&mut batch, Which::Index(1), true);
-        links::add_pair(&mut batch, "eth0", "outside");
-        links::move_to(&mut batch, Which::Named("outside"), outside.as_fd());
-        socket.transact(&mut batch)?;
-        address("eth0", HOST.into(), None)?;
-        within(&outside, || address("outside", [192, 0, 2, 9].into(), Some(HOST.into())))?;
-        batch.clear();
-        let eth0 = links::index_of(&mut socket, "eth0")?;
-        links::add_default_route(&mut batch, eth0, [192, 0, 2, 9].into());
-        socket.transact(&mut batch)?;
-        // The measured routes without any engine go through this host, too.
-        fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+        let outside = outside_of(&host)?;
         let places = Places::below(Path::new("/var/lib/holm"), Path::new("/run/holm"));
         let networks = Networks::open(&places).map_err(boxed)?;
         let request = NetworkRequest {
@@ -175,7 +177,7 @@ impl Room {
             dns: false,
             ..NetworkRequest::bridge("bench".parse().map_err(|_| "a name")?)
         };
-        networks.create(&request, &mut socket).map_err(boxed)?;
+        networks.create(&request, &mut Socket::open(Protocol::Route)?).map_err(boxed)?;
         Ok(Self { host, outside, networks })
     }
 
@@ -194,6 +196,49 @@ impl Room {
     fn detach(attachment: Attachment) -> Result<(), Failure> {
         attachment.detach().pop().map_or(Ok(()), |error| Err(boxed(error)))
     }
+}
+
+/// Makes this thread's namespace a host with somebody outside, and forward.
+fn outside_of(host: &OwnedFd) -> Result<OwnedFd, Failure> {
+    let outside = namespace(host)?;
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut batch = Requests::new();
+    links::set_up(&mut batch, Which::Index(1), true);
+    links::add_pair(&mut batch, "eth0", "outside");
+    links::move_to(&mut batch, Which::Named("outside"), outside.as_fd());
+    socket.transact(&mut batch)?;
+    address("eth0", HOST.into(), None)?;
+    within(&outside, || address("outside", [192, 0, 2, 9].into(), Some(HOST.into())))?;
+    batch.clear();
+    let eth0 = links::index_of(&mut socket, "eth0")?;
+    links::add_default_route(&mut batch, eth0, [192, 0, 2, 9].into());
+    socket.transact(&mut batch)?;
+    fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    Ok(outside)
+}
+
+/// A bridge made by hand in this thread's namespace.
+fn hand_bridge() -> Result<(), Failure> {
+    let mut batch = Requests::new();
+    links::add(&mut batch, "hand", "bridge", |_| ());
+    Socket::open(Protocol::Route)?.transact(&mut batch)?;
+    address("hand", [10, 98, 0, 1].into(), None)
+}
+
+/// A namespace on that bridge.
+fn hand_made(host: &OwnedFd, name: &str, last: u8) -> Result<OwnedFd, Failure> {
+    let inside = namespace(host)?;
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut batch = Requests::new();
+    let peer = format!("p{name}");
+    links::add_pair(&mut batch, name, &peer);
+    links::move_to(&mut batch, Which::Named(&peer), inside.as_fd());
+    links::set_up(&mut batch, Which::Named(name), true);
+    let bridge = links::index_of(&mut socket, "hand")?;
+    links::set_master(&mut batch, Which::Named(name), bridge);
+    socket.transact(&mut batch)?;
+    within(&inside, || address(&peer, [10, 98, 0, last].into(), Some([10, 98, 0, 1].into())))?;
+    Ok(inside)
 }
 
 fn boxed(error: impl report::Explain) -> Failure {
@@ -294,19 +339,57 @@ struct Bare {
     address: Ipv4Addr,
     /// The host's port that leads to its port 80.
     port: u16,
+    /// How many there were before it.
+    others: usize,
+}
+
+/// What talks to the kernel for the floor.
+struct Laid {
+    route: Socket,
+    nft: Socket,
+    /// Closed when nobody waits for it.
+    _procfs: Option<OwnedFd>,
+}
+
+impl Laid {
+    fn open() -> Result<Self, Failure> {
+        let (route, nft) = (Socket::open(Protocol::Route)?, Socket::open(Protocol::Netfilter)?);
+        Ok(Self { route, nft, _procfs: None })
+    }
 }
 
 impl Bare {
+    /// The bridge's and the host's ends', as holm has it.
+    const MAC: [u8; 6] = [2, 0x68, 10, 112, 0, 1];
+
     /// The same messages to the kernel as holm's, and nothing else: no record, no lock, no choice, no look at the host.
-    fn attach(&self, room: &Room, namespace: &OwnedFd, bridge: u32) -> Result<(Socket, Socket), Failure> {
+    fn attach(&self, room: &Room, namespace: &OwnedFd, bridge: u32) -> Result<Laid, Failure> {
         let mut socket = Socket::open(Protocol::Route)?;
+        // In the procfs of all, looking these up takes the longer the more namespaces there are.
+        let procfs = if self.others < 100 { None } else { Some(sys::mount::private_procfs()?) };
+        let no_ipv6 = |link: &str| -> Result<(), Failure> {
+            let setting = format!("sys/net/ipv6/conf/{link}/disable_ipv6");
+            let file = match &procfs {
+                Some(procfs) => openat(procfs, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?,
+                None => {
+                    openat(CWD, format!("/proc/{setting}"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?
+                }
+            };
+            rustix::io::write(&file, b"1")?;
+            Ok(())
+        };
         sys::ns::join(namespace, CLONE_NEWNET)?;
         // Without it each container would talk to all others of the bridge about its addresses.
-        fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")?;
+        no_ipv6("default")?;
         let mut inside = Socket::open(Protocol::Route)?;
         sys::ns::join(&room.host, CLONE_NEWNET)?;
         let mut batch = Requests::new();
         self.cable(&mut batch, namespace, bridge);
+        socket.transact(&mut batch)?;
+        // Without it each port would have routes of its own, in a list.
+        no_ipv6(&self.link)?;
+        batch.clear();
+        self.raise(&mut batch);
         socket.transact(&mut batch)?;
         batch.clear();
         links::set_up(&mut batch, Which::Index(1), true);
@@ -317,29 +400,22 @@ impl Bare {
         let mut changes = Transaction::new();
         changes.add_elements(Family::Ipv4, network::TABLE, "ports", &[self.element()], false);
         changes.commit(&mut nft)?;
-        Ok((socket, nft))
+        Ok(Laid { route: socket, nft, _procfs: procfs })
     }
 
-    fn detach(&self, socket: &mut Socket, nft: &mut Socket) -> Result<(), Failure> {
+    fn detach(&self, laid: &mut Laid) -> Result<(), Failure> {
         let mut changes = Transaction::new();
         changes.delete_elements(Family::Ipv4, network::TABLE, "ports", &[self.element()]);
-        changes.commit(nft)?;
+        changes.commit(&mut laid.nft)?;
         let mut batch = Requests::new();
         links::delete(&mut batch, Which::Named(&self.link));
-        Ok(socket.transact(&mut batch)?)
+        Ok(laid.route.transact(&mut batch)?)
     }
 
     fn cable(&self, batch: &mut Requests, namespace: &OwnedFd, bridge: u32) {
         const PEER: u16 = 1;
-        const ADDRESS_GENERATION: u16 = 8;
-        const NO_ADDRESSES: u8 = 1;
-        const HAIRPIN: u16 = 4;
-        let up = LinkHeader { flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
-        batch.begin(
-            route::NEWLINK,
-            flags::CREATE | flags::EXCLUSIVE,
-            &LinkHeader { index: 64, ..up }.bytes(),
-        );
+        let own = LinkHeader { index: 64, flags: IFF_UP, change: IFF_UP, ..LinkHeader::default() };
+        batch.begin(route::NEWLINK, flags::CREATE | flags::EXCLUSIVE, &own.bytes());
         batch.text(ifla::IFNAME, "eth0").u32(ifla::MTU, 1500);
         let [_, two, three, four] = self.address.octets();
         batch.attribute(ifla::ADDRESS, &[2, 0x68, 10, two, three, four]);
@@ -348,16 +424,18 @@ impl Bare {
             link.attribute(info::KIND, b"veth");
             link.nest(info::DATA, |data| {
                 data.nest(PEER, |end| {
-                    _ = end.raw(&LinkHeader::default().bytes()).text(ifla::IFNAME, &self.link);
+                    end.raw(&LinkHeader::default().bytes())
+                        .text(ifla::IFNAME, &self.link)
+                        .attribute(ifla::ADDRESS, &Self::MAC);
                 });
             });
         });
-        let host_end = Which::Named(&self.link);
-        links::begin(batch, route::NEWLINK, 0, host_end, LinkHeader::default()).u32(ifla::MASTER, bridge);
-        batch.nest(ifla::AF_SPEC, |families| {
-            families.nest(route::AF_INET6.into(), |own| _ = own.u8(ADDRESS_GENERATION, NO_ADDRESSES));
-        });
-        links::begin(batch, route::NEWLINK, 0, host_end, up);
+        links::set_master(batch, Which::Named(&self.link), bridge);
+    }
+
+    fn raise(&self, batch: &mut Requests) {
+        const HAIRPIN: u16 = 4;
+        links::set_up(batch, Which::Named(&self.link), true);
         batch.nest(ifla::LINKINFO, |link| {
             link.attribute(info::SLAVE_KIND, b"bridge");
             link.nest(info::SLAVE_DATA, |data| _ = data.u8(HAIRPIN, 1));
@@ -377,10 +455,10 @@ fn floor(room: &Room, bridge: String) -> Maker<'_> {
     let attach = move |_| {
         let index = *index.as_ref().map_err(ToString::to_string)?;
         let namespace = namespace(&room.host)?;
-        let bare = Bare { link: "bare0".into(), address: [10, 96, 15, 250].into(), port: 8081 };
-        let (mut socket, mut nft) = bare.attach(room, &namespace, index)?;
+        let bare = Bare { link: "bare0".into(), address: [10, 96, 15, 250].into(), port: 8081, others: 1 };
+        let mut laid = bare.attach(room, &namespace, index)?;
         Ok(Box::new(move || {
-            bare.detach(&mut socket, &mut nft)?;
+            bare.detach(&mut laid)?;
             drop(namespace);
             Ok(())
         }) as Undo)
@@ -470,51 +548,44 @@ fn cni(room: &Room) -> Option<Maker<'_>> {
     Some(Maker { name: "CNI bridge and portmap", attach: Box::new(attach) })
 }
 
-/// Attaches many containers to one bridge and compares the first with the last, beside as many that the floor attaches to a bridge of its own.
-fn many(room: &Room, containers: u32, text: &mut String) -> Result<(), Failure> {
+/// Attaches many containers to one bridge and compares the first with the last, and then as many by the floor to a bridge of its own; in turns, since a
+/// processor is not as fast in one second as in the next.
+fn many(room: &Room, containers: u32, fills: u32, text: &mut String) -> Result<(), Failure> {
     const MULTICAST_SNOOPING: u16 = 23;
     let window = (containers / 10).clamp(1, 50) as usize;
     let mut socket = Socket::open(Protocol::Route)?;
     let mut batch = Requests::new();
     // As holm makes one.
     links::add(&mut batch, "barest", "bridge", |data| _ = data.u8(MULTICAST_SNOOPING, 0));
-    links::begin(&mut batch, route::NEWLINK, 0, Which::Named("barest"), LinkHeader::default())
-        .attribute(ifla::ADDRESS, &[2, 0x68, 10, 112, 0, 1]);
+    for mtu in [1501, 1500] {
+        links::begin(&mut batch, route::NEWLINK, 0, Which::Named("barest"), LinkHeader::default())
+            .attribute(ifla::ADDRESS, &Bare::MAC)
+            .u32(ifla::MTU, mtu);
+    }
     links::set_up(&mut batch, Which::Named("barest"), true);
     socket.transact(&mut batch)?;
     let bridge = links::index_of(&mut socket, "barest")?;
-    let (mut held, mut bare) = (Vec::new(), Vec::new());
-    let (mut own, mut floor) = (Series::default(), Series::default());
-    for number in 0..containers {
-        let inside = namespace(&room.host)?;
-        let start = Instant::now();
-        let attachment = room.attach(inside, 10_000 + number, Some(20_000 + number as u16))?;
-        own.values.push(start.elapsed().as_secs_f64() * 1e3);
-        held.push(attachment);
-        let inside = namespace(&room.host)?;
-        // Behind the gateway's.
-        let [.., high, low] = (number + 2).to_be_bytes();
-        let one = Bare {
-            link: format!("bare{number}"),
-            address: [10, 112, high, low].into(),
-            port: 40_000 + number as u16,
-        };
-        let start = Instant::now();
-        one.attach(room, &inside, bridge)?;
-        floor.values.push(start.elapsed().as_secs_f64() * 1e3);
-        bare.push((one, inside));
+    let (mut own, mut floor) =
+        ([Series::default(), Series::default()], [Series::default(), Series::default()]);
+    for round in 0..fills {
+        for turn in 0..2 {
+            // Who is first takes turns.
+            let (ends, all) = match (round + turn) % 2 {
+                0 => (&mut own, fill_by_holm(room, containers)?),
+                _ => (&mut floor, fill_by_floor(room, containers, bridge)?),
+            };
+            ends[0].values.extend(&all[..window]);
+            ends[1].values.extend(&all[all.len() - window..]);
+            // The kernel takes namespaces apart behind everybody's back.
+            thread::sleep(Duration::from_secs(3));
+        }
     }
-    let part = |values: &[f64]| Series { values: values.to_vec(), ..Series::default() };
-    let ends = |series: &Series| {
-        (part(&series.values[..window]), part(&series.values[series.values.len() - window..]))
-    };
     let _ = writeln!(
         text,
-        "\n| attach to a bridge with a published port each, without the namespace, ms | the first {window} of {containers} | the last {window} | \
-         last / first |\n|---|---|---|---|"
+        "\n| attach to a bridge with a published port each, without the namespace, ms ({fills} times) | the first {window} of {containers} | \
+         the last {window} | last / first |\n|---|---|---|---|"
     );
-    for (name, series) in [("floor", &floor), ("holm", &own)] {
-        let (first, last) = ends(series);
+    for (name, [first, last]) in [("floor", &floor), ("holm", &own)] {
         let _ = writeln!(
             text,
             "| {name} | {:.2} ({:.2}) | {:.2} ({:.2}) | {:.2} ({:.2}) |",
@@ -526,155 +597,59 @@ fn many(room: &Room, containers: u32, text: &mut String) -> Result<(), Failure> 
             last.p10() / first.p10()
         );
     }
-    let mut nft = Socket::open(Protocol::Netfilter)?;
-    for (one, inside) in bare {
-        one.detach(&mut socket, &mut nft)?;
-        drop(inside);
-    }
     batch.clear();
     links::delete(&mut batch, Which::Named("barest"));
-    socket.transact(&mut batch)?;
-    held.into_iter().try_for_each(Room::detach)
+    Ok(socket.transact(&mut batch)?)
 }
 
-/// A namespace on a bridge that was made by hand.
-fn by_hand(room: &Room, name: &str, last: u8) -> Result<OwnedFd, Failure> {
-    let inside = namespace(&room.host)?;
-    let mut socket = Socket::open(Protocol::Route)?;
-    let mut batch = Requests::new();
-    let peer = format!("p{name}");
-    links::add_pair(&mut batch, name, &peer);
-    links::move_to(&mut batch, Which::Named(&peer), inside.as_fd());
-    links::set_up(&mut batch, Which::Named(name), true);
-    let bridge = links::index_of(&mut socket, "hand")?;
-    links::set_master(&mut batch, Which::Named(name), bridge);
-    socket.transact(&mut batch)?;
-    within(&inside, || address(&peer, [10, 98, 0, last].into(), Some([10, 98, 0, 1].into())))?;
-    Ok(inside)
-}
-
-/// A way from a client to a server, and what was measured on it.
-struct Way<'a> {
-    name: &'static str,
-    client: &'a OwnedFd,
-    to: SocketAddr,
-    rate: Series,
-    latency: Series,
-}
-
-fn traffic(room: &Room, rounds: u32, text: &mut String) -> Result<(), Failure> {
-    let mut socket = Socket::open(Protocol::Route)?;
-    let mut batch = Requests::new();
-    links::add(&mut batch, "hand", "bridge", |_| ());
-    socket.transact(&mut batch)?;
-    address("hand", [10, 98, 0, 1].into(), None)?;
-    let (hand_client, hand_server) = (by_hand(room, "h1", 2)?, by_hand(room, "h2", 3)?);
-    let (own_client, own_server) = (namespace(&room.host)?, namespace(&room.host)?);
-    let one = room.attach(own_client.try_clone()?, 1, None)?;
-    let two = room.attach(own_server.try_clone()?, 2, Some(80))?;
-    let target = two.endpoints()[0].addresses().next().ok_or("no address")?;
-    serve(&hand_server)?;
-    serve(&own_server)?;
-    let way = |name, client, address: IpAddr| {
-        let (rate, latency) = (Series::default(), Series::default());
-        Way { name, client, to: SocketAddr::new(address, 80), rate, latency }
-    };
-    let mut ways = [
-        way("two containers: bridge by hand", &hand_client, [10, 98, 0, 3].into()),
-        way("two containers: holm", &own_client, target),
-        way("from outside: routed by hand", &room.outside, [10, 98, 0, 3].into()),
-        way("from outside: holm, published port", &room.outside, HOST.into()),
-    ];
-    for round in 0..rounds + 1 {
-        for way in &mut ways {
-            let (rate, latency) = within(way.client, || measure(way.to))?;
-            if round > 0 {
-                way.rate.values.push(rate);
-                way.latency.values.push(latency);
-            }
-        }
+/// Attaches containers by holm; milliseconds of each.
+fn fill_by_holm(room: &Room, containers: u32) -> Result<Vec<f64>, Failure> {
+    let (mut held, mut took) = (Vec::new(), Vec::new());
+    for number in 0..containers {
+        let inside = namespace(&room.host)?;
+        let start = Instant::now();
+        let mut attachment = room.attach(inside, 10_000 + number, Some(20_000 + number as u16))?;
+        took.push(start.elapsed().as_secs_f64() * 1e3);
+        attachment.settle();
+        held.push(attachment);
     }
-    let _ = writeln!(
-        text,
-        "\n| TCP, one connection ({rounds} rounds) | Gbit/s, median | p90 | round trip, us, median | p10 |\n|---|---|---|---|---|"
-    );
-    for way in &ways {
-        let _ = writeln!(
-            text,
-            "| {} | {:.2} | {:.2} | {:.2} | {:.2} |",
-            way.name,
-            way.rate.median(),
-            way.rate.quantile(0.9),
-            way.latency.median(),
-            way.latency.p10()
-        );
-    }
-    let rate = |one: usize, two: usize| ways[one].rate.median() / ways[two].rate.median();
-    let trip = |one: usize, two: usize| ways[one].latency.median() / ways[two].latency.median();
-    let _ = writeln!(
-        text,
-        "\nholm by hand-made: between containers {:.3} of the throughput, {:.3} of the round trip; through a published port {:.3} and {:.3}.",
-        rate(1, 0),
-        trip(1, 0),
-        rate(3, 2),
-        trip(3, 2)
-    );
-    Room::detach(one)?;
-    Room::detach(two)
+    held.into_iter().try_for_each(Room::detach)?;
+    Ok(took)
 }
 
-/// Answers on port 80 in a namespace for as long as the process lives: a first byte of 1 is echoed, and so is each byte behind it; anything else is
-/// swallowed.
-fn serve(namespace: &OwnedFd) -> Result<(), Failure> {
-    let listener = within(namespace, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)))?;
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut stream = stream;
-            let _ = stream.set_nodelay(true);
-            let mut block = vec![0; 256 * 1024];
-            let mut echo = None;
-            while let Ok(count @ 1..) = stream.read(&mut block) {
-                if *echo.get_or_insert(block[0] == 1) && stream.write_all(&block[..count]).is_err() {
-                    break;
-                }
-            }
-        }
-    });
-    Ok(())
-}
-
-/// Gbit/s for a while, and the round trip of a byte in microseconds.
-fn measure(to: SocketAddr) -> Result<(f64, f64), Failure> {
-    const TRIPS: u32 = 2000;
-    const BYTES: usize = 256 << 20;
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.set_nodelay(true)?;
-    let mut byte = [1];
-    stream.write_all(&byte)?;
-    stream.read_exact(&mut byte)?;
-    let start = Instant::now();
-    for _ in 0..TRIPS {
-        stream.write_all(&byte)?;
-        stream.read_exact(&mut byte)?;
+/// Attaches containers by the floor; milliseconds of each.
+fn fill_by_floor(room: &Room, containers: u32, bridge: u32) -> Result<Vec<f64>, Failure> {
+    let (mut held, mut took) = (Vec::new(), Vec::new());
+    for number in 0..containers {
+        let inside = namespace(&room.host)?;
+        // Behind the gateway's.
+        let [.., high, low] = (number + 2).to_be_bytes();
+        let one = Bare {
+            link: format!("bare{number}"),
+            address: [10, 112, high, low].into(),
+            port: 20_000 + number as u16,
+            others: number as usize,
+        };
+        let start = Instant::now();
+        let laid = one.attach(room, &inside, bridge)?;
+        took.push(start.elapsed().as_secs_f64() * 1e3);
+        held.push((one, inside));
+        drop(laid);
     }
-    let trip = start.elapsed().as_secs_f64() * 1e6 / f64::from(TRIPS);
-    drop(stream);
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-    stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-    let block = vec![0; 256 * 1024];
-    let start = Instant::now();
-    for _ in 0..BYTES / block.len() {
-        stream.write_all(&block)?;
+    let mut laid = Laid::open()?;
+    for (one, inside) in held {
+        one.detach(&mut laid)?;
+        drop(inside);
     }
-    Ok((BYTES as f64 * 8.0 / start.elapsed().as_secs_f64() / 1e9, trip))
+    Ok(took)
 }
 
 /// Answers per second of the name servers, for names of containers.
 fn names(room: &Room, holm: &Path, rounds: u32, text: &mut String) -> Result<(), Failure> {
     const NAMES: u8 = 100;
     let mut own = own_server(room, holm, NAMES)?;
-    let client = by_hand(room, "h5", 250)?;
+    hand_bridge()?;
+    let client = hand_made(&room.host, "h5", 250)?;
     let aardvark = aardvark(NAMES)?;
     let mut servers = vec![("holm", "10.98.0.1", Series::default())];
     if aardvark.is_some() {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use netlink::netfilter::{self, Element, Family, Transaction};
+use netlink::netfilter::{self, Element, Expr, Family, Transaction, Verdict};
 use netlink::{Protocol, Socket};
 use network::{Attachment, ContainerNet, EndpointRequest, Networks, Places};
 
@@ -111,6 +111,24 @@ fn rules_that_somebody_takes_away_come_back_by_themselves() {
         eventually("a chain that was emptied is filled again", || {
             rules().windows(4).any(|word| word == b"drop")
         });
+    }
+    // As many rules as before, but others; and one more.
+    let image = || {
+        let mut socket = Socket::open(Protocol::Netfilter).unwrap();
+        netfilter::image(&mut socket, Family::Ipv4, network::TABLE).unwrap()
+    };
+    let whole = image().len();
+    for (chain, rules) in [("raw", 2), ("postrouting", 0)] {
+        let mut changes = Transaction::new();
+        if rules > 0 {
+            changes.clear_chain(Family::Ipv4, network::TABLE, chain);
+        }
+        for _ in 0..rules.max(1) {
+            changes.add_rule(Family::Ipv4, network::TABLE, chain, &[Expr::Verdict(Verdict::Accept)], "");
+        }
+        changes.commit(&mut Socket::open(Protocol::Netfilter).unwrap()).unwrap();
+        assert_ne!(image().len(), whole, "{chain}");
+        eventually("the rules are as they were", || image().len() == whole);
     }
     // Single elements: one that is gone, one that leads elsewhere, one that nobody has; and a bridge that the rules no longer know.
     let sets = || {

@@ -5,9 +5,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sys::{SyscallError, channel};
 
 use super::extract::{self, How, Staging};
+use super::growing::{Growing, Teller};
 use super::index::{S_IFMT, S_IFREG, Tree};
 use super::tar::Archive;
 use super::{Bad, Form, Limits, confine, erofs, inflate};
@@ -35,6 +35,8 @@ pub struct Request {
     pub rootless: bool,
     /// Only one id exists.
     pub single_id: bool,
+    /// The digest of the plain archive, if somebody else computes it, whom a pipe tells how far the archive is written.
+    pub hashed_elsewhere: Option<Digest>,
 }
 
 /// What the process is for.
@@ -167,8 +169,7 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
     let missing = || Bad::Io { doing: "begin", cause: io::ErrorKind::InvalidInput.into() };
     let mut fds = fds.into_iter();
     let mut next = || fds.next().ok_or_else(missing);
-    let (blob, progress) = (File::from(next()?), File::from(next()?));
-    let source = Growing { blob, progress, at: 0, good: 0, ended: false };
+    let source = Growing::new(next()?, next()?);
     // Whatever files are made have the modes that the archive says.
     sys::raw::umask(0);
     // Some room for the index and for what filesystems round up.
@@ -177,8 +178,12 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
         Form::Erofs => {
             let plain = if request.keep_plain { Some(File::from(next()?)) } else { None };
             let mut out = File::from(next()?);
+            let sum = match request.hashed_elsewhere {
+                Some(digest) => Sum::Elsewhere { digest, teller: Teller::new(next()?), written: 0 },
+                None => Sum::here(),
+            };
             confine::to_descriptors(most).map_err(Bad::Confine)?;
-            index(source, plain.as_ref(), &mut out, &request.limits)
+            index(source, plain.as_ref(), &mut out, &request.limits, sum)
         }
         Form::Tree => {
             let directory = confine::to_directory(next()?, most).map_err(Bad::Confine)?;
@@ -188,17 +193,51 @@ fn work(request: &Request, fds: Vec<OwnedFd>) -> Result<Done, Bad> {
     }
 }
 
+/// Who computes the digest of the plain archive.
+enum Sum {
+    /// This process.
+    Here(Hasher),
+    /// Somebody who reads what is written, and compares it with what it has to be.
+    Elsewhere { digest: Digest, teller: Teller, written: u64 },
+}
+
+impl Sum {
+    fn here() -> Self {
+        Self::Here(Hasher::new(Algorithm::Sha256))
+    }
+
+    /// These bytes were written.
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Here(hasher) => hasher.update(bytes),
+            Self::Elsewhere { teller, written, .. } => {
+                *written += bytes.len() as u64;
+                teller.tell(*written);
+            }
+        }
+    }
+
+    /// All were written.
+    fn finish(self) -> Digest {
+        match self {
+            Self::Here(hasher) => hasher.finish(),
+            Self::Elsewhere { digest, mut teller, .. } => {
+                teller.tell_all();
+                digest
+            }
+        }
+    }
+}
+
 /// Writes the plain archive and the index over it.
-///
-/// # Errors
-/// What is wrong with the archive, or the disk.
-pub fn index(
+fn index(
     source: impl Read + Send,
     plain: Option<&File>,
     out: &mut impl Write,
     limits: &Limits,
+    sum: Sum,
 ) -> Result<Done, Bad> {
-    let (tree, diff_id, size) = pass(source, plain, limits, |_, _, _, _| Ok(()))?;
+    let (tree, diff_id, size) = pass(source, plain, limits, sum, |_, _, _, _| Ok(()))?;
     let mut uuid = [0; 16];
     uuid.copy_from_slice(&diff_id.as_bytes()[..16]);
     let mut out = BufWriter::with_capacity(CHUNK, Hashing { out, hasher: Hasher::new(Algorithm::Sha256) });
@@ -226,7 +265,7 @@ pub fn files(
     limits: &Limits,
 ) -> Result<Done, Bad> {
     let mut staging = Staging::new(directory)?;
-    let (tree, diff_id, size) = pass(source, None, limits, |inode, size, pieces, content| {
+    let (tree, diff_id, size) = pass(source, None, limits, Sum::here(), |inode, size, pieces, content| {
         staging.take(inode, size, pieces, content)
     })?;
     let left_out = extract::build(directory, &tree, how)?;
@@ -251,18 +290,18 @@ fn pass(
     source: impl Read + Send,
     plain: Option<&File>,
     limits: &Limits,
+    mut sum: Sum,
     mut files: impl FnMut(u32, u64, Option<&[(u64, u64)]>, Content<'_>) -> Result<(), Bad>,
 ) -> Result<(Tree, Digest, u64), Bad> {
     let files: &mut Sink<'_> = &mut files;
-    let mut hasher = Hasher::new(Algorithm::Sha256);
     let mut tree = Tree::new();
     let size = std::thread::scope(|scope| {
         let sink = |bytes: &[u8]| -> Result<(), Bad> {
-            hasher.update(bytes);
-            match plain {
-                Some(mut plain) => plain.write_all(bytes).map_err(Bad::io("write the layer")),
-                None => Ok(()),
+            if let Some(mut plain) = plain {
+                plain.write_all(bytes).map_err(Bad::io("write the layer"))?;
             }
+            sum.update(bytes);
+            Ok(())
         };
         let mut archive = Archive::new(inflate::start(scope, source, limits, sink));
         let outcome = understand(&mut archive, &mut tree, limits, files);
@@ -273,7 +312,7 @@ fn pass(
             Err(bad) => Err(input.cause().unwrap_or(bad)),
         }
     })?;
-    Ok((tree, hasher.finish(), size))
+    Ok((tree, sum.finish(), size))
 }
 
 fn understand<R: io::BufRead>(
@@ -293,43 +332,6 @@ fn understand<R: io::BufRead>(
         }
     }
     Ok(())
-}
-
-/// A file that is still being written, as far as the pipe says that it is good.
-#[derive(Debug)]
-struct Growing {
-    blob: File,
-    progress: File,
-    at: u64,
-    good: u64,
-    ended: bool,
-}
-
-/// What the pipe says last: all of it has come.
-pub const ALL: u64 = u64::MAX;
-
-impl Read for Growing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.good && !self.ended {
-            let mut news = [0; 512];
-            let count = self.progress.read(&mut news)?;
-            // Numbers of eight bytes are written and read whole (pipe(7), PIPE_BUF).
-            let Some(last) = news[..count - count % 8].rchunks_exact(8).next() else {
-                return Err(io::Error::other("the layer did not arrive"));
-            };
-            match u64::from_ne_bytes(last.try_into().unwrap_or_default()) {
-                ALL => {
-                    self.ended = true;
-                    self.good = self.blob.seek(SeekFrom::End(0))?;
-                }
-                good => self.good = good,
-            }
-        }
-        let len = usize::try_from(self.good - self.at).unwrap_or(usize::MAX).min(buffer.len());
-        let count = self.blob.read_at(&mut buffer[..len], self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
 }
 
 struct Hashing<'o, W> {
@@ -354,11 +356,8 @@ impl<W: Write> Write for Hashing<'_, W> {
 pub struct Child {
     process: std::process::Child,
     socket: OwnedFd,
-    progress: Option<File>,
+    progress: Option<Teller>,
 }
-
-/// How often the process is told that there is more.
-const TELL_EVERY: u64 = 128 << 10;
 
 impl Child {
     /// Starts it for `blob`, with what it writes to: the plain archive and the index, or the directory.
@@ -379,7 +378,7 @@ impl Child {
             let name = program.first().map(|name| name.to_string_lossy().into_owned());
             failed(SyscallError::new("execve", name.unwrap_or_default(), error))
         })?;
-        let child = Self { process, socket: ours, progress: Some(tell.into()) };
+        let child = Self { process, socket: ours, progress: Some(Teller::new(tell)) };
         let message = serde_json::to_vec(&Job::Unpack(request.clone()))
             .map_err(|error| Error::malformed("the request to unpack", error.to_string()))?;
         let mut fds = vec![blob, news.as_fd()];
@@ -388,14 +387,17 @@ impl Child {
         Ok(child)
     }
 
-    /// Tells that the blob is good up to here; `before` is what was told last, and is brought forward.
-    pub fn tell(&mut self, good: u64, before: &mut u64) {
-        if good - *before >= TELL_EVERY || good == ALL {
-            *before = good;
-            if let Some(progress) = &mut self.progress {
-                // A process that has failed says why at the end.
-                let _ = progress.write_all(&good.to_ne_bytes());
-            }
+    /// The blob is good up to here.
+    pub fn tell(&mut self, good: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.tell(good);
+        }
+    }
+
+    /// All of the blob has come.
+    pub fn tell_all(&mut self) {
+        if let Some(mut progress) = self.progress.take() {
+            progress.tell_all();
         }
     }
 
@@ -404,8 +406,7 @@ impl Child {
     /// # Errors
     /// The answer's failure as an error, or that it died.
     pub fn finish(mut self) -> Result<Result<Done, Failed>, Error> {
-        self.tell(ALL, &mut 0);
-        self.progress = None;
+        self.tell_all();
         let mut message = vec![0; MAX_MESSAGE];
         let (len, _) = channel::receive(&self.socket, &mut message)
             .map_err(|cause| Error::step("hear from the process that unpacks", cause))?;

@@ -12,6 +12,7 @@ pub mod child;
 mod confine;
 pub mod erofs;
 pub mod extract;
+pub mod growing;
 pub mod index;
 pub mod inflate;
 pub mod limits;

@@ -18,6 +18,7 @@ use super::error::RegistryError;
 use super::progress::{Event, Watcher};
 use super::short::{self, Candidates, Lock, Source};
 use crate::digest::Digest;
+use crate::digest::together::Together;
 use crate::manifest::{self, Descriptor, Document, Index, Manifest};
 use crate::platform::Platform;
 use crate::reference::{Name, Reference};
@@ -272,12 +273,14 @@ impl Pull<'_> {
             layers.iter().zip(diff_ids).filter(|(layer, _)| seen.insert(layer.digest)).collect();
         // A large one that began last would be waited for alone.
         wanted.sort_by_key(|(layer, _)| std::cmp::Reverse(layer.size));
+        // One layer has two digests, which pass by two threads anyway.
+        let together = if wanted.len() > 1 { Together::start() } else { None };
         let next = AtomicUsize::new(0);
         let failure: Mutex<Option<Error>> = Mutex::new(None);
         thread::scope(|scope| {
             let work = || {
                 while let Some((layer, diff_id)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = self.layer(lease, endpoints, layer, diff_id) {
+                    if let Err(error) = self.layer(lease, endpoints, layer, diff_id, together.as_ref()) {
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         next.store(wanted.len(), Ordering::Relaxed);
                         self.client.stop();
@@ -299,6 +302,7 @@ impl Pull<'_> {
         endpoints: &[Endpoint],
         layer: &Descriptor,
         diff_id: &Digest,
+        together: Option<&Together>,
     ) -> Result<(), Error> {
         let digest = layer.digest;
         if self.store.has_blob(lease, &digest)? {
@@ -313,7 +317,7 @@ impl Pull<'_> {
         let resumed = |digest: &Digest, at: u64| self.watcher.event(Event::Resumed { digest: *digest, at });
         let mut blob = Blob::new(self.client, endpoints, digest, layer.size, &resumed);
         let failure = blob.failure();
-        let mut writer = self.store.write_layer(lease, layer, Some(*diff_id))?;
+        let mut writer = self.store.write_layer_with(lease, layer, Some(*diff_id), together)?;
         let mut piece = vec![0; PIECE];
         let mut told = Instant::now();
         loop {

@@ -10,7 +10,9 @@ use rusqlite::{OptionalExtension, params};
 use super::database::doing;
 use super::layout::{Incoming, boot_id, read_small, sync_directory};
 use super::{Lease, Store};
-use crate::digest::{Digest, Hasher};
+use crate::digest::together::{Sum, Together};
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::layer::growing::Teller;
 use crate::manifest::{Descriptor, MAX_DOCUMENT_BYTES};
 use crate::{Error, manifest};
 
@@ -19,9 +21,45 @@ use crate::{Error, manifest};
 pub struct BlobWriter<'s> {
     store: &'s Store,
     incoming: Incoming,
-    hasher: Hasher,
+    hashing: Hashing,
     written: u64,
     expected: Descriptor,
+}
+
+/// Who computes the digest.
+#[derive(Debug)]
+enum Hashing {
+    /// The writer, of what passes.
+    Here(Hasher),
+    /// A thread, of what was written.
+    Together(Teller, Sum),
+    /// It is known.
+    Done(Digest),
+}
+
+impl Hashing {
+    fn update(&mut self, bytes: &[u8], written: u64) {
+        match self {
+            Self::Here(hasher) => hasher.update(bytes),
+            Self::Together(teller, _) => teller.tell(written),
+            Self::Done(_) => {}
+        }
+    }
+
+    /// The digest of all that was written: nothing comes after it.
+    fn finish(&mut self) -> Result<Digest, Error> {
+        let before = std::mem::replace(self, Self::Here(Hasher::new(Algorithm::Sha256)));
+        let digest = match before {
+            Self::Here(hasher) => hasher.finish(),
+            Self::Together(mut teller, sum) => {
+                teller.tell_all();
+                sum.wait()?
+            }
+            Self::Done(digest) => digest,
+        };
+        *self = Self::Done(digest);
+        Ok(digest)
+    }
 }
 
 impl<'s> BlobWriter<'s> {
@@ -57,8 +95,8 @@ impl<'s> BlobWriter<'s> {
             .file()
             .write_all(bytes)
             .map_err(|error| Error::call("write to the image store", "write", error))?;
-        self.hasher.update(bytes);
         self.written = after;
+        self.hashing.update(bytes, after);
         Ok(())
     }
 
@@ -66,7 +104,7 @@ impl<'s> BlobWriter<'s> {
     ///
     /// # Errors
     /// [`Error::SizeMismatch`], [`Error::DigestMismatch`], or what the disk says. Nothing is kept then.
-    pub fn finish(self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<(), Error> {
         self.check()?;
         let Self { store, incoming, expected, .. } = self;
         incoming.sync()?;
@@ -75,7 +113,7 @@ impl<'s> BlobWriter<'s> {
     }
 
     /// Compares size and digest with what was announced.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&mut self) -> Result<(), Error> {
         if self.written != self.expected.size {
             return Err(Error::SizeMismatch {
                 what: self.what(),
@@ -83,7 +121,7 @@ impl<'s> BlobWriter<'s> {
                 found: self.written,
             });
         }
-        let found = self.hasher.clone().finish();
+        let found = self.hashing.finish()?;
         if found != self.expected.digest {
             return Err(Error::DigestMismatch {
                 what: self.what(),
@@ -123,14 +161,27 @@ impl Store {
         lease: &Lease<'_>,
         announced: &Descriptor,
     ) -> Result<BlobWriter<'s>, Error> {
+        self.write_blob_with(lease, announced, None)
+    }
+
+    /// The same; the digest is computed together with others if they are given.
+    pub(super) fn write_blob_with<'s>(
+        &'s self,
+        lease: &Lease<'_>,
+        announced: &Descriptor,
+        together: Option<&Together>,
+    ) -> Result<BlobWriter<'s>, Error> {
         lease.protect(&announced.digest)?;
-        Ok(BlobWriter {
-            store: self,
-            incoming: Incoming::new(&self.layout)?,
-            hasher: Hasher::new(announced.digest.algorithm()),
-            written: 0,
-            expected: announced.clone(),
-        })
+        let incoming = Incoming::new(&self.layout)?;
+        let algorithm = announced.digest.algorithm();
+        let hashing = match together.filter(|_| algorithm == Algorithm::Sha256) {
+            Some(together) => {
+                let (tell, sum) = together.add(incoming.reader()?)?;
+                Hashing::Together(Teller::new(tell), sum)
+            }
+            None => Hashing::Here(Hasher::new(algorithm)),
+        };
+        Ok(BlobWriter { store: self, incoming, hashing, written: 0, expected: announced.clone() })
     }
 
     /// Writes a small blob that is at hand: a manifest or a configuration. Yields its descriptor.
@@ -293,7 +344,7 @@ impl UnnamedWriter<'_> {
     pub fn finish_as(self, lease: &Lease<'_>, announced: Option<&Digest>) -> Result<Descriptor, Error> {
         let Self { store, incoming, hasher, written, .. } = self;
         let found = match announced {
-            Some(announced) if announced.algorithm() != crate::digest::Algorithm::Sha256 => {
+            Some(announced) if announced.algorithm() != Algorithm::Sha256 => {
                 super::rebuild::hash(incoming.file(), announced.algorithm())?
             }
             _ => hasher.finish(),
@@ -339,7 +390,7 @@ impl Store {
         Ok(UnnamedWriter {
             store: self,
             incoming: Incoming::new(&self.layout)?,
-            hasher: Hasher::new(crate::digest::Algorithm::Sha256),
+            hasher: Hasher::new(Algorithm::Sha256),
             written: 0,
             most,
         })

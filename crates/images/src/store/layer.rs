@@ -11,9 +11,10 @@ use super::database::doing;
 use super::layout::{Incoming, boot_id, random_name, step, sync_directory};
 use super::{BlobWriter, Lease, Store};
 use crate::Error;
-use crate::digest::Digest;
+use crate::digest::together::{Sum, Together};
+use crate::digest::{Algorithm, Digest};
 use crate::layer::Form;
-use crate::layer::child::{ALL, Child, Done, Failed, Request};
+use crate::layer::child::{Child, Done, Failed, Request};
 use crate::manifest::Descriptor;
 
 /// A layer that is ready.
@@ -41,7 +42,6 @@ pub struct LayerWriter<'s> {
     store: &'s Store,
     blob: BlobWriter<'s>,
     making: Making,
-    told: u64,
     diff_id: Option<Digest>,
     /// The lease that protects it.
     lease: String,
@@ -55,8 +55,18 @@ struct Making {
     reason: String,
     plain: Option<Incoming>,
     index: Option<Incoming>,
+    /// The digest of the plain archive, if the child does not compute it.
+    sum: Option<Sum>,
     /// The directory of files on their way.
     directory: Option<Staged>,
+}
+
+/// How a layer is to be made ready.
+struct Plan {
+    form: Form,
+    /// Why it is not the preferred one.
+    reason: String,
+    keep_plain: bool,
 }
 
 /// A directory in `tmp` that is taken away unless it moves to its place.
@@ -81,7 +91,7 @@ impl LayerWriter<'_> {
     /// As [`BlobWriter::push`].
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.blob.push(bytes)?;
-        self.making.child.tell(self.blob.written(), &mut self.told);
+        self.making.child.tell(self.blob.written());
         Ok(())
     }
 
@@ -90,10 +100,10 @@ impl LayerWriter<'_> {
     /// # Errors
     /// What does not match, or is wrong with the archive. Nothing is kept then.
     pub fn finish(self) -> Result<ReadyLayer, Error> {
-        let Self { store, blob, mut making, diff_id, lease, .. } = self;
+        let Self { store, mut blob, mut making, diff_id, lease } = self;
         // First the digest: what is not what it should be is not reported as a broken archive.
         blob.check()?;
-        making.child.tell(ALL, &mut 0);
+        making.child.tell_all();
         let digest = blob.descriptor().digest;
         blob.finish()?;
         store.settle(making, &lease, &digest, diff_id)
@@ -103,7 +113,7 @@ impl LayerWriter<'_> {
 impl Write for LayerWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.blob.write(bytes)?;
-        self.making.child.tell(self.blob.written(), &mut self.told);
+        self.making.child.tell(self.blob.written());
         Ok(count)
     }
 
@@ -123,14 +133,28 @@ impl Store {
         announced: &Descriptor,
         diff_id: Option<Digest>,
     ) -> Result<LayerWriter<'s>, Error> {
+        self.write_layer_with(lease, announced, diff_id, None)
+    }
+
+    /// The same; its digests are computed together with others if they are given.
+    ///
+    /// # Errors
+    /// As [`Store::write_layer`].
+    pub fn write_layer_with<'s>(
+        &'s self,
+        lease: &Lease<'_>,
+        announced: &Descriptor,
+        diff_id: Option<Digest>,
+        together: Option<&Together>,
+    ) -> Result<LayerWriter<'s>, Error> {
         if let Some(diff_id) = &diff_id {
             lease.protect(diff_id)?;
         }
-        let blob = self.write_blob(lease, announced)?;
-        let plain = diff_id == Some(announced.digest);
+        let blob = self.write_blob_with(lease, announced, together)?;
         let (form, reason) = self.form();
-        let making = self.make(form, reason, blob.reader()?, !plain)?;
-        Ok(LayerWriter { store: self, blob, making, told: 0, diff_id, lease: lease.name.clone() })
+        let plan = Plan { form, reason, keep_plain: diff_id != Some(announced.digest) };
+        let making = self.make(plan, blob.reader()?, together.zip(diff_id))?;
+        Ok(LayerWriter { store: self, blob, making, diff_id, lease: lease.name.clone() })
     }
 
     /// Makes a layer ready whose content is there.
@@ -150,7 +174,8 @@ impl Store {
             }
         }
         let (form, reason) = self.form();
-        let making = self.make(form, reason, self.open_blob(digest)?.into(), diff_id != Some(*digest))?;
+        let plan = Plan { form, reason, keep_plain: diff_id != Some(*digest) };
+        let making = self.make(plan, self.open_blob(digest)?.into(), None)?;
         self.settle(making, &lease.name, digest, diff_id)
     }
 
@@ -212,26 +237,43 @@ impl Store {
         }
     }
 
-    fn make(&self, form: Form, reason: String, blob: OwnedFd, keep_plain: bool) -> Result<Making, Error> {
+    /// Starts to make a layer ready. Who is given to compute the digest of its plain archive does so, if it is written.
+    fn make(
+        &self,
+        plan: Plan,
+        blob: OwnedFd,
+        together: Option<(&Together, Digest)>,
+    ) -> Result<Making, Error> {
+        let Plan { form, reason, keep_plain } = plan;
         let rootless = !rustix::process::geteuid().is_root();
-        let request = Request {
+        let mut request = Request {
             form,
             keep_plain: keep_plain && form == Form::Erofs,
             limits: self.options.limits.clone(),
             rootless,
             // Only their own ids exist for an ordinary user while they unpack.
             single_id: rootless,
+            hashed_elsewhere: None,
         };
         let program = &self.options.unpacker;
         match form {
             Form::Erofs => {
                 let plain = if request.keep_plain { Some(Incoming::new(&self.layout)?) } else { None };
                 let index = Incoming::new(&self.layout)?;
+                let (mut tell, mut sum) = (None, None);
+                if let (Some(plain), Some((together, diff_id))) = (&plain, together)
+                    && diff_id.algorithm() == Algorithm::Sha256
+                {
+                    let added = together.add(plain.reader()?)?;
+                    (tell, sum) = (Some(added.0), Some(added.1));
+                    request.hashed_elsewhere = Some(diff_id);
+                }
                 let mut outputs = Vec::new();
                 outputs.extend(plain.as_ref().map(|plain| plain.file().as_fd()));
                 outputs.push(index.file().as_fd());
+                outputs.extend(tell.as_ref().map(AsFd::as_fd));
                 let child = Child::start(program, &request, blob.as_fd(), &outputs)?;
-                Ok(Making { child, form, reason, plain, index: Some(index), directory: None })
+                Ok(Making { child, form, reason, plain, index: Some(index), sum, directory: None })
             }
             Form::Tree => {
                 let path = self.layout.tmp().join(format!("tree-{}", random_name()));
@@ -242,7 +284,15 @@ impl Store {
                 let directory = rustix::fs::open(&staged.0, flags, Mode::empty())
                     .map_err(|errno| step("unpack the layer", "openat", &staged.0, errno))?;
                 let child = Child::start(program, &request, blob.as_fd(), &[directory.as_fd()])?;
-                Ok(Making { child, form, reason, plain: None, index: None, directory: Some(staged) })
+                Ok(Making {
+                    child,
+                    form,
+                    reason,
+                    plain: None,
+                    index: None,
+                    sum: None,
+                    directory: Some(staged),
+                })
             }
         }
     }
@@ -255,17 +305,21 @@ impl Store {
         digest: &Digest,
         diff_id: Option<Digest>,
     ) -> Result<ReadyLayer, Error> {
-        let Making { child, form, reason, plain, index, directory } = making;
-        let done = match child.finish()? {
+        let Making { child, form, reason, plain, index, sum, directory } = making;
+        let mut done = match child.finish()? {
             Ok(done) => done,
             Err(Failed::Unindexable(why)) if self.options.form != Some(Form::Erofs) => {
-                let making = self.make(Form::Tree, why, self.open_blob(digest)?.into(), false)?;
+                let plan = Plan { form: Form::Tree, reason: why, keep_plain: false };
+                let making = self.make(plan, self.open_blob(digest)?.into(), None)?;
                 return self.settle(making, lease, digest, diff_id);
             }
             Err(failed) => {
                 return Err(Error::from(failed).during(format!("make the layer {} ready", digest.short())));
             }
         };
+        if let Some(sum) = sum {
+            done.diff_id = sum.wait()?;
+        }
         if let Some(expected) = diff_id
             && expected != done.diff_id
         {

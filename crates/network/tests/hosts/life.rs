@@ -3,8 +3,8 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::lab::{self, Lab, call, elements, eventually, lab, link_names, namespace, refused, serve};
-use netlink::netfilter::{Family, Transaction};
+use crate::lab::{self, Lab, call, elements, eventually, get, lab, link_names, namespace, refused, serve};
+use netlink::netfilter::{Chain, Expr, Family, Hook, Place, Transaction, Verdict};
 use netlink::{Protocol, Socket};
 use network::{Ledger, Networks};
 
@@ -167,6 +167,46 @@ fn rules_that_somebody_flushed_are_written_again() {
 }
 
 #[test]
+fn a_rule_in_the_place_of_another_is_noticed() {
+    let Some(lab) = lab("a_rule_in_the_place_of_another") else { return };
+    let (_web, attached) = lab.attach("web", &["bridge"], &["8080:80"]);
+    let amiss = || lab.networks.leftovers(false, &mut |_| ()).unwrap();
+    let reassert = || lab.networks.reassert(&mut |_| ()).unwrap();
+    let change = |make: &dyn Fn(&mut Transaction)| {
+        let mut changes = Transaction::new();
+        make(&mut changes);
+        changes.commit(&mut Socket::open(Protocol::Netfilter).unwrap()).unwrap();
+    };
+    let accept = [Expr::Verdict(Verdict::Accept)];
+    let swap = |changes: &mut Transaction| {
+        changes.clear_chain(Family::Ipv4, network::TABLE, "raw");
+        for _ in 0..2 {
+            changes.add_rule(Family::Ipv4, network::TABLE, "raw", &accept, "");
+        }
+    };
+    let policy = |changes: &mut Transaction| {
+        let place = Some(Place { hook: Hook::Forward, priority: 0, kind: "filter", drops: true });
+        changes.add_chain(Family::Ipv4, network::TABLE, &Chain { name: "forward", place });
+    };
+    for what in ["rules", "the policy of a chain"] {
+        assert!(amiss().is_empty() && !reassert(), "before {what}");
+        change(if what == "rules" { &swap } else { &policy });
+        assert_eq!(amiss(), ["the rules of nftables (ip holm) are not as they should be"], "{what}");
+        assert!(reassert() && amiss().is_empty(), "{what}");
+    }
+    change(&swap);
+    let (_other, other) = lab.attach("other", &["bridge"], &["8081:80"]);
+    assert!(amiss().is_empty(), "by the next container");
+    // What others do in tables of their own is theirs.
+    change(&|changes| {
+        changes.add_table(Family::Ipv4, "theirs");
+        changes.add_chain(Family::Ipv4, "theirs", &Chain { name: "own", place: None });
+    });
+    assert!(!reassert() && amiss().is_empty());
+    assert!(attached.detach().is_empty() && other.detach().is_empty());
+}
+
+#[test]
 fn several_at_once_get_an_address_and_a_port_each() {
     let Some(lab) = lab("several_at_once") else { return };
     let lab = Arc::new(lab);
@@ -244,6 +284,55 @@ fn a_container_is_attached_whatever_numbers_the_host_s_links_have() {
         second.endpoints()[0].addresses().next().unwrap().to_string()
     );
     assert!(attached.detach().is_empty() && second.detach().is_empty());
+}
+
+/// What keeps the kernel from comparing a new port with all others, as far as it can be kept from it.
+#[test]
+fn a_hundred_containers_later_a_cable_is_laid_as_the_first_one_was() {
+    let Some(lab) = lab("a_hundred_containers_later") else { return };
+    let mut reserved = Vec::new();
+    let mut attached = Vec::new();
+    for name in ["first", "last"] {
+        let (inside, one) = lab.attach(name, &["bridge"], &[]);
+        let link = one.endpoints()[0].host_link.clone();
+        assert_eq!(get(&format!("ipv6/conf/{link}/disable_ipv6")), "1", "{name}: a port does without IPv6");
+        assert_eq!(lab::within(&inside, || get("ipv6/conf/eth0/disable_ipv6")), "1", "{name}");
+        attached.push((inside, one));
+        for number in 0..if name == "first" { 100 } else { 0 } {
+            let want = Lab::want(&format!("r{number}"), &["bridge"], &[]);
+            reserved.push(lab.networks.reserve(&want).unwrap());
+        }
+    }
+    let _server = serve(&attached[0].0, "0.0.0.0:80");
+    let addresses = [0, 1].map(|number: usize| attached[number].1.endpoints()[0].addresses().next().unwrap());
+    assert_eq!(call(&attached[1].0, &format!("{}:80", addresses[0])), addresses[1].to_string());
+    let facts = network::HostNetwork::read(&mut Socket::open(Protocol::Route).unwrap()).unwrap();
+    let bridge = facts.links.iter().find(|link| link.kind == "bridge").unwrap();
+    // A bridge that was not told how long packets are goes by its shortest port.
+    let mut batch = netlink::Requests::new();
+    netlink::route::links::add_pair(&mut batch, "short", "shorter");
+    for (kind, value) in [(netlink::route::ifla::MTU, 1300), (netlink::route::ifla::MASTER, bridge.index)] {
+        let which = netlink::route::links::Which::Named("short");
+        let header = netlink::route::LinkHeader::default();
+        netlink::route::links::begin(&mut batch, netlink::route::NEWLINK, 0, which, header).u32(kind, value);
+    }
+    Socket::open(Protocol::Route).unwrap().transact(&mut batch).unwrap();
+    let facts = network::HostNetwork::read(&mut Socket::open(Protocol::Route).unwrap()).unwrap();
+    assert_eq!(facts.link(&bridge.name).unwrap().mtu, 1500);
+    assert!(attached.into_iter().all(|(_, one)| one.detach().is_empty()));
+}
+
+#[test]
+fn a_bridge_that_somebody_was_killed_over_is_made_whole() {
+    let Some(lab) = lab("a_bridge_that_somebody_was_killed_over") else { return };
+    let network = lab.network("blue", |_| ());
+    let mut batch = netlink::Requests::new();
+    netlink::route::links::add(&mut batch, &network.interface, "bridge", |_| ());
+    Socket::open(Protocol::Route).unwrap().transact(&mut batch).unwrap();
+    let (web, attached) = lab.attach("web", &["blue"], &["8080:80"]);
+    let _server = serve(&web, "0.0.0.0:80");
+    assert_eq!(call(&lab.outside, "192.0.2.1:8080"), "192.0.2.9");
+    assert!(attached.detach().is_empty());
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) const OURS: &str = "holm";
 /// What one fetch cost.
 pub(super) struct Cost {
     pub(super) ms: f64,
-    /// The most memory of all its processes at one time, daemons included, as far as looking every 5 ms shows.
+    /// The most memory of all its processes at one time, daemons included, as far as looking every 5 ms shows; 0 if nobody looked.
     pub(super) peak_kib: u64,
 }
 
@@ -37,8 +37,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Fetches an image.
-    pub(super) fn fetch(&self, name: &str) -> Result<Cost, String> {
+    /// Fetches an image. Looking at its memory meanwhile (`look`) takes processor time from it.
+    pub(super) fn fetch(&self, name: &str, look: bool) -> Result<Cost, String> {
         if self.clean {
             // What has no notion of fetching again begins anew.
             let _ = fs::remove_dir_all(self.store.join("out"));
@@ -58,11 +58,11 @@ impl Session {
             let child = command.spawn().map_err(|error| format!("{}: {error}", words[0]))?;
             let tops: Vec<u32> = daemon.into_iter().chain([child.id()]).collect();
             let ended = &ended;
-            let watcher = scope.spawn(move || watch(&tops, ended));
+            let watcher = look.then(|| scope.spawn(move || watch(&tops, ended)));
             let output = child.wait_with_output();
             let ms = began.elapsed().as_secs_f64() * 1e3;
             ended.store(true, Ordering::Relaxed);
-            let peak_kib = watcher.join().unwrap_or(0);
+            let peak_kib = watcher.and_then(|watcher| watcher.join().ok()).unwrap_or(0);
             let output = output.map_err(|error| error.to_string())?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);
