@@ -118,6 +118,7 @@ fn launch(bundle: &Path) -> Result<Launch, Box<dyn std::error::Error>> {
         unit: None,
         init: false,
         die_with_parent: false,
+        delegate_v1: false,
         keep_keyring: false,
         preserve_fds: 0,
         life: runtime::Life::Attended,

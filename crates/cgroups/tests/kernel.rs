@@ -377,6 +377,19 @@ fn a_delegated_group_belongs_to_the_user_and_its_limits_do_not() {
 }
 
 #[test]
+fn what_limits_nothing_is_delegated_safely() {
+    use std::os::unix::fs::MetadataExt;
+    let Some(layout) = host("safely") else { return };
+    let group = Own::new("safely", &layout, &Limits::default());
+    group.delegate_safely(12345, 54321).unwrap();
+    for it in group.recorded() {
+        let is_theirs = it.version == cgroups::Version::V2 || it.controllers.is_empty();
+        let owner = std::fs::metadata(it.mount.join(&it.path)).map(|it| (it.uid(), it.gid())).unwrap();
+        assert_eq!(owner, if is_theirs { (12345, 54321) } else { (0, 0) }, "{it:?}");
+    }
+}
+
+#[test]
 fn a_limit_without_its_controller_is_refused() {
     let Some(layout) = host("refused") else { return };
     let without = Layout {

@@ -122,6 +122,15 @@ pub trait Engine {
     /// When it runs and `force` is not set.
     fn remove(&self, who: &str, force: bool, volumes: bool) -> Result<(), BoxedExplain>;
 
+    /// The same for several, and tells what became of each.
+    fn remove_each(
+        &self,
+        homes: &[Home],
+        force: bool,
+        volumes: bool,
+        told: &mut dyn FnMut(&Home, Result<(), BoxedExplain>),
+    );
+
     /// Gives it another name.
     ///
     /// # Errors
@@ -292,6 +301,16 @@ impl Engine for Local {
 
     fn remove(&self, who: &str, force: bool, volumes: bool) -> Result<(), BoxedExplain> {
         remove::remove(&self.places, &self.home(who)?, force, volumes)
+    }
+
+    fn remove_each(
+        &self,
+        homes: &[Home],
+        force: bool,
+        volumes: bool,
+        told: &mut dyn FnMut(&Home, Result<(), BoxedExplain>),
+    ) {
+        remove::remove_each(&self.places, homes, force, volumes, told);
     }
 
     fn rename(&self, who: &str, name: &ContainerName) -> Result<(), BoxedExplain> {

@@ -57,7 +57,7 @@ pub(crate) fn run_told(
 ) -> Result<u8, BoxedExplain> {
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
     // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
-    for id in state.sweep(4) {
+    for id in state.sweep(16) {
         connection::sweep(caller, id.as_str());
         say(&format!("took away what was left of container {id}"));
     }

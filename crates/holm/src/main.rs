@@ -4,11 +4,32 @@
 
 use std::process::ExitCode;
 
-/// Small commands end before they have used it up. What goes on for long, such as a monitor, takes no more than this on top.
+/// Commands that end soon do so before they have used it up. What goes on for long, such as a monitor, takes no more than the limit on top.
 #[global_allocator]
-static ALLOCATOR: sys::arena::Arena<{ 64 << 10 }> = sys::arena::Arena::new();
+static ALLOCATOR: sys::arena::Arena<{ 1 << 20 }> = sys::arena::Arena::limited(64 << 10);
+
+/// They make and forget many small things, and are over before memory is needed anew.
+const SOON_OVER: [&str; 13] = [
+    "run",
+    "create",
+    "start",
+    "stop",
+    "restart",
+    "kill",
+    "rm",
+    "ps",
+    "inspect",
+    "images",
+    "exec",
+    "port",
+    "--supervise",
+];
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    if arguments.first().is_some_and(|first| SOON_OVER.iter().any(|name| first == name)) {
+        ALLOCATOR.allow();
+    }
     ALLOCATOR.provide(1);
-    holm::main(std::env::args_os().skip(1).collect())
+    holm::main(arguments)
 }

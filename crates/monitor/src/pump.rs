@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use report::Explain;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, AtFlags};
 use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use sys::SyscallError;
 use sys::signal::{SignalSet, set_blocked};
@@ -15,12 +16,17 @@ use crate::exit::{EXIT_FILE, ExitRecord, HEALTH_FILE, open_directory, sync_recor
 use crate::health::Watch;
 use crate::log::{Log, Stream};
 use crate::protocol::{self, CHUNK};
-use crate::setup::{DRAINING, OnFailure, Setup};
+use crate::setup::{DRAINING, OnFailure, REMOVAL, Setup};
 use crate::streams::{Got, Streams};
 use crate::time::now_ns;
 
 /// How long what a terminal has not handed out yet may come after the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How much is read at once where nobody is attached: what a pipe holds. Pages of it are taken when something comes.
+const ROOM: usize = 64 * 1024;
+/// How often that is done before others are looked after.
+const IN_A_ROW: usize = 8;
 
 /// How long another parent may take to reap the container's first process.
 const REAPED: Duration = Duration::from_secs(2);
@@ -43,6 +49,8 @@ pub struct Ended {
     pub record: ExitRecord,
     /// Why that could not be written down, if so.
     pub unwritten: Option<SyscallError>,
+    /// Whether somebody takes the container away, and with it what is written of its end.
+    pub removed: bool,
 }
 
 /// Watches a container until it has ended and what it wrote is where it belongs. How it ended is written down as soon as that is known, so
@@ -62,7 +70,7 @@ pub fn run(setup: &Setup, told: &mut dyn FnMut(&ExitRecord)) -> Result<Ended, Br
     let directory = open_directory(&setup.directory)?;
     let run_directory = open_directory(&setup.run_directory)?;
     let clients = Clients::listen(&setup.run_directory, setup.stdin_once)?;
-    let _ = rustix::fs::unlinkat(&run_directory, HEALTH_FILE, rustix::fs::AtFlags::empty());
+    let _ = rustix::fs::unlinkat(&run_directory, HEALTH_FILE, AtFlags::empty());
     let mut pump = Pump {
         setup,
         log: Log::open(&setup.log),
@@ -70,8 +78,8 @@ pub fn run(setup: &Setup, told: &mut dyn FnMut(&ExitRecord)) -> Result<Ended, Br
         streams,
         clients,
         pidfd,
-        run_directory,
-        buffer: vec![0; CHUNK],
+        run_directory: &run_directory,
+        buffer: vec![0; ROOM],
     };
     if let Some(client) = client {
         pump.clients.adopt(client);
@@ -90,13 +98,14 @@ pub fn run(setup: &Setup, told: &mut dyn FnMut(&ExitRecord)) -> Result<Ended, Br
     if let Some(health) = pump.health.take() {
         health.end();
     }
-    if setup.durable && unwritten.is_none() {
+    let removed = rustix::fs::accessat(&run_directory, REMOVAL, Access::EXISTS, AtFlags::empty()).is_ok();
+    if setup.durable && unwritten.is_none() && !removed {
         // For a loss of power; nobody waits for the disk.
         sync_record(&directory, EXIT_FILE);
     }
     // Others see that somebody watches until here.
     drop((lock, held));
-    Ok(Ended { record, unwritten })
+    Ok(Ended { record, unwritten, removed })
 }
 
 struct Pump<'a> {
@@ -106,7 +115,7 @@ struct Pump<'a> {
     streams: Streams,
     clients: Clients,
     pidfd: OwnedFd,
-    run_directory: OwnedFd,
+    run_directory: &'a OwnedFd,
     buffer: Vec<u8>,
 }
 
@@ -139,13 +148,13 @@ impl Pump<'_> {
             match source {
                 Source::End => ended = true,
                 Source::Listener => self.clients.accept(),
-                Source::Read(stream) => drop(self.copy(stream)),
+                Source::Read(stream) => self.copy(stream),
                 Source::Input => self.streams.write_pending(),
                 Source::Health | Source::Client(_) => {}
             }
         }
         if let Some(health) = &mut self.health
-            && let Some(action) = health.turn(self.setup, &self.run_directory)
+            && let Some(action) = health.turn(self.setup, self.run_directory)
         {
             self.act(action);
         }
@@ -198,15 +207,21 @@ impl Pump<'_> {
         sources.into_iter().zip(ready).filter_map(|(source, ready)| ready.then_some(source)).collect()
     }
 
-    /// Copies what the container wrote, once.
-    fn copy(&mut self, stream: Stream) -> Got {
-        let got = self.streams.read(stream, &mut self.buffer);
-        if let Got::Bytes(len) = got {
+    /// Copies what the container wrote. For those who are attached that is a message, after which they may have to be waited for.
+    fn copy(&mut self, stream: Stream) {
+        let attached = self.clients.want_output();
+        let (most, times) = if attached { (CHUNK, 1) } else { (ROOM, IN_A_ROW) };
+        for _ in 0..times {
+            let Got::Bytes(len) = self.streams.read(stream, &mut self.buffer[..most]) else { return };
             let bytes = &self.buffer[..len];
             self.log.write(stream, bytes, now_ns());
-            self.clients.send_output(kind_of(stream), bytes);
+            if attached {
+                self.clients.send_output(kind_of(stream), bytes);
+            }
+            if len < most {
+                return;
+            }
         }
-        got
     }
 
     fn attend(&mut self, index: usize) {
@@ -296,7 +311,9 @@ impl Pump<'_> {
                 let Got::Bytes(len) = self.streams.read(stream, &mut self.buffer) else { break };
                 self.log.write(stream, &self.buffer[..len], now_ns());
                 if wanted {
-                    rest.push((kind_of(stream), self.buffer[..len].to_vec()));
+                    rest.extend(
+                        self.buffer[..len].chunks(CHUNK).map(|part| (kind_of(stream), part.to_vec())),
+                    );
                 }
                 left = left.map(|left| left.saturating_sub(len as u64));
             }

@@ -10,6 +10,9 @@ use crate::log::LogSetup;
 /// so a monitor that is killed leaves nobody waiting.
 pub const DRAINING: u32 = 0;
 
+/// The file in the run directory that says that somebody takes the container away: what comes after its end is theirs to do.
+pub const REMOVAL: &str = "removal";
+
 /// Everything that a monitor knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {

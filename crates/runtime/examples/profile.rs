@@ -39,6 +39,7 @@ fn main() {
         stdio: Stdio::Inherit,
         init: false,
         die_with_parent: false,
+        delegate_v1: false,
         keep_keyring: false,
         preserve_fds: 0,
         unit: None,

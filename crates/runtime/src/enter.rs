@@ -63,6 +63,7 @@ impl Enter {
             cgroup: Place::Nowhere(String::new()),
             init: false,
             die_with_parent: false,
+            delegate_v1: false,
             keep_keyring: options.keep_keyring,
             preserve_fds: options.preserve_fds,
             unit: None,

@@ -37,6 +37,9 @@ pub struct Launch {
     pub init: bool,
     /// The container dies with this process: for launches that nothing else looks after.
     pub die_with_parent: bool,
+    /// The container is given its groups on v1 that have no controllers, where it can write to them: systemd sorts its services there. The
+    /// specification has no such thing on v1 (config-linux.md, "Cgroup ownership"), for the sake of those that have.
+    pub delegate_v1: bool,
     /// Keep the caller's session keyring.
     pub keep_keyring: bool,
     /// How many descriptors from 3 on the program inherits from the caller.

@@ -21,6 +21,7 @@ pub mod unit;
 
 mod container;
 mod end;
+pub mod glance;
 mod record;
 mod start;
 

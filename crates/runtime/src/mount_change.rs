@@ -42,6 +42,7 @@ impl MountChange {
             cgroup: Place::Nowhere(String::new()),
             init: false,
             die_with_parent: false,
+            delegate_v1: false,
             keep_keyring: true,
             preserve_fds: 0,
             unit: None,

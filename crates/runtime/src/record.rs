@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cgroups::Recorded;
@@ -170,12 +171,15 @@ impl Intent {
 impl Record {
     /// Takes every whole line; what is no line of a record is left out.
     pub(crate) fn parse(text: &[u8]) -> Self {
-        let mut lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
-        let mut record = Self {
-            intent: lines.next().and_then(|line| serde_json::from_slice(line).ok()),
-            ..Self::default()
-        };
-        for line in lines {
+        let intent = lines(text).next().and_then(|line| serde_json::from_slice(line).ok());
+        let events = text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+        Self { intent, ..Self::events(&text[events..]) }
+    }
+
+    /// What has happened: the lines behind the intent.
+    pub(crate) fn events(text: &[u8]) -> Self {
+        let mut record = Self::default();
+        for line in lines(text) {
             match serde_json::from_slice(line) {
                 Ok(Event::Started(process)) => record.started = Some(process),
                 Ok(Event::Created) => record.created = true,
@@ -184,6 +188,11 @@ impl Record {
         }
         record
     }
+}
+
+/// The whole lines of a text.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"))
 }
 
 /// A line of a record.
@@ -229,10 +238,12 @@ pub(crate) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
 
 fn handle(pidfd: BorrowedFd<'_>) -> u64 {
     const PIDFS_MAGIC: u64 = 0x5049_4446;
-    // Before pidfs all handles share one inode.
-    match sys::raw::filesystem_type(sys::raw::Fd::from(&pidfd)) {
-        Ok(PIDFS_MAGIC) => fstat(pidfd).map_or(0, |status| status.st_ino),
-        _ => 0,
+    // Before pidfs all handles share one inode. The kernel does not change meanwhile, so it is asked once.
+    static HAS_PIDFS: OnceLock<bool> = OnceLock::new();
+    let asked = || sys::raw::filesystem_type(sys::raw::Fd::from(&pidfd)) == Ok(PIDFS_MAGIC);
+    match HAS_PIDFS.get_or_init(asked) {
+        true => fstat(pidfd).map_or(0, |status| status.st_ino),
+        false => 0,
     }
 }
 

@@ -15,7 +15,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use cgroups::Cgroup;
 use cgroups::plan::GroupPlan;
@@ -227,18 +227,21 @@ impl StateRoot {
         remove(&self.dir, name).map_err(|errno| self.failed("unlinkat", name, errno))
     }
 
-    /// Takes away containers that nobody looks after any more, at most `most` of them: those that were to end with a process that was
-    /// killed before it could see to it. Returns their ids. What cannot be taken away now is left for the next time.
+    /// Takes away containers that nobody looks after any more: those that were to end with a process that was killed before it could see to
+    /// it. At most `most` records are looked at, different ones each time. Returns their ids. What cannot be taken away now is left for
+    /// the next time.
     pub fn sweep(&self, most: usize) -> Vec<String> {
-        let mut swept = Vec::new();
-        let Ok(entries) = rustix::fs::Dir::read_from(&self.dir) else { return swept };
-        for entry in entries.flatten().take(most.saturating_mul(64)) {
-            let Ok(name) = entry.file_name().to_str() else { continue };
-            if name.ends_with(SUFFIX) && swept.len() < most && self.sweep_one(name).is_some() {
-                swept.push(name.trim_end_matches(SUFFIX).to_owned());
-            }
+        let Ok(entries) = rustix::fs::Dir::read_from(&self.dir) else { return Vec::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());
+        let mut names: Vec<String> = names.filter(|name| name.ends_with(SUFFIX)).collect();
+        if names.len() > most {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let first = now.subsec_nanos() as usize % names.len();
+            names.rotate_left(first);
+            names.truncate(most);
         }
-        swept
+        names.retain(|name| self.sweep_one(name).is_some());
+        names.into_iter().map(|name| name.trim_end_matches(SUFFIX).to_owned()).collect()
     }
 
     fn sweep_one(&self, name: &str) -> Option<()> {

@@ -70,6 +70,7 @@ impl Bundle {
             unit: None,
             life: runtime::Life::Attended,
             die_with_parent: true,
+            delegate_v1: false,
             keep_keyring: false,
             preserve_fds: 0,
         };

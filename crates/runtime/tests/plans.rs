@@ -107,6 +107,7 @@ fn launch(spec: Spec) -> Launch {
         unit: None,
         init: false,
         die_with_parent: false,
+        delegate_v1: false,
         keep_keyring: false,
         preserve_fds: 0,
         life: runtime::Life::Attended,
@@ -349,6 +350,11 @@ fn a_writable_cgroup_is_given_to_the_containers_user_on_v2_alone() {
     assert_eq!(gives(|spec| spec.process.user.uid = 33, &on_v2()).as_deref(), Some("100033:100000"));
     assert_eq!(gives(|_| {}, &facts(host!("systemd-v1"))), None);
     assert_eq!(gives(|_| {}, &facts(host!("hybrid"))), None);
+    // Whoever starts it may want it on v1 all the same, for systemd.
+    let mut spec = spec_with_user_namespace();
+    spec.mounts.iter_mut().for_each(|mount| mount.options.retain(|option| option != "ro"));
+    let wanted = planned(&Launch { delegate_v1: true, ..launch(spec) }, &facts(host!("hybrid")));
+    assert!(wanted.to_string().contains("give the cgroup to 100000:100000"), "{wanted}");
     let read_only: fn(&mut Spec) = |spec| {
         for mount in spec.mounts.iter_mut().filter(|mount| mount.fstype == "cgroup") {
             mount.options.push("ro".into());

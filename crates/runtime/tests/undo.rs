@@ -64,6 +64,7 @@ impl Bundle {
             unit: None,
             init: false,
             die_with_parent: false,
+            delegate_v1: false,
             keep_keyring: false,
             preserve_fds: 0,
             life: runtime::Life::Attended,

@@ -27,6 +27,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Arena<const SIZE: usize> {
     /// How much of the region is handed out. In front of it, on a page that is touched anyway.
     used: AtomicUsize,
+    /// How much of it may be.
+    limit: AtomicUsize,
     region: Region<SIZE>,
 }
 
@@ -40,7 +42,22 @@ impl<const SIZE: usize> Arena<SIZE> {
     /// An allocator that has handed out nothing yet.
     #[allow(clippy::new_without_default, reason = "a default would be a copy of the region on the stack")]
     pub const fn new() -> Self {
-        Self { used: AtomicUsize::new(0), region: Region(UnsafeCell::new([0; SIZE])) }
+        Self::limited(SIZE)
+    }
+
+    /// The same of which only the first bytes are used until [`Arena::allow`] says otherwise: for programs most of which end soon.
+    pub const fn limited(bytes: usize) -> Self {
+        let (used, limit) = (AtomicUsize::new(0), AtomicUsize::new(bytes));
+        Self { used, limit, region: Region(UnsafeCell::new([0; SIZE])) }
+    }
+
+    /// Allows the whole region to be used.
+    pub fn allow(&self) {
+        self.limit.store(SIZE, Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed).min(SIZE)
     }
 
     /// Has the kernel provide the first `bytes` of the allocator at once, which costs less than one page after the other
@@ -63,7 +80,7 @@ impl<const SIZE: usize> Arena<SIZE> {
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
             let begin = (self.start() + used).checked_next_multiple_of(layout.align())? - self.start();
-            let end = begin.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
+            let end = begin.checked_add(layout.size()).filter(|end| *end <= self.limit())?;
             match self.used.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(self.region.0.get().cast::<u8>().wrapping_add(begin)),
                 Err(other) => used = other,
@@ -73,7 +90,7 @@ impl<const SIZE: usize> Arena<SIZE> {
 
     /// Gives what begins at `offset` the size `new`, if it was handed out last.
     fn resize_last(&self, offset: usize, old: usize, new: usize) -> bool {
-        let Some(end) = offset.checked_add(new).filter(|end| *end <= SIZE) else { return false };
+        let Some(end) = offset.checked_add(new).filter(|end| *end <= self.limit()) else { return false };
         self.used.compare_exchange(offset + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
@@ -158,6 +175,16 @@ mod tests {
             assert!(at >= end && at.is_multiple_of(align), "{size} {align}");
             end = at + size;
         }
+    }
+
+    #[test]
+    fn a_limit_holds_until_it_is_lifted() {
+        static ARENA: Arena<SIZE> = Arena::limited(4096);
+        let arena = &ARENA;
+        let room = |size| arena.take(layout(size, 1)).is_some();
+        assert!(room(4000) && !room(200) && room(96) && !room(1));
+        arena.allow();
+        assert!(room(SIZE - 4096) && !room(1));
     }
 
     #[test]

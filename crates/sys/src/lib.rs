@@ -67,6 +67,8 @@ pub mod short;
 pub mod signal;
 #[cfg(feature = "std")]
 pub mod tun;
+#[cfg(feature = "std")]
+pub mod whole;
 
 pub use errno::Errno;
 #[cfg(feature = "std")]

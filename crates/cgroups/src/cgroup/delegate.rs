@@ -3,7 +3,7 @@
 use rustix::fs::{AtFlags, Gid, Uid};
 use rustix::io::Errno as Failure;
 
-use super::Cgroup;
+use super::{Cgroup, Group};
 use crate::error::Error;
 use crate::layout::Version;
 
@@ -20,10 +20,23 @@ impl Cgroup {
     /// # Errors
     /// When an owner cannot be changed. A listed file that this group does not have is none.
     pub fn delegate(&self, host_uid: u32, host_gid: u32) -> Result<(), Error> {
+        self.give(host_uid, host_gid, |_| true)
+    }
+
+    /// The same where nobody comes by more than a group to sort processes into: on v2, and in v1's hierarchies without controllers. A
+    /// controller of v1 obeys whoever makes groups in it (cgroups(7)).
+    ///
+    /// # Errors
+    /// As [`Cgroup::delegate`].
+    pub fn delegate_safely(&self, host_uid: u32, host_gid: u32) -> Result<(), Error> {
+        self.give(host_uid, host_gid, |group| group.version == Version::V2 || group.controllers.is_empty())
+    }
+
+    fn give(&self, host_uid: u32, host_gid: u32, which: impl Fn(&Group) -> bool) -> Result<(), Error> {
         let (uid, gid) = (Some(Uid::from_raw(host_uid)), Some(Gid::from_raw(host_gid)));
         let listed = crate::dir::read_path(std::path::Path::new("/sys/kernel/cgroup/delegate"));
         let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
-        for group in &self.groups {
+        for group in self.groups.iter().filter(|group| which(group)) {
             let files: Vec<&str> = match group.version {
                 Version::V1 => V1_FILES.to_vec(),
                 Version::V2 if listed.is_empty() => V2_FILES.to_vec(),

@@ -4,7 +4,10 @@ use monitor::{Driver, HealthSetup, Policy};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::request::RunFlags;
+use crate::flags::label::Label;
+use crate::flags::mount::Mount;
+use crate::flags::network::{Network, Places};
+use crate::request::{Rootfs, RunFlags};
 
 /// A container's definition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +57,59 @@ pub struct Definition {
     pub volumes_from: Vec<String>,
 }
 
+/// What lists say of a definition. The rest, which takes most of the time to read, is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "each field is that of the same name in Definition and RunFlags")]
+pub struct Brief {
+    version: u32,
+    pub name: String,
+    pub created_ns: u64,
+    pub request: BriefRequest,
+    #[serde(default)]
+    pub restart: Policy,
+    /// Whether it is asked for its health.
+    #[serde(default, deserialize_with = "is_there")]
+    pub health: bool,
+    #[serde(default)]
+    pub image: Option<String>,
+}
+
+/// The same of what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "each field is that of the same name in RunFlags")]
+pub struct BriefRequest {
+    pub rootfs: Rootfs,
+    pub args: Vec<String>,
+    pub mounts: Vec<Mount>,
+    pub network: Network,
+    pub places: Places,
+    pub labels: Vec<Label>,
+}
+
+fn is_there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Option::<serde::de::IgnoredAny>::deserialize(from).map(|something| something.is_some())
+}
+
+impl Brief {
+    /// Reads it from what [`Definition::to_bytes`] has made; none where that is damaged or of another format.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|brief: &Self| brief.version == FORMAT)
+    }
+
+    /// What its root is, as it is shown: the image, or the directory.
+    pub fn image(&self) -> String {
+        shown_image(self.image.as_ref(), &self.request.rootfs)
+    }
+}
+
+fn shown_image(image: Option<&String>, rootfs: &Rootfs) -> String {
+    image.cloned().unwrap_or_else(|| rootfs.directory.display().to_string())
+}
+
+/// The format of definitions.
+const FORMAT: u32 = 1;
+
 /// How long a container may take to stop where nothing else is said, in seconds.
 pub const STOP_TIMEOUT: i64 = 10;
 
@@ -96,8 +152,8 @@ impl Definition {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let definition: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         match definition.version {
-            1 => Ok(definition),
-            other => Err(format!("it has format {other}, and this holm knows 1")),
+            FORMAT => Ok(definition),
+            other => Err(format!("it has format {other}, and this holm knows {FORMAT}")),
         }
     }
 
@@ -127,10 +183,7 @@ impl Definition {
 
     /// What its root is, as it is shown: the image, or the directory.
     pub fn image(&self) -> String {
-        match &self.image {
-            Some(image) => image.clone(),
-            None => self.request.rootfs.directory.display().to_string(),
-        }
+        shown_image(self.image.as_ref(), &self.request.rootfs)
     }
 
     /// The signal that asks it to stop.
@@ -207,6 +260,25 @@ mod tests {
         let before = definition(request);
         let bytes = before.to_bytes();
         assert_eq!(Definition::from_bytes(&bytes).unwrap(), before, "{}", String::from_utf8_lossy(&bytes));
+        let brief = Brief::from_bytes(&bytes).unwrap();
+        let RunFlags { rootfs, args, mounts, network, places, labels, .. } = before.request.clone();
+        let request = BriefRequest { rootfs, args, mounts, network, places, labels };
+        let (name, restart, created_ns) = (before.name.clone(), before.restart, before.created_ns);
+        assert_eq!(
+            brief,
+            Brief { version: 1, name, created_ns, request, restart, health: false, image: None }
+        );
+        let command = vec!["true".to_owned()];
+        let setup = HealthSetup {
+            interval_ms: 1,
+            timeout_ms: 1,
+            start_period_ms: 0,
+            start_interval_ms: None,
+            retries: 1,
+            on_failure: monitor::OnFailure::None,
+        };
+        let asked = Definition { health: Some(HealthCheck { command, setup }), ..before };
+        assert!(Brief::from_bytes(&asked.to_bytes()).unwrap().health);
     }
 
     #[test]
@@ -220,6 +292,7 @@ mod tests {
         let text = String::from_utf8(definition(flags(|_| {})).to_bytes()).unwrap();
         let later = text.replace("\"version\":1", "\"version\":2");
         assert!(Definition::from_bytes(later.as_bytes()).unwrap_err().contains("format 2"));
+        assert_eq!(Brief::from_bytes(later.as_bytes()), None);
         assert!(Definition::from_bytes(&later.as_bytes()[..20]).is_err());
     }
 }

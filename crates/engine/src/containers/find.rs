@@ -1,5 +1,7 @@
 //! From what a person types to a container.
 
+use std::collections::BTreeSet;
+
 use report::BoxedExplain;
 
 use super::error::ContainerFailure;
@@ -56,18 +58,18 @@ fn is_home(home: &Home) -> bool {
 
 /// Every container, in no order. One that is being made or taken away may be among them.
 pub fn all(places: &Places) -> Vec<Home> {
-    let mut homes = Vec::new();
-    for durable in [true, false] {
-        for entry in std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten() {
-            let Ok(id) = entry.file_name().into_string() else { continue };
-            if id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                let home = Home::new(places, &id, durable);
-                // The run directory of one that stays is there as well.
-                if durable || is_home(&home) {
-                    homes.push(home);
-                }
-            }
-        }
-    }
+    let ids = |durable| {
+        let is_id = |id: &String| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let entries = std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(is_id)
+            .collect::<BTreeSet<_>>()
+    };
+    let staying = ids(true);
+    let mut homes: Vec<Home> = staying.iter().map(|id| Home::new(places, id, true)).collect();
+    // The run directory of one that stays is there as well.
+    let going = ids(false).into_iter().filter(|id| !staying.contains(id));
+    homes.extend(going.map(|id| Home::new(places, &id, false)).filter(is_home));
     homes
 }

@@ -248,6 +248,11 @@ impl Home {
         })
     }
 
+    /// Notes that this process takes it away: what its monitor does after the end would be for nothing. The next start takes that back.
+    pub(crate) fn note_removal(&self) {
+        let _ = File::create(self.run_directory.join(monitor::setup::REMOVAL));
+    }
+
     /// Whether a monitor watches it: its lock is the kernel's word for that.
     pub fn has_monitor(&self) -> bool {
         self.is_locked(MONITOR)

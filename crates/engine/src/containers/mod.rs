@@ -27,6 +27,7 @@ pub mod stats;
 pub mod stop;
 pub mod supervise;
 pub mod told;
+mod tree;
 pub mod update;
 pub mod upkeep;
 pub mod wait;

@@ -1,14 +1,16 @@
 //! Taking containers away.
 
+use std::collections::VecDeque;
+
 use report::BoxedExplain;
 use runtime::state::StateRoot;
 use sys::SyscallError;
 
 use super::definition::Definition;
 use super::error::ContainerFailure;
-use super::home::{Home, Places};
+use super::home::{Home, Lock, Places};
 use super::state::{self, Status};
-use super::{events, find, names, root, stop, supervise};
+use super::{events, find, names, root, stop, supervise, tree};
 use crate::host::boxed;
 use crate::volumes;
 
@@ -19,10 +21,57 @@ use crate::volumes;
 /// When it runs and `force` is not set, or something cannot be taken away: doing it again goes on where this one ended.
 pub fn remove(places: &Places, home: &Home, force: bool, volumes: bool) -> Result<(), BoxedExplain> {
     let lock = home.lock().map_err(boxed)?;
-    let records = StateRoot::open(&places.records()).map_err(boxed)?;
-    let state = state::of(home, &records);
-    let definition = home.definition();
-    if state.status != Status::Created && state.status != Status::Exited {
+    Doomed::begin(places, home, lock, force)?.end(places, volumes)
+}
+
+/// How many containers die at once: what the kernel waits for when it takes their mounts away is the same for all.
+const AT_ONCE: usize = 32;
+
+/// Does that to each of `homes`, and tells what became of it.
+pub fn remove_each(
+    places: &Places,
+    homes: &[Home],
+    force: bool,
+    volumes: bool,
+    told: &mut dyn FnMut(&Home, Result<(), BoxedExplain>),
+) {
+    let mut dying = VecDeque::with_capacity(AT_ONCE);
+    let mut end_first = |dying: &mut VecDeque<(&Home, Result<Doomed<'_>, BoxedExplain>)>| {
+        if let Some((home, doomed)) = dying.pop_front() {
+            told(home, doomed.and_then(|doomed| doomed.end(places, volumes)));
+        }
+    };
+    for home in homes {
+        // Who has some of them waits for none: another one may have it and wait for these.
+        let mut lock = home.try_lock();
+        while dying.len() >= AT_ONCE || (lock.is_none() && !dying.is_empty()) {
+            end_first(&mut dying);
+        }
+        let lock = lock.take().map_or_else(|| home.lock(), Ok).map_err(boxed);
+        dying.push_back((home, lock.and_then(|lock| Doomed::begin(places, home, lock, force))));
+    }
+    while !dying.is_empty() {
+        end_first(&mut dying);
+    }
+}
+
+/// A container that nobody else works on and that is killed, but may not have died yet.
+#[derive(Debug)]
+struct Doomed<'a> {
+    home: &'a Home,
+    lock: Lock,
+    death: Option<stop::Death>,
+    definition: Result<Definition, ContainerFailure>,
+}
+
+impl<'a> Doomed<'a> {
+    fn begin(places: &Places, home: &'a Home, lock: Lock, force: bool) -> Result<Self, BoxedExplain> {
+        let records = StateRoot::open(&places.records()).map_err(boxed)?;
+        let state = state::of(home, &records);
+        let definition = home.definition();
+        if matches!(state.status, Status::Created | Status::Exited) {
+            return Ok(Self { home, lock, death: None, definition });
+        }
         if !force {
             let name = definition.as_ref().map_or(home.short().to_owned(), |it| it.name.clone());
             return Err(boxed(ContainerFailure::Conflict {
@@ -34,15 +83,24 @@ pub fn remove(places: &Places, home: &Home, force: bool, volumes: bool) -> Resul
         }
         home.note_stopped(true).map_err(boxed)?;
         supervise::cancel_restart(home);
-        stop::kill_locked(home, &state)?;
+        home.note_removal();
+        let death = stop::kill_locked(home, &state)?;
+        Ok(Self { home, lock, death, definition })
     }
-    if let (true, Ok(definition)) = (volumes, &definition) {
-        supervise::settle(places, home)?;
-        volumes::release(places, home, definition)?;
+
+    fn end(self, places: &Places, volumes: bool) -> Result<(), BoxedExplain> {
+        let Self { home, lock, death, definition } = self;
+        if let Some(death) = death {
+            death.wait(home)?;
+        }
+        if let (true, Ok(definition)) = (volumes, &definition) {
+            supervise::settle(places, home)?;
+            volumes::release(places, home, definition)?;
+        }
+        remove_locked(places, home, definition.ok().as_ref())?;
+        drop(lock);
+        Ok(())
     }
-    remove_locked(places, home, definition.ok().as_ref())?;
-    drop(lock);
-    Ok(())
 }
 
 /// The same for a container that this process has the lock of and that has no process. The anonymous volumes of one that goes with its end go
@@ -84,17 +142,16 @@ pub fn remove_locked(
 fn remove_tree(home: &Home, path: &std::path::Path) -> Result<(), BoxedExplain> {
     let mut tries = 0;
     loop {
-        match std::fs::remove_dir_all(path) {
+        match tree::remove(path) {
             // A monitor has written into it meanwhile, for the last time.
-            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && tries < 100 => {
+            Err(rustix::io::Errno::NOTEMPTY) if tries < 100 => {
                 tries += 1;
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let cause = SyscallError::new("unlinkat", path.display().to_string(), error);
-                return Err(boxed(home.failed("remove", cause)));
+            outcome => {
+                let failed = |errno| SyscallError::new("unlinkat", path.display().to_string(), errno);
+                return outcome.map_err(|errno| boxed(home.failed("remove", failed(errno))));
             }
-            _ => return Ok(()),
         }
     }
 }
@@ -108,20 +165,24 @@ pub struct Swept {
     pub scraps: Vec<String>,
 }
 
-/// Takes away what killed processes left, at most `most` things.
+/// Takes away what killed processes left, as far as it is met in looking at `most` homes; which these are is different each time.
 pub fn sweep(places: &Places, most: usize) -> Swept {
     let mut swept = Swept::default();
     for durable in [true, false] {
-        for entry in std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten() {
-            if swept.containers.len() + swept.scraps.len() >= most {
-                return swept;
-            }
+        let entries = std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten();
+        let mut entries: Vec<_> = entries.collect();
+        if entries.len() > most {
+            let first = monitor::time::now_ns() as usize % entries.len();
+            entries.rotate_left(first);
+            entries.truncate(most);
+        }
+        for entry in entries {
             let Ok(name) = entry.file_name().into_string() else { continue };
             if let Some(id) = name.strip_prefix('.') {
                 // Whoever hid it may be about to remove it.
                 let hidden =
                     Home { id: id.to_owned(), directory: entry.path(), ..Home::new(places, id, durable) };
-                if hidden.try_lock().is_some_and(|_lock| std::fs::remove_dir_all(&hidden.directory).is_ok()) {
+                if hidden.try_lock().is_some_and(|_lock| tree::remove(&hidden.directory).is_ok()) {
                     swept.scraps.push(hidden.id);
                 }
                 continue;

@@ -133,10 +133,7 @@ pub fn stop(
             ));
         }
     }
-    // Whoever hears it does not have to look again and again.
-    if monitor.and_then(|socket| wait::hear_end(&socket, Some(wait::TOLD))).is_none() {
-        wait::until_told(home, run);
-    }
+    told(home, run, monitor);
     tell(places, home, "stop", &[]);
     Ok(true)
 }
@@ -178,22 +175,45 @@ fn sleep_of(pid: u32) -> Option<String> {
     is_asleep.then(|| switches.join(" "))
 }
 
-/// Kills a container that this process has the lock of, and waits for its end.
-pub(crate) fn kill_locked(home: &Home, state: &State) -> Result<(), BoxedExplain> {
-    let Some(container) = &state.container else { return Ok(()) };
-    let Some(pidfd) = container.pidfd() else { return Ok(()) };
+/// Kills a container that this process has the lock of; none when it has no process.
+pub(crate) fn kill_locked(home: &Home, state: &State) -> Result<Option<Death>, BoxedExplain> {
+    let Some(container) = &state.container else { return Ok(None) };
+    let Some(pidfd) = container.pidfd() else { return Ok(None) };
+    let run = home.run().map_or(0, |run| run.run);
+    let monitor = wait::listen(home);
     container.kill(Some(Signal::KILL)).or_else(gone).map_err(boxed)?;
     if state.status == Status::Paused {
         container.cgroup().map_err(boxed)?.thaw(FREEZE).map_err(boxed)?;
     }
-    if !has_ended(&pidfd, Some(DEATH)) {
-        return Err(boxed(
-            home.failed("kill", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT)),
-        ));
+    Ok(Some(Death { pidfd, run, monitor }))
+}
+
+/// The end of a container that was killed.
+#[derive(Debug)]
+pub(crate) struct Death {
+    pidfd: OwnedFd,
+    run: u64,
+    monitor: Option<OwnedFd>,
+}
+
+impl Death {
+    /// Waits until its processes are gone and its monitor, which writes into the directory that goes next, has done so.
+    pub(crate) fn wait(self, home: &Home) -> Result<(), BoxedExplain> {
+        if !has_ended(&self.pidfd, Some(DEATH)) {
+            return Err(boxed(
+                home.failed("kill", SyscallError::new("pidfd_send_signal", "KILL", sys::Errno::TIMEDOUT)),
+            ));
+        }
+        told(home, self.run, self.monitor);
+        Ok(())
     }
-    // Its monitor writes into the directory that goes next.
-    wait::until_told(home, home.run().map_or(0, |run| run.run));
-    Ok(())
+}
+
+/// Waits for the monitor's word about the end. Whoever hears it does not have to look again and again.
+fn told(home: &Home, run: u64, monitor: Option<OwnedFd>) {
+    if monitor.and_then(|socket| wait::hear_end(&socket, Some(wait::TOLD))).is_none() {
+        wait::until_told(home, run);
+    }
 }
 
 fn gone(error: runtime::ContainerError) -> Result<(), runtime::ContainerError> {

@@ -216,6 +216,8 @@ fn launch(
     let failed = |cause| boxed(home.failed("start", cause));
     settle(places, home)?;
     make_directory(&home.run_directory)?;
+    // Of somebody who was killed while taking it away.
+    let _ = rustix::fs::unlink(home.run_directory.join(monitor::setup::REMOVAL));
     let mut flags = definition.request.clone();
     super::root::find(home, definition.manifest.as_deref(), &mut flags)?;
     crate::volumes::ready(places, &flags)?;
@@ -548,6 +550,9 @@ pub fn watch(setup: &Setup) -> ! {
         // The container goes on, and whoever looks sees that nobody watches it.
         std::process::exit(125);
     };
+    if ended.removed {
+        std::process::exit(0);
+    }
     let mut command = own_program("--after-exit", &setup.id);
     command.arg(setup.run.to_string());
     if ended.unwritten.is_some() {

@@ -216,12 +216,10 @@ pub fn prune(places: &Places, keep: impl Fn(&super::Definition) -> bool) -> (Vec
 /// The first failure; the others are removed all the same.
 pub fn reset(places: &Places) -> Result<(usize, usize), BoxedExplain> {
     let (mut count, mut failure) = (0, None);
-    for home in all(places) {
-        match remove::remove(places, &home, true, true) {
-            Ok(()) => count += 1,
-            Err(error) => failure = failure.or(Some(error)),
-        }
-    }
+    remove::remove_each(places, &all(places), true, true, &mut |_, outcome| match outcome {
+        Ok(()) => count += 1,
+        Err(error) => failure = failure.take().or(Some(error)),
+    });
     remove::sweep(places, usize::MAX);
     let (pruned, failures) = crate::volumes::Store::of(places).prune(places, true, |_| false)?;
     match failure.or_else(|| failures.into_iter().next()) {

@@ -99,19 +99,14 @@ fn fits(one: &Summary, key: &str, value: &str, age: Option<u64>) -> bool {
         "id" => one.home.id.starts_with(value),
         "name" => matches_name(&definition.name, value),
         "label" => {
-            let labels = labels(definition);
+            let labels = labels(&definition.request.labels);
             match value.split_once('=') {
                 Some((name, wanted)) => labels.get(name).is_some_and(|is| is == wanted),
                 None => labels.contains_key(value),
             }
         }
-        "status" => {
-            one.state.status.name() == value || (value == "stopped" && one.state.status.name() == "exited")
-        }
-        "exited" => {
-            one.state.status == crate::containers::Status::Exited
-                && value.parse() == Ok(one.state.exit_status())
-        }
+        "status" => one.status.name() == value || (value == "stopped" && one.status.name() == "exited"),
+        "exited" => one.status == crate::containers::Status::Exited && value.parse() == Ok(one.exit_status()),
         "ancestor" => definition.image() == value,
         "before" => age.is_some_and(|age| definition.created_ns < age),
         "since" => age.is_some_and(|age| definition.created_ns > age),
@@ -136,10 +131,10 @@ fn fits(one: &Summary, key: &str, value: &str, age: Option<u64>) -> bool {
                 port.protocol == wanted.protocol && number.is_some_and(|number| range.contains(&number))
             })
         }
-        "network" => network(definition).split(',').any(|name| name == value),
+        "network" => network(&definition.request.network).split(',').any(|name| name == value),
         "health" => {
-            let state = one.state.health(&one.home).map(|health| health.state.name());
-            state.unwrap_or(if definition.health.is_some() { "starting" } else { "none" }) == value
+            let state = one.health().map(|health| health.state.name());
+            state.unwrap_or(if definition.health { "starting" } else { "none" }) == value
         }
         "restart" => definition.restart.name() == value,
         _ => false,

@@ -30,7 +30,8 @@ pub fn inspect(places: &Places, home: &Home) -> Result<Value, BoxedExplain> {
     let records = StateRoot::open(&places.records()).map_err(boxed)?;
     let state = state::of(home, &records);
     let spec = state.container.as_ref().and_then(|container| home.configuration(container).ok());
-    let connected = ports::of(&definition, &state);
+    let connected =
+        ports::of(&home.id, &definition.request.network, &definition.request.places, state.status);
     let request = &definition.request;
     let (path, args) = match request.args.split_first() {
         Some((path, args)) => (path.as_str(), args),
@@ -150,7 +151,7 @@ fn config(home: &Home, definition: &Definition, spec: Option<&Spec>) -> Value {
         "WorkingDir": request.workdir.as_ref().map(|dir| dir.as_path().display().to_string()).unwrap_or_default(),
         "Entrypoint": null,
         "OnBuild": null,
-        "Labels": labels(definition),
+        "Labels": labels(&definition.request.labels),
         "StopSignal": definition.stop_signal().to_string(),
     });
     if let Some(timeout) = definition.stop_timeout {
@@ -224,8 +225,8 @@ fn host_config(home: &Home, definition: &Definition) -> Value {
         "ContainerIDFile": "",
         "LogConfig": { "Type": definition.log.driver.name(), "Config": {
             "max-size": definition.log.max_bytes.to_string(), "max-file": definition.log.max_files.to_string() } },
-        "NetworkMode": network(definition),
-        "PortBindings": ports::asked(definition),
+        "NetworkMode": network(&definition.request.network),
+        "PortBindings": ports::asked(&definition.request.places),
         "RestartPolicy": { "Name": restart, "MaximumRetryCount": retries },
         "AutoRemove": definition.auto_remove,
         "Privileged": request.privileged,
@@ -351,7 +352,7 @@ fn network_settings(
         })
         .collect();
     let networks = match networks.is_empty() {
-        true => network(definition)
+        true => network(&definition.request.network)
             .split(',')
             .map(|name| (name.to_owned(), json!({ "IPAddress": "", "Gateway": "", "MacAddress": "" })))
             .collect(),

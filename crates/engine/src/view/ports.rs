@@ -7,8 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use network::{Ledger, Protocol};
 use serde_json::{Map, Value, json};
 
-use crate::containers::{Definition, State};
-use crate::flags::network::Network;
+use crate::containers::Status;
+use crate::flags::network::{Network, Places};
 
 /// A port of a container, published or only named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,16 +53,15 @@ pub struct Place {
 const MOST: usize = 65_536;
 
 /// What is known of a container's network; of one that does not run only what is exposed.
-pub fn of(definition: &Definition, state: &State) -> Connected {
-    let request = &definition.request;
+pub fn of(id: &str, network: &Network, flags: &Places, status: Status) -> Connected {
     let mut connected = Connected::default();
-    if state.status.is_alive() {
-        match &request.network {
-            Network::On(_) => by_record(&definition.id, &mut connected),
-            Network::Pasta => by_pasta(definition, &mut connected),
+    if status.is_alive() {
+        match network {
+            Network::On(_) => by_record(id, &mut connected),
+            Network::Pasta => by_pasta(flags, &mut connected),
             _ => {}
         }
-        for one in &request.places.expose {
+        for one in &flags.expose {
             for private in one.ports.first..=one.ports.last {
                 let protocol = one.protocol;
                 if !connected.ports.iter().any(|port| (port.private, port.protocol) == (private, protocol)) {
@@ -121,8 +120,8 @@ fn by_record(id: &str, connected: &mut Connected) {
 }
 
 /// pasta is given the ports that were asked for, each with one of the host's.
-fn by_pasta(definition: &Definition, connected: &mut Connected) {
-    for one in &definition.request.places.publish {
+fn by_pasta(flags: &Places, connected: &mut Connected) {
+    for one in &flags.publish {
         let first = one.host.map_or(one.container.first, |host| host.first);
         for offset in 0..=one.container.last - one.container.first {
             let address = one.host_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -199,9 +198,9 @@ pub fn bound(ports: &[Port]) -> Value {
 }
 
 /// `HostConfig.PortBindings`: what was asked for.
-pub fn asked(definition: &Definition) -> Value {
+pub fn asked(flags: &Places) -> Value {
     let mut map = Map::new();
-    for one in &definition.request.places.publish {
+    for one in &flags.publish {
         for (offset, private) in (one.container.first..=one.container.last).enumerate() {
             let number = match one.host {
                 None => String::new(),

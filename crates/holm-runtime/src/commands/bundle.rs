@@ -131,6 +131,7 @@ pub(super) fn launch(
         make_cwd: true,
         init: false,
         die_with_parent: false,
+        delegate_v1: false,
         keep_keyring: arguments.get_flag("no-new-keyring"),
         preserve_fds,
         life: Life::Kept { config, wait: mode == Mode::Create, notify },

@@ -76,6 +76,67 @@ fn every_limit_of_a_container_that_runs_is_changed_at_once() {
     house.is_empty();
 }
 
+/// A disk of this machine, and its number: rates can be had for whole ones only.
+fn disk() -> Option<(String, String)> {
+    let mut names: Vec<String> = std::fs::read_dir("/sys/block")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| std::fs::metadata(format!("/dev/{name}")).is_ok())
+        .collect();
+    names.sort_by_key(|name| (name.starts_with("loop"), name.clone()));
+    let name = names.first()?;
+    let number = std::fs::read_to_string(format!("/sys/block/{name}/dev")).ok()?;
+    Some((format!("/dev/{name}"), number.trim().to_owned()))
+}
+
+#[test]
+fn rates_of_a_device_change_while_the_container_runs() {
+    const TEST: &str = "rates_of_a_device_change_while_the_container_runs";
+    let Some(house) = House::new(TEST) else { return };
+    let Some((device, number)) = disk() else {
+        eprintln!("SKIPPED {TEST}: there is no block device");
+        return;
+    };
+    let id = house.run("c", &[], "exec sleep 1000");
+    if kernel(&id, &["blkio.throttle.read_bps_device", "io.max"]).is_none() {
+        eprintln!("SKIPPED {TEST}: the kernel bounds no rates of devices here");
+        return;
+    }
+    let pid = house.field("c", "{{.State.Pid}}");
+    for (flag, rate, v1, v2) in [
+        ("--device-read-bps", "1mb", ("read_bps", "1048576"), "rbps=1048576"),
+        ("--device-write-bps", "2mb", ("write_bps", "2097152"), "wbps=2097152"),
+        ("--device-read-iops", "30", ("read_iops", "30"), "riops=30"),
+        ("--device-write-iops", "40", ("write_iops", "40"), "wiops=40"),
+        ("--device-read-bps", "3mb", ("read_bps", "3145728"), "rbps=3145728"),
+    ] {
+        assert_eq!(house.prints(&["update", flag, &format!("{device}:{rate}"), "c"]), "c");
+        match kernel(&id, &["io.max"]) {
+            Some(all) => {
+                let line = all.lines().find(|line| line.starts_with(&number)).unwrap_or_default();
+                assert!(line.split(' ').any(|word| word == v2), "{flag} {rate}: {all}");
+            }
+            None => {
+                let file = format!("blkio.throttle.{}_device", v1.0);
+                let now = kernel(&id, &[&file]).unwrap_or_default();
+                assert_eq!(now, format!("{number} {}", v1.1), "{flag} {rate}");
+            }
+        }
+    }
+    // None of them has taken the place of another.
+    let all = ["read_bps", "write_bps", "read_iops", "write_iops"].map(|name| {
+        let file = format!("blkio.throttle.{name}_device");
+        kernel(&id, &["io.max", &file]).unwrap_or_default().replace("=max", "").replace("default", "")
+    });
+    assert!(all.iter().all(|text| text.contains(&number) && text.contains(char::is_numeric)), "{all:?}");
+    assert_eq!(house.field("c", "{{.State.Pid}}"), pid, "it is the same process all the time");
+    let unknown = house.fails(&["update", "--device-read-bps", "/dev/null:1mb", "c"], 125);
+    assert!(unknown.contains("/dev/null"), "{unknown}");
+    house.prints(&["rm", "-f", "c"]);
+    house.is_empty();
+}
+
 #[test]
 fn a_stop_takes_no_longer_than_the_container_says() {
     let Some(house) = House::new("a_stop_takes_no_longer_than_the_container_says") else { return };

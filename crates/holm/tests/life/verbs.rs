@@ -32,6 +32,65 @@ fn a_container_in_the_background_lives_and_goes() {
 }
 
 #[test]
+fn many_are_taken_away_at_once_and_told_in_order() {
+    let Some(house) = House::new("many_are_taken_away_at_once_and_told_in_order") else { return };
+    let names: Vec<String> = (0..40).map(|number| format!("m{number}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        match number % 4 {
+            0 => drop(house.prints(&["create", "--rootfs", "/", "--name", name, "--", "true"])),
+            _ => drop(house.run(name, &[], "exec sleep 1000")),
+        }
+    }
+    house.prints(&["pause", "m7"]);
+    house.prints(&["stop", "-t", "0", "m9"]);
+    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+    let kept = house.holm(&[&["rm"][..], &listed[..12]].concat());
+    // Without --force those that run stay, and the others go.
+    assert_eq!(kept.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&kept.stdout), "m0\nm4\nm8\nm9\n");
+    assert_eq!(house.prints(&["ps", "-q"]).lines().count(), 29);
+    let rest = house.holm(&[&["rm", "-f", "nobody"][..], &listed].concat());
+    let expected: String = names
+        .iter()
+        .filter(|name| !["m0", "m4", "m8", "m9"].contains(&name.as_str()))
+        .map(|name| format!("{name}\n"))
+        .collect();
+    assert_eq!(String::from_utf8_lossy(&rest.stdout), expected);
+    assert!(String::from_utf8_lossy(&rest.stderr).contains("nobody"));
+    house.is_empty();
+}
+
+#[test]
+fn a_privileged_container_makes_groups_in_its_own_and_limits_nothing() {
+    const TEST: &str = "a_privileged_container_makes_groups_in_its_own_and_limits_nothing";
+    let Some(house) = House::new(TEST) else { return };
+    // What systemd does first, in the hierarchy that it sorts its services into.
+    let script = "for d in '' /unified /systemd; do \
+            test -e /sys/fs/cgroup$d/cgroup.procs && mkdir /sys/fs/cgroup$d/init.scope && echo made$d; done; \
+        for d in memory pids cpu; do mkdir /sys/fs/cgroup/$d/more 2>/dev/null && echo limits $d; done; \
+        for f in memory.max pids.max; do echo 1 2>/dev/null >/sys/fs/cgroup/$f && echo set $f; done; true";
+    let run = |flags: &[&str]| {
+        let args = [
+            &["run", "--rm", "--rootfs", "/", "--userns", "0:200000:65536"],
+            flags,
+            &["--", "sh", "-c", script],
+        ];
+        house.command(&args.concat()).output().unwrap()
+    };
+    let output = run(&["--privileged"]);
+    let made = String::from_utf8_lossy(&output.stdout).into_owned();
+    if made.is_empty() && String::from_utf8_lossy(&output.stderr).contains("cgroup") {
+        eprintln!("SKIPPED {TEST}: containers have no groups to sort processes into here");
+        return;
+    }
+    assert!(made.starts_with("made"), "{output:?}");
+    assert!(!made.contains("limits") && !made.contains("set"), "{made}");
+    let output = run(&[]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{output:?}");
+    house.is_empty();
+}
+
+#[test]
 fn changes_stay_as_long_as_the_container_does() {
     let Some(house) = House::new("changes_stay_as_long_as_the_container_does") else { return };
     house.prints(&[

@@ -92,11 +92,11 @@ impl RotatedFile {
 
 /// How many bytes of whole lines fit into `room`.
 fn whole_lines(lines: &[u8], room: usize) -> usize {
-    lines[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+    memchr::memrchr(b'\n', &lines[..room]).map_or(0, |end| end + 1)
 }
 
 fn first_line(lines: &[u8]) -> usize {
-    lines.iter().position(|byte| *byte == b'\n').map_or(lines.len(), |end| end + 1)
+    memchr::memchr(b'\n', lines).map_or(lines.len(), |end| end + 1)
 }
 
 #[cfg(test)]

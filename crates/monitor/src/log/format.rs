@@ -3,44 +3,79 @@
 use super::Stream;
 use crate::time::{TIME_LEN, write_rfc3339};
 
-/// Appends a line as docker's `json-file` has it: a part of a line has no line break at its end. What is not UTF-8 becomes U+FFFD.
-pub fn json(out: &mut Vec<u8>, stream: Stream, line: &[u8], whole: bool, now_ns: u64) {
-    out.extend_from_slice(b"{\"log\":\"");
-    escape(out, line);
-    if whole {
-        out.extend_from_slice(b"\\n");
+/// What all lines of a piece of output have in common: the stream and the time, in the words of both formats.
+#[derive(Debug)]
+pub struct Stamp {
+    /// The stream.
+    pub stream: Stream,
+    time: [u8; TIME_LEN],
+}
+
+impl Stamp {
+    /// Of what came at `now_ns`.
+    pub fn new(stream: Stream, now_ns: u64) -> Self {
+        let mut time = [0; TIME_LEN];
+        write_rfc3339(now_ns, &mut time);
+        Self { stream, time }
     }
-    out.extend_from_slice(b"\",\"stream\":\"");
-    out.extend_from_slice(stream.name().as_bytes());
-    out.extend_from_slice(b"\",\"time\":\"");
-    time(out, now_ns);
-    out.extend_from_slice(b"\"}\n");
+
+    /// Appends a line as docker's `json-file` has it: a part of a line has no line break at its end. What is not UTF-8 becomes U+FFFD.
+    pub fn json(&self, out: &mut Vec<u8>, line: &[u8], whole: bool) {
+        // Room for everything but what has to be escaped.
+        out.reserve(line.len() + 96);
+        out.extend_from_slice(b"{\"log\":\"");
+        escape(out, line);
+        out.extend_from_slice(match (whole, self.stream) {
+            (true, Stream::Output) => b"\\n\",\"stream\":\"stdout\",\"time\":\"".as_slice(),
+            (true, Stream::Error) => b"\\n\",\"stream\":\"stderr\",\"time\":\"",
+            (false, Stream::Output) => b"\",\"stream\":\"stdout\",\"time\":\"",
+            (false, Stream::Error) => b"\",\"stream\":\"stderr\",\"time\":\"",
+        });
+        out.extend_from_slice(&self.time);
+        out.extend_from_slice(b"\"}\n");
+    }
+
+    /// Appends a line as Kubernetes reads them: `TIME STREAM F|P TEXT`, `P` for a part of a line.
+    pub fn k8s(&self, out: &mut Vec<u8>, line: &[u8], whole: bool) {
+        out.reserve(line.len() + 48);
+        out.extend_from_slice(&self.time);
+        out.push(b' ');
+        out.extend_from_slice(self.stream.name().as_bytes());
+        out.extend_from_slice(if whole { b" F " } else { b" P " });
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
 }
 
-/// Appends a line as Kubernetes reads them: `TIME STREAM F|P TEXT`, `P` for a part of a line.
-pub fn k8s(out: &mut Vec<u8>, stream: Stream, line: &[u8], whole: bool, now_ns: u64) {
-    time(out, now_ns);
-    out.push(b' ');
-    out.extend_from_slice(stream.name().as_bytes());
-    out.extend_from_slice(if whole { b" F " } else { b" P " });
-    out.extend_from_slice(line);
-    out.push(b'\n');
-}
-
-fn time(out: &mut Vec<u8>, now_ns: u64) {
-    let mut text = [0; TIME_LEN];
-    write_rfc3339(now_ns, &mut text);
-    out.extend_from_slice(&text);
+/// How many bytes from the first on go into a text of JSON as they are: no control characters, `"`, `\`, and nothing beyond ASCII. Eight
+/// bytes are looked at together.
+fn plain(bytes: &[u8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The high bit of the lowest byte that is below `most`; of bytes above that one, it says nothing.
+    let below = |word: u64, most: u64| word.wrapping_sub(LOW * most) & !word & HIGH;
+    let mut at = 0;
+    while let Some(Ok(eight)) = bytes.get(at..at + 8).map(<[u8; 8]>::try_from) {
+        let word = u64::from_le_bytes(eight);
+        let quote = below(word ^ (LOW * u64::from(b'"')), 1);
+        let backslash = below(word ^ (LOW * u64::from(b'\\')), 1);
+        let found = (word & HIGH) | below(word, 0x20) | quote | backslash;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| matches!(byte, 0..0x20 | b'"' | b'\\' | 0x80..);
+    at + bytes[at..].iter().position(special).unwrap_or(bytes.len() - at)
 }
 
 fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut rest = bytes;
     while !rest.is_empty() {
         // Most text is plain: it is copied a stretch at a time.
-        let plain = rest.iter().position(|byte| !matches!(byte, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        let plain = plain.unwrap_or(rest.len());
-        out.extend_from_slice(&rest[..plain]);
-        rest = &rest[plain..];
+        let (plain, special) = rest.split_at(plain(rest));
+        out.extend_from_slice(plain);
+        rest = special;
         let Some(&byte) = rest.first() else { return };
         if byte < 0x80 {
             match byte {
@@ -49,7 +84,6 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
                 b'\t' => out.extend_from_slice(b"\\t"),
                 b'\r' => out.extend_from_slice(b"\\r"),
                 b'\n' => out.extend_from_slice(b"\\n"),
-                0x7f => out.push(byte),
                 control => {
                     const DIGITS: &[u8; 16] = b"0123456789abcdef";
                     out.extend_from_slice(b"\\u00");
@@ -91,7 +125,7 @@ mod tests {
 
     fn as_json(line: &[u8], whole: bool) -> String {
         let mut out = Vec::new();
-        json(&mut out, Stream::Error, line, whole, 1_000_000_007);
+        Stamp::new(Stream::Error, 1_000_000_007).json(&mut out, line, whole);
         String::from_utf8(out).unwrap()
     }
 
@@ -121,10 +155,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_plain_ends_where_something_is_not() {
+        for special in 0..=255u8 {
+            let is_plain = matches!(special, 0x20..=0x7f) && special != b'"' && special != b'\\';
+            for at in 0..20 {
+                // What stands behind changes nothing.
+                for behind in [b'a', 0, 0x80, b'"'] {
+                    let mut text = vec![b'~'; at];
+                    text.extend([special, behind, b' ', b'!', 0x7f, b'#', b'[', b']', b'x']);
+                    let end =
+                        text.iter().position(|byte| !matches!(byte, 0x20..=0x7f) || b"\"\\".contains(byte));
+                    assert_eq!(plain(&text), end.unwrap_or(text.len()), "{special} {at} {behind}");
+                    assert_eq!(plain(&text) > at, is_plain);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_line_for_kubernetes_tells_whether_it_is_whole() {
         let mut out = Vec::new();
-        k8s(&mut out, Stream::Output, b"hi", true, 0);
-        k8s(&mut out, Stream::Output, b"ho", false, 0);
+        let stamp = Stamp::new(Stream::Output, 0);
+        stamp.k8s(&mut out, b"hi", true);
+        stamp.k8s(&mut out, b"ho", false);
         assert_eq!(
             out,
             b"1970-01-01T00:00:00.000000000Z stdout F hi\n1970-01-01T00:00:00.000000000Z stdout P ho\n"

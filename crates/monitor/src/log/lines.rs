@@ -16,7 +16,7 @@ impl Splitter {
         while !rest.is_empty() {
             let room = LINE_MAX - self.begun.len();
             let near = &rest[..rest.len().min(room + 1)];
-            match near.iter().position(|byte| *byte == b'\n') {
+            match memchr::memchr(b'\n', near) {
                 Some(end) => {
                     self.hand_out(&rest[..end], true, &mut out);
                     rest = &rest[end + 1..];

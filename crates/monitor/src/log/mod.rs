@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use file::RotatedFile;
+use format::Stamp;
 use journald::Journal;
 use lines::Splitter;
 
@@ -116,7 +117,7 @@ enum Sink {
 }
 
 /// A batch of this size is written before more is added to it.
-const BATCH: usize = 32 * 1024;
+const BATCH: usize = 64 * 1024;
 
 impl Log {
     /// Opens it. A file that cannot be opened is tried again with each line.
@@ -141,7 +142,8 @@ impl Log {
             Stream::Error => &mut self.error,
         };
         let (sink, batch, lost) = (&mut self.sink, &mut self.batch, &mut self.lost);
-        splitter.split(bytes, |line, whole| put(sink, batch, lost, stream, line, whole, now_ns));
+        let stamp = Stamp::new(stream, now_ns);
+        splitter.split(bytes, |line, whole| put(sink, batch, lost, &stamp, line, whole));
         flush(sink, batch, lost);
     }
 
@@ -149,7 +151,8 @@ impl Log {
     pub fn finish(&mut self, now_ns: u64) {
         for (stream, splitter) in [(Stream::Output, &mut self.output), (Stream::Error, &mut self.error)] {
             let (sink, batch, lost) = (&mut self.sink, &mut self.batch, &mut self.lost);
-            splitter.finish(|line| put(sink, batch, lost, stream, line, false, now_ns));
+            let stamp = Stamp::new(stream, now_ns);
+            splitter.finish(|line| put(sink, batch, lost, &stamp, line, false));
             flush(sink, batch, lost);
         }
     }
@@ -160,20 +163,12 @@ impl Log {
     }
 }
 
-fn put(
-    sink: &mut Sink,
-    batch: &mut Vec<u8>,
-    lost: &mut u64,
-    stream: Stream,
-    line: &[u8],
-    whole: bool,
-    now_ns: u64,
-) {
+fn put(sink: &mut Sink, batch: &mut Vec<u8>, lost: &mut u64, stamp: &Stamp, line: &[u8], whole: bool) {
     match sink {
-        Sink::Json(_) => format::json(batch, stream, line, whole, now_ns),
-        Sink::K8s(_) => format::k8s(batch, stream, line, whole, now_ns),
+        Sink::Json(_) => stamp.json(batch, line, whole),
+        Sink::K8s(_) => stamp.k8s(batch, line, whole),
         Sink::Journal(journal) => {
-            if journal.send(stream, line, whole).is_err() {
+            if journal.send(stamp.stream, line, whole).is_err() {
                 *lost += line.len() as u64;
             }
         }

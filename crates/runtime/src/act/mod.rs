@@ -315,7 +315,7 @@ impl Performing<'_> {
             Act::DelegateCgroup { uid, gid } => {
                 for made in &self.made {
                     if let Made::Cgroup { cgroup, .. } = made {
-                        cgroup.delegate(*uid, *gid).map_err(Cause::Cgroup)?;
+                        cgroup.delegate_safely(*uid, *gid).map_err(Cause::Cgroup)?;
                     }
                 }
             }

@@ -86,8 +86,8 @@ pub(crate) fn create_before_spawn(plan: &mut Builder<'_>, group: &Group) {
     }
 }
 
-/// A container that sees its v2 cgroup alone and may write to it gets it, limits excepted (config-linux.md, "Cgroup ownership"). v1
-/// cannot be delegated safely.
+/// A container that sees its cgroup alone and may write to it gets it, limits excepted (config-linux.md, "Cgroup ownership"). Where
+/// v1 is in use that takes [`crate::Launch::delegate_v1`].
 fn delegate(plan: &mut Builder<'_>) {
     let spec = &plan.launch.spec;
     let writable = |mount: &spec::Mount| {
@@ -95,7 +95,8 @@ fn delegate(plan: &mut Builder<'_>) {
         own && !mount.options.iter().any(|option| option == "ro" || option == "rro")
     };
     let namespace = plan.namespace(spec::NamespaceType::Cgroup).is_new();
-    if !plan.facts.cgroups.v1.is_empty() || !namespace || !spec.mounts.iter().any(writable) {
+    let is_v1 = !plan.facts.cgroups.v1.is_empty();
+    if (is_v1 && !plan.launch.delegate_v1) || !namespace || !spec.mounts.iter().any(writable) {
         return;
     }
     let user = &spec.process.user;

@@ -62,16 +62,18 @@ fn k8s(bytes: &[u8]) -> Option<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use monitor::log::format::Stamp;
 
     #[test]
     fn what_is_written_is_read() {
         for (driver, write) in [
-            (Driver::JsonFile, monitor::log::format::json as fn(&mut Vec<u8>, Stream, &[u8], bool, u64)),
-            (Driver::K8sFile, monitor::log::format::k8s),
+            (Driver::JsonFile, Stamp::json as fn(&Stamp, &mut Vec<u8>, &[u8], bool)),
+            (Driver::K8sFile, Stamp::k8s),
         ] {
             for (text, whole) in [("hello \"you\"\t\\ é", true), ("", true), ("part", false)] {
                 let mut bytes = Vec::new();
-                write(&mut bytes, Stream::Error, text.as_bytes(), whole, 1_795_832_017_123_456_789);
+                let stamp = Stamp::new(Stream::Error, 1_795_832_017_123_456_789);
+                write(&stamp, &mut bytes, text.as_bytes(), whole);
                 let line = parse(driver, &bytes).unwrap();
                 let expected = if whole { format!("{text}\n") } else { text.to_owned() };
                 assert_eq!(String::from_utf8(line.text).unwrap(), expected);

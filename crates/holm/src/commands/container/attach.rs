@@ -61,7 +61,7 @@ pub(super) fn start(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExp
     if let Some(error) = selected.missing.pop() {
         return Err(error);
     }
-    let home = selected.homes.remove(0);
+    let (home, _) = selected.homes.remove(0);
     let options = options(&home, matches, interactive)?;
     let signals = attach::catch()?;
     let socket = match engine.start(&home.id, Some(&options))? {
@@ -85,7 +85,7 @@ fn start_all(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
         eprint!("{}", report::render(&**error));
         failed = true;
     }
-    for home in &selected.homes {
+    for (home, _) in &selected.homes {
         let called = names
             .iter()
             .find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));

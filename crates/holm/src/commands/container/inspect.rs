@@ -30,7 +30,7 @@ pub(super) fn run(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpla
     let mut failures = selected.missing;
     let mut documents: Vec<Value> = Vec::new();
     let mut lines = String::new();
-    for home in &selected.homes {
+    for (home, _) in &selected.homes {
         match engine.inspect(&home.id) {
             Ok(document) => match &template {
                 Some(template) => lines += &(template.render(&document).map_err(boxed)? + "\n"),
@@ -57,7 +57,8 @@ pub(super) fn port(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExpl
     let definition = home.definition().map_err(boxed)?;
     let records = StateRoot::open(&engine.places.records()).map_err(boxed)?;
     let state = engine::containers::state::of(&home, &records);
-    let connected = ports::of(&definition, &state);
+    let connected =
+        ports::of(&home.id, &definition.request.network, &definition.request.places, state.status);
     let asked: Option<Expose> = optional(matches, "private", "port")?;
     let is_asked = |port: &&Port| {
         asked.as_ref().is_none_or(|asked| {

@@ -11,7 +11,7 @@ use report::BoxedExplain;
 use spec::Signal;
 
 use super::boxed;
-use super::select::select;
+use super::select::{Selected, select};
 use crate::cli::keeping::seconds;
 use crate::cli::run::{on, optional, refuse, texts};
 
@@ -22,32 +22,49 @@ fn each(
     all: fn(Status) -> bool,
     mut act: impl FnMut(&Home) -> Result<Option<String>, BoxedExplain>,
 ) -> Result<u8, BoxedExplain> {
-    let mut selected = select(&engine.places, matches, all)?;
-    let names = texts(matches, "container");
-    let only_one = selected.homes.len() + selected.missing.len() == 1;
-    let mut failed = false;
-    if only_one && let Some(error) = selected.missing.pop() {
-        return Err(error);
+    let selected = select(&engine.places, matches, all)?;
+    let (mut told, homes) = Told::begin(selected)?;
+    for (home, called) in &homes {
+        told.note(called, act(home))?;
     }
-    for error in &selected.missing {
-        eprint!("{}", report::render(&**error));
-        failed = true;
+    Ok(u8::from(told.failed))
+}
+
+/// What is said of containers one after the other.
+struct Told {
+    only_one: bool,
+    failed: bool,
+}
+
+impl Told {
+    /// Says which are not there; that is the end of it where only one is meant.
+    fn begin(mut selected: Selected) -> Result<(Self, Vec<(Home, String)>), BoxedExplain> {
+        let only_one = selected.homes.len() + selected.missing.len() == 1;
+        if only_one && let Some(error) = selected.missing.pop() {
+            return Err(error);
+        }
+        for error in &selected.missing {
+            eprint!("{}", report::render(&**error));
+        }
+        Ok((Self { only_one, failed: !selected.missing.is_empty() }, selected.homes))
     }
-    for home in &selected.homes {
-        // As the caller called it, so that scripts find their own words.
-        let called = names
-            .iter()
-            .find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
-        match act(home) {
-            Ok(line) => print(&format!("{}\n", line.as_ref().or(called).unwrap_or(&home.id)))?,
-            Err(error) if only_one => return Err(error),
+
+    /// Scripts find their own words: what it was called by, where there is no other line.
+    fn note(
+        &mut self,
+        called: &str,
+        outcome: Result<Option<String>, BoxedExplain>,
+    ) -> Result<(), BoxedExplain> {
+        match outcome {
+            Ok(line) => print(&format!("{}\n", line.as_deref().unwrap_or(called))),
+            Err(error) if self.only_one => Err(error),
             Err(error) => {
                 eprint!("{}", report::render(&*error));
-                failed = true;
+                self.failed = true;
+                Ok(())
             }
         }
     }
-    Ok(u8::from(failed))
 }
 
 fn alive(status: Status) -> bool {
@@ -112,14 +129,21 @@ pub(super) fn remove(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedEx
     let force = on(matches, "force", "--force")?;
     let volumes = on(matches, "volumes", "--volumes")?;
     let all: fn(Status) -> bool = if force { any } else { |status| !status.is_alive() };
-    if force {
-        // As docker and podman have it: what is not there has not to be removed.
-        let selected = select(&engine.places, matches, all)?;
-        if selected.homes.is_empty() && !selected.missing.is_empty() {
-            return Ok(0);
-        }
+    let selected = select(&engine.places, matches, all)?;
+    // As docker and podman have it: what is not there has not to be removed.
+    if force && selected.homes.is_empty() && !selected.missing.is_empty() {
+        return Ok(0);
     }
-    each(engine, matches, all, |home| engine.remove(&home.id, force, volumes).map(|()| None))
+    let (mut told, named) = Told::begin(selected)?;
+    let (homes, called): (Vec<Home>, Vec<String>) = named.into_iter().unzip();
+    let (mut called, mut outcome) = (called.iter(), Ok(()));
+    engine.remove_each(&homes, force, volumes, &mut |home, removed| {
+        let called = called.next().unwrap_or(&home.id);
+        if outcome.is_ok() {
+            outcome = told.note(called, removed.map(|()| None));
+        }
+    });
+    outcome.map(|()| u8::from(told.failed))
 }
 
 pub(super) fn rename(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {

@@ -45,6 +45,34 @@ fn table(template: &str, rows: &[Value], headings: &[(&str, &str)]) -> Result<St
     Ok(aligned(&lines))
 }
 
+/// A table of these fields, as `get` finds them in each of `rows`: what the same template makes, without looking at one.
+pub(in crate::commands) fn columns<T>(
+    fields: &[&str],
+    rows: impl Iterator<Item = T>,
+    headings: &[(&str, &str)],
+    get: impl Fn(&T, &str) -> Option<Value>,
+) -> String {
+    let heading = |field: &&str| {
+        headings.iter().find(|(name, _)| name == field).map_or(*field, |(_, heading)| *heading).to_uppercase()
+    };
+    let mut lines = vec![fields.iter().map(heading).collect::<Vec<_>>().join("\t")];
+    for row in rows {
+        let mut line = String::with_capacity(160);
+        for (at, field) in fields.iter().enumerate() {
+            if at > 0 {
+                line.push('\t');
+            }
+            match get(&row, field) {
+                Some(Value::String(text)) => line.push_str(&text),
+                Some(other) => line.push_str(&other.to_string()),
+                None => {}
+            }
+        }
+        lines.push(line);
+    }
+    aligned(&lines)
+}
+
 /// Columns that are parted by tabs, as wide as they need to be.
 fn aligned(lines: &[String]) -> String {
     let cells: Vec<Vec<&str>> = lines.iter().map(|line| line.split('\t').collect()).collect();

@@ -1,5 +1,7 @@
 //! Which containers a command is about.
 
+use std::collections::BTreeSet;
+
 use clap::ArgMatches;
 use engine::containers::{Home, Places, find, state};
 use engine::view::filter::Filters;
@@ -25,7 +27,8 @@ impl Explain for Nobody {
 
 /// Containers, and what was named and is none: a command goes on with the others.
 pub(super) struct Selected {
-    pub(super) homes: Vec<Home>,
+    /// Each with what it was called by; its id, if by no name.
+    pub(super) homes: Vec<(Home, String)>,
     pub(super) missing: Vec<BoxedExplain>,
 }
 
@@ -46,19 +49,21 @@ pub(super) fn select(
     if names.is_empty() && filters.is_empty() && !wants_all && !latest {
         return Err(boxed(Nobody));
     }
-    for name in &names {
-        match find(places, name) {
-            Ok(home) if selected.homes.contains(&home) => {}
-            Ok(home) => selected.homes.push(home),
+    let mut known = BTreeSet::new();
+    for name in names {
+        match find(places, &name) {
+            Ok(home) if known.insert(home.id.clone()) => selected.homes.push((home, name)),
+            Ok(_) => {}
             Err(error) => selected.missing.push(boxed(error)),
         }
     }
     if wants_all || latest || !filters.is_empty() {
         let filters = Filters::parse(&filters).map_err(boxed)?;
         let list = filters.pick(summary::list(places));
-        let list = list.into_iter().filter(|one| !wants_all || all(one.state.status));
+        let list = list.into_iter().filter(|one| !wants_all || all(one.status));
         let most = if latest { 1 } else { usize::MAX };
-        selected.homes.extend(list.take(most).map(|one| one.home));
+        let called = |home: Home| (home.clone(), home.id);
+        selected.homes.extend(list.take(most).map(|one| called(one.home)));
     }
     Ok(selected)
 }

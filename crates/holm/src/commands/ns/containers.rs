@@ -19,7 +19,7 @@ pub(super) fn note(found: &mut Found) -> Containers {
     let ours = ids(std::process::id(), found);
     let mut containers = Vec::new();
     for one in summary::list(&Places::of(&Caller::read())) {
-        if let Some(pid) = u32::try_from(one.state.pid).ok().filter(|pid| *pid > 0) {
+        if let Some(pid) = u32::try_from(one.pid).ok().filter(|pid| *pid > 0) {
             let own: Vec<Id> = ids(pid, found).into_iter().filter(|id| !ours.contains(id)).collect();
             let unknown = |it: &&mut Namespace| it.container.is_none() && own.contains(&it.id);
             for namespace in found.namespaces.iter_mut().filter(unknown) {

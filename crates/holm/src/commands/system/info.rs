@@ -16,7 +16,7 @@ use crate::commands::table::{Align, table};
 
 pub(super) fn run(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let list = summary::list(places);
-    let count = |status: Status| list.iter().filter(|one| one.state.status == status).count();
+    let count = |status: Status| list.iter().filter(|one| one.status == status).count();
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let release = read("/etc/os-release");
     let os = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME=")).unwrap_or("\"Linux\"");
@@ -89,7 +89,7 @@ fn plain(value: &Value, memory: u64) -> String {
 pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let list = summary::list(places);
     let sizes: Vec<(u64, bool)> =
-        list.iter().map(|one| (usage(&one.home.directory), one.state.status.is_alive())).collect();
+        list.iter().map(|one| (usage(&one.home.directory), one.status.is_alive())).collect();
     let total: u64 = sizes.iter().map(|(size, _)| size).sum();
     let idle: u64 = sizes.iter().filter(|(_, alive)| !alive).map(|(size, _)| size).sum();
     let active = sizes.iter().filter(|(_, alive)| *alive).count();
@@ -127,7 +127,7 @@ pub(super) fn room(places: &Places, matches: &ArgMatches) -> Result<u8, BoxedExp
             .iter()
             .zip(&sizes)
             .map(|(one, (size, _))| {
-                let state = one.state.status.name().to_owned();
+                let state = one.status.name().to_owned();
                 vec![one.home.short().to_owned(), one.definition.name.clone(), state, decimal(*size)]
             })
             .collect();

@@ -75,7 +75,7 @@ fn show(places: &Places) -> Result<(), BoxedExplain> {
     loop {
         let homes: Vec<_> = summary::list(places)
             .into_iter()
-            .filter(|one| one.state.status.is_alive())
+            .filter(|one| one.status.is_alive())
             .map(|one| (one.home, one.definition.name))
             .collect();
         let now = samples(places, &homes);

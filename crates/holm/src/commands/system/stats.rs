@@ -40,7 +40,7 @@ fn wanted(places: &Places, names: &[String], all: bool) -> Result<Vec<(Home, Str
             })
             .collect();
     }
-    let list = summary::list(places).into_iter().filter(|one| all || one.state.status.is_alive());
+    let list = summary::list(places).into_iter().filter(|one| all || one.status.is_alive());
     Ok(list.map(|one| (one.home, one.definition.name)).collect())
 }
 
