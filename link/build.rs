@@ -19,13 +19,18 @@ fn main() {
         return;
     }
     let Ok(list) = list.canonicalize() else { return };
-    if is_understood(&list, Path::new(&variable("OUT_DIR"))) {
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", list.display());
+    let order = format!("-Wl,-T,{}", list.display());
+    // Functions that come out the same become one, where the linker can do that. Some C libraries tell theirs apart by address.
+    let same = (variable("CARGO_PKG_NAME") == "holm-runtime").then(|| "-Wl,--icf=all".to_owned());
+    for argument in std::iter::once(order).chain(same) {
+        if is_understood(&argument, Path::new(&variable("OUT_DIR"))) {
+            println!("cargo::rustc-link-arg-bins={argument}");
+        }
     }
 }
 
-/// Links a small program by the list, with this build's linker and flags, and runs it where it can run.
-fn is_understood(list: &Path, out: &Path) -> bool {
+/// Links a small program with this argument, and with this build's linker and flags, and runs it where it can run.
+fn is_understood(argument: &str, out: &Path) -> bool {
     let (source, program) = (out.join("probe.rs"), out.join("probe"));
     if std::fs::write(&source, "fn main() {}\n").is_err() {
         return false;
@@ -39,7 +44,7 @@ fn is_understood(list: &Path, out: &Path) -> bool {
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.arg("-C").arg(format!("linker={linker}"));
     }
-    rustc.arg("-C").arg(format!("link-arg=-Wl,-T,{}", list.display())).arg(&source);
+    rustc.arg("-C").arg(format!("link-arg={argument}")).arg(&source);
     let links = rustc.output().is_ok_and(|output| output.status.success());
     let foreign = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch != env::consts::ARCH);
     links && (foreign || Command::new(&program).output().is_ok_and(|output| output.status.success()))

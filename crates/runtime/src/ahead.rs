@@ -5,7 +5,7 @@
 //! [`crate::HostFacts::network_ahead`], and the launch takes it. A namespace that nobody takes ends with this value.
 //!
 //! What enters a container is started by a stage outside of it, and to execute that takes as long as to read a configuration.
-//! [`Stage::begin`] has it done by another processor; the stage waits, and plays the program that [`crate::enter_with`] sends it.
+//! [`Stage::start`] has it done by another processor; the stage waits, and plays the program that [`crate::enter_with`] sends it.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -49,7 +49,8 @@ impl Network {
     }
 }
 
-fn has_processor_to_spare() -> bool {
+/// Whether there is another processor than this one.
+pub fn has_processor_to_spare() -> bool {
     sched_getaffinity(None).is_ok_and(|processors| processors.count() > 1)
 }
 
@@ -69,12 +70,9 @@ enum Group {
 }
 
 impl Stage {
-    /// Starts one for a container in these cgroups, whose program will have at most the capabilities `keep` in its bounding set, if there is
-    /// a processor to spare for it. What stands in the way shows when it is done again, by [`crate::enter()`].
-    pub fn begin(cgroups: &[Recorded], keep: CapabilitySet) -> Option<Self> {
-        if !has_processor_to_spare() {
-            return None;
-        }
+    /// Starts one for a container in these cgroups, whose program will have at most the capabilities `keep` in its bounding set. What
+    /// stands in the way shows when it is done again, by [`crate::enter()`].
+    pub fn start(cgroups: &[Recorded], keep: CapabilitySet) -> Option<Self> {
         let v2 = cgroups.iter().find(|group| group.version == Version::V2);
         let group = match v2 {
             Some(group) if Calls::of_version(sys::kernel::version()).clone_into_cgroup => {

@@ -110,6 +110,11 @@ impl Spawned {
         wait_until_zero(&self.trampoline.tid);
     }
 
+    /// Whether it has made the copy that it executes, if it is to make one: it has been running then.
+    pub fn has_begun(&self) -> bool {
+        self.trampoline.copied.load(Ordering::Acquire)
+    }
+
     /// Why nothing could be executed, if that is so. Only meaningful after the process has given up its descriptors.
     pub fn failure(&self) -> Option<SyscallError> {
         match self.trampoline.errno.load(Ordering::Acquire) {

@@ -57,6 +57,8 @@ pub mod pidfd;
 #[cfg(feature = "std")]
 pub mod probe;
 #[cfg(feature = "std")]
+pub mod processors;
+#[cfg(feature = "std")]
 pub mod quota;
 pub mod raw;
 #[cfg(feature = "std")]

@@ -21,7 +21,8 @@ core::arch::global_asm!(
 // System V ABI: rdi is where to, rsi where from, rdx how much; rax is where to. What overlaps is read before it is written: both ends
 // of up to 32 bytes, and of more the end that the loop comes to last.
 core::arch::global_asm!(
-    ".text",
+    // Of its own, by which a linker can place it.
+    ".section .text.holm_memmove, \"ax\", @progbits",
     ".p2align 5",
     ".globl holm_memmove",
     ".type holm_memmove, @function",
@@ -98,11 +99,13 @@ core::arch::global_asm!(
     "rep movsb",
     "ret",
     ".size holm_memmove, . - holm_memmove",
+    ".text",
 );
 
 // The result is negative, 0 or positive as the first byte that differs is.
 core::arch::global_asm!(
-    ".text",
+    // Of its own, by which a linker can place it.
+    ".section .text.holm_memcmp, \"ax\", @progbits",
     ".p2align 5",
     ".globl holm_memcmp",
     ".type holm_memcmp, @function",
@@ -192,6 +195,7 @@ core::arch::global_asm!(
     "10:",
     "ret",
     ".size holm_memcmp, . - holm_memcmp",
+    ".text",
 );
 
 #[cfg(test)]

@@ -82,6 +82,10 @@ type Stepped = (&'static str, Vec<u64>);
 /// What runs in tasks that share the program's memory, which are not stepped through.
 const BESIDE: [&str; 2] = ["_ZN3sys5clone5child17h*", "_ZN3sys5clone7network4work17h*"];
 
+/// Tables for unwinding, which a program that aborts when it panics does not do; the start files refer to theirs.
+const NO_UNWINDING: &str =
+    "  /DISCARD/ : { *(EXCLUDE_FILE(*crt*.o) .eh_frame) *(.gcc_except_table .gcc_except_table.*) }\n";
+
 pub(crate) fn run(arguments: &ArgMatches) -> Outcome {
     super::must_be_root()?;
     let scratch = workspace::root().join("target/order");
@@ -133,7 +137,10 @@ fn list(symbols: &[(u64, String)], addresses: impl Iterator<Item = u64>) -> (usi
     patterns.extend(["*crt1.o(.text)".to_owned(), "*libc*:*(.text)".to_owned()]);
     (
         known.len(),
-        format!("SECTIONS {{\n  .text.first : {{\n{}  }}\n}}\nINSERT BEFORE .text;\n", filled(&patterns)),
+        format!(
+            "SECTIONS {{\n  .text.first : {{\n{}  }}\n{NO_UNWINDING}}}\nINSERT BEFORE .text;\n",
+            filled(&patterns)
+        ),
     )
 }
 
@@ -279,7 +286,8 @@ mod tests {
         let symbols = symbols.map(|(at, name)| (at, name.to_owned()));
         let (count, list) = list(&symbols, [50, 17, 33, 18, 3].into_iter());
         assert_eq!(count, 4);
-        let words = "*(.text.c) *(.text.d) *(.text.a) *(.text._ZN1b17h*) *crt1.o(.text) *libc*:*(.text) } }";
+        let words =
+            "*(.text.c) *(.text.d) *(.text.a) *(.text._ZN1b17h*) *crt1.o(.text) *libc*:*(.text) } /DISCARD/";
         let told: Vec<_> = list.split_whitespace().collect();
         assert!(told.join(" ").contains(words), "{list}");
     }

@@ -152,22 +152,24 @@ fn enter(context: &Context, arguments: &Arguments) -> Outcome {
     sys::raw::exit(exit.status() & 0xff)
 }
 
-/// The cgroups of the program, and a stage that is in them already, where one could be started.
+/// The cgroups of the program, and a stage that is in them already, where one could be started and there is another processor.
 fn begin(
     container: &Live,
     arguments: &Arguments,
     keep: CapabilitySet,
 ) -> Result<(Vec<Recorded>, Option<ahead::Stage>), Failure> {
     let mut asked = arguments.get_many::<String>("cgroup").into_iter().flatten().peekable();
+    let has_processor = ahead::has_processor_to_spare();
     let recorded = container.container.recorded_cgroups();
-    if asked.peek().is_none()
-        && let Some(stage) = ahead::Stage::begin(&recorded, keep)
+    if has_processor
+        && asked.peek().is_none()
+        && let Some(stage) = ahead::Stage::start(&recorded, keep)
         && stage.is_in(&recorded)
     {
         return Ok((recorded, Some(stage)));
     }
     let cgroups = cgroup::below(container.cgroups()?, asked)?;
-    let stage = ahead::Stage::begin(&cgroups, keep);
+    let stage = if has_processor { ahead::Stage::start(&cgroups, keep) } else { None };
     Ok((cgroups, stage))
 }
 

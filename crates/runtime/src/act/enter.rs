@@ -199,6 +199,7 @@ impl Performing<'_> {
             && let Some((control, stage)) = ahead.into_parts()
         {
             let sent = channel::send(&control, &message, &inherited);
+            stage.hurry();
             self.control = Some(control);
             self.made.push(Made::Stage(stage));
             // One that has ended says why, or has to be asked.

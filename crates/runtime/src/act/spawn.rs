@@ -5,8 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use init::program::{Features, Program};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_send_signal, waitid};
 use sys::clone::{self, Executable, Spawn, Spawned};
 use sys::raw::Image;
 use sys::{Errno, SyscallError, channel, memfd};
@@ -129,6 +128,13 @@ impl Stage {
         Ok((ours, Self { spawned }))
     }
 
+    /// Takes one that waits back to this processor if it has not begun on the one that it was sent to. This process is about to sleep.
+    pub(crate) fn hurry(&self) {
+        if !self.spawned.has_begun() {
+            sys::processors::pull_here(self.spawned.pid);
+        }
+    }
+
     /// The program as a message to one that waits for it; none if it has to be given in another way.
     pub(crate) fn message(plan: &Plan) -> Option<Vec<u8>> {
         let count = plan.inherited().len();
@@ -203,25 +209,11 @@ fn born_in<T>(
     outcome
 }
 
-/// Moves a new process to another processor than this one: it would wait here until this process sleeps, and both have work
-/// to do. The scheduler may take it back at any time.
+/// Moves a new process to another processor than this one: both have work to do.
 fn push_away(pid: i32, processors: Processors) {
-    if processors == Processors::Kept {
-        return;
-    }
-    let Ok(mut all) = sched_getaffinity(None) else { return };
-    if all.count() < 2 && processors != Processors::Any {
-        return;
-    }
-    let mut others = all;
-    others.unset(sys::raw::processor());
-    if processors == Processors::Any {
-        (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
-    }
-    // Best effort: the process may have ended already.
-    if let Some(pid) = Pid::from_raw(pid)
-        && (sched_setaffinity(Some(pid), &others).is_ok() || processors == Processors::Any)
-    {
-        let _ = sched_setaffinity(Some(pid), &all);
+    match processors {
+        Processors::Same => sys::processors::push_away(pid, false),
+        Processors::Any => sys::processors::push_away(pid, true),
+        Processors::Kept => {}
     }
 }

@@ -69,7 +69,10 @@ impl NewNetwork {
         let outcome = unsafe { clone_into(&mut args, work, &raw mut *task) };
         let _ = raw::set_signal_mask(mask);
         match outcome {
-            Ok(_) => Ok(Self { task }),
+            Ok(thread) => {
+                crate::processors::push_away(thread as i32, false);
+                Ok(Self { task })
+            }
             Err(errno) => {
                 task.tid.store(0, Ordering::Release);
                 Err(failed("clone3", errno))
