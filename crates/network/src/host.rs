@@ -49,7 +49,7 @@ const GATE_TABLE: u32 = 0x686f_6c6d;
 pub(crate) struct Found {
     pub(crate) index: u32,
     pub(crate) mtu: u32,
-    up: bool,
+    pub(crate) up: bool,
     bridge: bool,
 }
 

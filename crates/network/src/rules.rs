@@ -18,7 +18,7 @@ use crate::prefix::Prefix;
 pub const TABLE: &str = "holm";
 
 /// Changes with the rules, so that those that another version of holm wrote are written anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// The mark that tells packets of the gate from others while the kernel looks whether their source may come by there.
 pub const MARK: u32 = 0x0800_0000;
@@ -170,7 +170,8 @@ fn chains(family: Family, gate: (u32, u32)) -> Vec<Rules> {
     // A bridge takes packets for 127.0.0.0/8, since answers to those come back there: what names it already is no answer.
     let mut raw = Vec::new();
     if ipv4 {
-        raw.push(rule(&[&link_in(Meta::Iif, "bridges"), &loopback, &[DROP]]));
+        // What few packets have is asked first.
+        raw.push(rule(&[&loopback, &link_in(Meta::Iif, "bridges"), &[DROP]]));
     }
     raw.push(rule(&[&gate_in, &mark(MARK)]));
 
@@ -195,8 +196,9 @@ fn chains(family: Family, gate: (u32, u32)) -> Vec<Rules> {
 
     let same = [Expr::Meta(Meta::Iif, R0), Expr::Meta(Meta::Oif, Reg(1)), Expr::In(R0, "same")];
     let forward = vec![
-        rule(&[&gate_in, &mark(0)]),
+        // With br_netfilter, all that containers of a network say to each other comes here.
         rule(&[&same, &[ACCEPT]]),
+        rule(&[&gate_in, &mark(0)]),
         rule(&[&link_in(Meta::Iif, "bridges"), &no_pair(Meta::Iif, own.source), &[DROP]]),
         // Most packets: the first of their connection went all the way.
         rule(&[&has(Ct::State, state::ESTABLISHED | state::RELATED), &[ACCEPT]]),
@@ -454,7 +456,7 @@ mod tests {
         let text = format!("{changes:?}");
         let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
-        expect_test::expect!["1: 56ae2f11a6769d9c"].assert_eq(&format!("{VERSION}: {hash:x}"));
+        expect_test::expect!["2: 85869d0f23e6a255"].assert_eq(&format!("{VERSION}: {hash:x}"));
     }
 
     #[test]

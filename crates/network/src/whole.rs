@@ -12,7 +12,7 @@ use std::path::Path;
 use netlink::netfilter::{Family, Transaction, chains, generation, image};
 
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{GATE, Host};
 use crate::rules::{self, TABLE, World};
 
 const FILE: &str = "rules";
@@ -94,9 +94,13 @@ impl Host {
         Ok(all)
     }
 
-    /// Whether the tables of the families that the networks have are as holm wrote them. `run` is where leases and records are.
+    /// Whether the tables of the families that the networks have are as holm wrote them, and the gate is there. `run` is where leases and records are.
     pub(crate) fn rules_are_whole(&mut self, run: &Path, ipv6: bool) -> Result<bool, Error> {
         self.whole_at = None;
+        // The rules name it by its number. One end does not go without the other.
+        if !self.link(GATE.1)?.is_some_and(|gate| gate.up) {
+            return Ok(false);
+        }
         let Some((file, noted)) = Note::read(run) else { return Ok(false) };
         if ipv6 && !noted.six {
             return Ok(false);

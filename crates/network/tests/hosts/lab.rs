@@ -17,6 +17,7 @@ use std::time::Duration;
 use netlink::route::links::{self, Which};
 use netlink::{Protocol, Requests, Socket};
 use network::{Attachment, ContainerNet, EndpointRequest, NetworkRequest, Networks, Places};
+use report::Explain as _;
 
 const CLONE_NEWNET: u64 = 0x4000_0000;
 /// How long something is waited for that should happen.
@@ -179,7 +180,15 @@ impl Lab {
 
     /// A container's namespace on networks, with ports.
     pub(crate) fn attach(&self, id: &str, networks: &[&str], ports: &[&str]) -> (OwnedFd, Attachment) {
-        self.try_attach(&Self::want(id, networks, ports)).unwrap()
+        let want = Self::want(id, networks, ports);
+        // A process that another test starts has copies of the sockets that hold ports until it executes its program.
+        for _ in 0..50 {
+            match self.try_attach(&want) {
+                Err(error) if error.kind() == report::Kind::Busy => thread::sleep(Duration::from_millis(20)),
+                outcome => return outcome.unwrap(),
+            }
+        }
+        self.try_attach(&want).unwrap()
     }
 }
 

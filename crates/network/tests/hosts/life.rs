@@ -167,6 +167,22 @@ fn rules_that_somebody_flushed_are_written_again() {
 }
 
 #[test]
+fn a_gate_that_somebody_removed_is_made_again() {
+    let Some(lab) = lab("a_gate_that_somebody_removed") else { return };
+    let (web, attached) = lab.attach("web", &["bridge"], &["8080:80"]);
+    let _server = serve(&web, "0.0.0.0:80");
+    let mut batch = netlink::Requests::new();
+    let gate = netlink::route::links::Which::Named(network::GATE.0);
+    netlink::route::links::delete(&mut batch, gate);
+    Socket::open(Protocol::Route).unwrap().transact(&mut batch).unwrap();
+    assert!(refused(&lab.outside, "192.0.2.1:8080"));
+    assert!(lab.networks.reassert(&mut |_| ()).unwrap());
+    assert_eq!(call(&lab.outside, "192.0.2.1:8080"), "192.0.2.9");
+    assert!(!lab.networks.reassert(&mut |_| ()).unwrap());
+    assert!(attached.detach().is_empty());
+}
+
+#[test]
 fn a_rule_in_the_place_of_another_is_noticed() {
     let Some(lab) = lab("a_rule_in_the_place_of_another") else { return };
     let (_web, attached) = lab.attach("web", &["bridge"], &["8080:80"]);

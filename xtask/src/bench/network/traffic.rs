@@ -7,11 +7,12 @@
 use super::super::stats::Series;
 use super::{CLONE_NEWNET, Failure, HOST, Room, hand_bridge, hand_made, namespace, outside_of, within};
 use netlink::netfilter::{Base, Chain, Expr, Family, Hook, Meta, Place, Reg, Transaction};
+use netlink::route::links;
 use netlink::{Protocol, Socket};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -34,16 +35,23 @@ pub(super) fn measure(room: &Room, rounds: u32, text: &mut String) -> Result<(),
     let one = room.attach(own_client.try_clone()?, 1, None)?;
     let two = room.attach(own_server.try_clone()?, 2, Some(80))?;
     let target = two.endpoints()[0].addresses().next().ok_or("no address")?;
-    let (bridged, routed) = (Hand::new(room, None)?, Hand::new(room, Some(80))?);
+    let (bridged, routed) = (Hand::new(room, false)?, Hand::new(room, true)?);
     for server in [&own_server, &bridged.server, &routed.server] {
         serve(server)?;
     }
     let hand = IpAddr::from([10, 98, 0, 3]);
     let mut pairs = [
         (
-            "between containers",
+            "between containers, beside a bridge alone",
             [
                 Way::new("two containers: bridge by hand", &bridged.client, hand)?,
+                Way::new("two containers: holm", &own_client, target)?,
+            ],
+        ),
+        (
+            "beside a bridge with a way out",
+            [
+                Way::new("two containers: bridge by hand, with a way out", &routed.client, hand)?,
                 Way::new("two containers: holm", &own_client, target)?,
             ],
         ),
@@ -118,16 +126,16 @@ struct Hand {
 }
 
 impl Hand {
-    /// With a rule that leads a port to the server, or with no rule at all.
-    fn new(room: &Room, port: Option<u16>) -> Result<Self, Failure> {
+    /// With rules that lead port 80 to the server and let the containers out, or with no rule at all.
+    fn new(room: &Room, rules: bool) -> Result<Self, Failure> {
         let host = namespace(&room.host)?;
         sys::ns::join(&host, CLONE_NEWNET)?;
         let made = (|| {
             let outside = outside_of(&host)?;
             hand_bridge()?;
             let (client, server) = (hand_made(&host, "h1", 2)?, hand_made(&host, "h2", 3)?);
-            if let Some(port) = port {
-                publish(port)?;
+            if rules {
+                publish()?;
             }
             Ok((outside, client, server))
         })();
@@ -136,23 +144,37 @@ impl Hand {
     }
 }
 
-/// `nft add rule ip hand prerouting tcp dport PORT dnat to 10.98.0.3:80`
-fn publish(port: u16) -> Result<(), Failure> {
+/// `nft add rule ip hand prerouting iifname != "hand" tcp dport 80 dnat to 10.98.0.3:80`, and
+/// `nft add rule ip hand postrouting ip saddr 10.98.0.0/24 oifname != "hand" masquerade`
+fn publish() -> Result<(), Failure> {
     const TABLE: &str = "hand";
     let mut changes = Transaction::new();
     changes.add_table(Family::Ipv4, TABLE);
     let place = Some(Place { hook: Hook::Prerouting, priority: -100, kind: "nat", drops: false });
     changes.add_chain(Family::Ipv4, TABLE, &Chain { name: "prerouting", place });
+    let bridge = links::index_of(&mut Socket::open(Protocol::Route)?, "hand")?.to_ne_bytes().to_vec();
     let rule = [
+        Expr::Meta(Meta::Iif, Reg(0)),
+        Expr::Differs(Reg(0), bridge.clone()),
         Expr::Meta(Meta::L4Proto, Reg(0)),
         Expr::Equal(Reg(0), vec![6]),
         Expr::Payload { base: Base::Transport, offset: 2, len: 2, to: Reg(0) },
-        Expr::Equal(Reg(0), port.to_be_bytes().to_vec()),
+        Expr::Equal(Reg(0), vec![0, 80]),
         Expr::Load(Reg(0), vec![10, 98, 0, 3]),
         Expr::Load(Reg(1), vec![0, 80]),
         Expr::DestinationNat(Family::Ipv4, Reg(0), Reg(1)),
     ];
     changes.add_rule(Family::Ipv4, TABLE, "prerouting", &rule, "");
+    let place = Some(Place { hook: Hook::Postrouting, priority: 100, kind: "nat", drops: false });
+    changes.add_chain(Family::Ipv4, TABLE, &Chain { name: "postrouting", place });
+    let rule = [
+        Expr::Payload { base: Base::Network, offset: 12, len: 3, to: Reg(0) },
+        Expr::Equal(Reg(0), vec![10, 98, 0]),
+        Expr::Meta(Meta::Oif, Reg(0)),
+        Expr::Differs(Reg(0), bridge),
+        Expr::Masquerade,
+    ];
+    changes.add_rule(Family::Ipv4, TABLE, "postrouting", &rule, "");
     Ok(changes.commit(&mut Socket::open(Protocol::Netfilter)?)?)
 }
 
@@ -168,12 +190,18 @@ fn stay_on(processor: usize) {
 /// swallowed.
 fn serve(namespace: &OwnedFd) -> Result<(), Failure> {
     let listener = within(namespace, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)))?;
+    without_pacing(&listener);
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || swallow(stream));
         }
     });
     Ok(())
+}
+
+/// Lets a sender send what the way takes. Some kernels are built with one by default that goes by the clock (BBR), which is another thing to measure.
+fn without_pacing(socket: impl AsFd) {
+    let _ = rustix::net::sockopt::set_tcp_congestion(socket, "cubic");
 }
 
 fn swallow(mut stream: TcpStream) {
@@ -194,6 +222,8 @@ impl Way {
         let connect = || TcpStream::connect_timeout(&to, Duration::from_secs(5));
         // A listener of this process is there already.
         let (bulk, trips) = within(client, || Ok::<_, std::io::Error>((connect()?, connect()?)))?;
+        without_pacing(&bulk);
+        without_pacing(&trips);
         bulk.set_write_timeout(PATIENCE)?;
         trips.set_read_timeout(PATIENCE)?;
         trips.set_nodelay(true)?;
