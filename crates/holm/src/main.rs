@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// Commands that end soon do so before they have used it up. What goes on for long, such as a monitor, takes no more than the limit on top.
 #[global_allocator]
-static ALLOCATOR: sys::arena::Arena<{ 1 << 20 }> = sys::arena::Arena::limited(64 << 10);
+static ALLOCATOR: sys::arena::Arena<{ 1 << 20 }, { 64 << 10 }> = sys::arena::Arena::new();
 
 /// They make and forget many small things, and are over before memory is needed anew.
 const SOON_OVER: [&str; 13] = [

@@ -10,9 +10,10 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A global allocator whose region has this many bytes. Pages of it that are never used take no memory.
+/// A global allocator whose region has this many bytes, of which only the first `FIRST` are used until [`Arena::allow`] says otherwise: most
+/// programs end soon. Pages of it that are never used take no memory.
 ///
 /// ```
 /// #[global_allocator]
@@ -24,40 +25,43 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// ```
 #[derive(Debug)]
 #[repr(C, align(4096))]
-pub struct Arena<const SIZE: usize> {
+pub struct Arena<const SIZE: usize, const FIRST: usize = { usize::MAX }> {
+    // All of it begins as zeros, or it would be a part of the program's file.
     /// How much of the region is handed out. In front of it, on a page that is touched anyway.
     used: AtomicUsize,
-    /// How much of it may be.
-    limit: AtomicUsize,
+    /// How far it was handed out before some of that was taken back: what lies behind was never written to.
+    reused: AtomicUsize,
+    /// Whether all of it may be handed out.
+    allowed: AtomicBool,
     region: Region<SIZE>,
 }
 
 #[derive(Debug)]
+#[repr(align(16))]
 struct Region<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 
 // SAFETY: bytes of the region are reached only through allocations, which do not overlap, for `used` is changed atomically.
 unsafe impl<const SIZE: usize> Sync for Region<SIZE> {}
 
-impl<const SIZE: usize> Arena<SIZE> {
+impl<const SIZE: usize, const FIRST: usize> Arena<SIZE, FIRST> {
     /// An allocator that has handed out nothing yet.
     #[allow(clippy::new_without_default, reason = "a default would be a copy of the region on the stack")]
     pub const fn new() -> Self {
-        Self::limited(SIZE)
-    }
-
-    /// The same of which only the first bytes are used until [`Arena::allow`] says otherwise: for programs most of which end soon.
-    pub const fn limited(bytes: usize) -> Self {
-        let (used, limit) = (AtomicUsize::new(0), AtomicUsize::new(bytes));
-        Self { used, limit, region: Region(UnsafeCell::new([0; SIZE])) }
+        Self {
+            used: AtomicUsize::new(0),
+            reused: AtomicUsize::new(0),
+            allowed: AtomicBool::new(false),
+            region: Region(UnsafeCell::new([0; SIZE])),
+        }
     }
 
     /// Allows the whole region to be used.
     pub fn allow(&self) {
-        self.limit.store(SIZE, Ordering::Relaxed);
+        self.allowed.store(true, Ordering::Relaxed);
     }
 
     fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed).min(SIZE)
+        if self.allowed.load(Ordering::Relaxed) { SIZE } else { FIRST.min(SIZE) }
     }
 
     /// Has the kernel provide the first `bytes` of the allocator at once, which costs less than one page after the other
@@ -81,7 +85,8 @@ impl<const SIZE: usize> Arena<SIZE> {
         loop {
             let begin = (self.start() + used).checked_next_multiple_of(layout.align())? - self.start();
             let end = begin.checked_add(layout.size()).filter(|end| *end <= self.limit())?;
-            match self.used.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
+            // Whoever takes what was taken back sees that it was.
+            match self.used.compare_exchange_weak(used, end, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(self.region.0.get().cast::<u8>().wrapping_add(begin)),
                 Err(other) => used = other,
             }
@@ -91,7 +96,10 @@ impl<const SIZE: usize> Arena<SIZE> {
     /// Gives what begins at `offset` the size `new`, if it was handed out last.
     fn resize_last(&self, offset: usize, old: usize, new: usize) -> bool {
         let Some(end) = offset.checked_add(new).filter(|end| *end <= self.limit()) else { return false };
-        self.used.compare_exchange(offset + old, end, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        if new < old {
+            self.reused.fetch_max(offset + old, Ordering::Relaxed);
+        }
+        self.used.compare_exchange(offset + old, end, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -113,13 +121,23 @@ fn populate(start: usize, bytes: usize) {
 
 // SAFETY: `take` hands out every byte once, aligned as asked; what it cannot give comes from the system's allocator, and an address
 // tells which of the two it is from.
-unsafe impl<const SIZE: usize> GlobalAlloc for Arena<SIZE> {
+unsafe impl<const SIZE: usize, const FIRST: usize> GlobalAlloc for Arena<SIZE, FIRST> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.take(layout) {
             Some(at) => at,
             // SAFETY: the caller's promise.
             None => unsafe { System.alloc(layout) },
         }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        let Some(at) = self.take(layout) else { return unsafe { System.alloc_zeroed(layout) } };
+        // The rest is as it was when the program began, and none of its pages are needed yet.
+        let written = (self.start() + self.reused.load(Ordering::Relaxed)).saturating_sub(at as usize);
+        // SAFETY: it is a part of what was just taken.
+        unsafe { at.write_bytes(0, written.min(layout.size())) };
+        at
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
@@ -179,12 +197,33 @@ mod tests {
 
     #[test]
     fn a_limit_holds_until_it_is_lifted() {
-        static ARENA: Arena<SIZE> = Arena::limited(4096);
+        static ARENA: Arena<SIZE, 4096> = Arena::new();
         let arena = &ARENA;
         let room = |size| arena.take(layout(size, 1)).is_some();
         assert!(room(4000) && !room(200) && room(96) && !room(1));
         arena.allow();
         assert!(room(SIZE - 4096) && !room(1));
+    }
+
+    #[test]
+    fn what_is_asked_for_as_zeros_is_zeros_after_others_had_it() {
+        static ARENA: Arena<SIZE> = Arena::new();
+        let arena = &ARENA;
+        // SAFETY: sizes are not 0 and layouts are those of the allocations.
+        unsafe {
+            for (dirty, kept, clean) in [(100, 0, 50), (100, 0, 300), (400, 10, 1000)] {
+                let at = arena.alloc(layout(dirty, 1));
+                at.write_bytes(0xaa, dirty);
+                match kept {
+                    0 => arena.dealloc(at, layout(dirty, 1)),
+                    kept => assert_eq!(arena.realloc(at, layout(dirty, 1), kept), at),
+                }
+                let at = arena.alloc_zeroed(layout(clean, 1));
+                let bytes = std::slice::from_raw_parts(at, clean);
+                assert!(bytes.iter().all(|byte| *byte == 0), "{clean} bytes after {dirty}");
+                arena.dealloc(at, layout(clean, 1));
+            }
+        }
     }
 
     #[test]
