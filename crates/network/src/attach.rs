@@ -436,9 +436,8 @@ fn take_away(host: &mut Host, run: &Path, record: &Record) -> Vec<Error> {
         left.extend(beside::withdraw(run, record, place).err());
         left.extend(beside::unlimit(host, record, place).err());
     }
-    for place in record.endpoints.iter().filter(|place| !place.host_link.is_empty()) {
-        left.extend(host.remove_link(&place.host_link).err());
-    }
+    let links = record.endpoints.iter().map(|place| place.host_link.as_str());
+    left.extend(host.remove_links(&links.filter(|name| !name.is_empty()).collect::<Vec<_>>()));
     left
 }
 

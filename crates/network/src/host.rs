@@ -13,6 +13,7 @@ use netlink::{Index, Protocol, Requests, Socket, flags};
 use report::Kind;
 
 use crate::allocate;
+use crate::aside;
 use crate::elements;
 use crate::error::Error;
 use crate::facts::HostNetwork;
@@ -428,6 +429,26 @@ impl Host {
             let _ = self.route.transact(&mut batch);
         }
         knobs::turn_back(places)
+    }
+
+    /// Removes links, and returns as soon as they are gone; that they are gone already is fine. Returns every error it met.
+    pub(crate) fn remove_links(&mut self, names: &[&str]) -> Vec<Error> {
+        /// How often it is looked whether they are gone, and how long is waited in between. Each look waits for who is changing links.
+        const LOOKS: u32 = 50;
+        const PAUSE: std::time::Duration = std::time::Duration::from_micros(200);
+        let gone = |host: &mut Self| names.iter().all(|name| matches!(host.link(name), Ok(None)));
+        if gone(self) {
+            return Vec::new();
+        }
+        if aside::delete_links(names.iter().copied()).is_ok() {
+            for _ in 0..LOOKS {
+                std::thread::sleep(PAUSE);
+                if gone(self) {
+                    return Vec::new();
+                }
+            }
+        }
+        names.iter().filter_map(|name| self.remove_link(name).err()).collect()
     }
 
     /// Removes a link; that it is gone already is fine.

@@ -30,6 +30,7 @@ pub mod record;
 mod settings;
 mod store;
 
+mod aside;
 mod attach;
 mod beside;
 mod elements;
