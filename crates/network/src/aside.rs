@@ -21,8 +21,7 @@ pub(crate) fn delete_links<'a>(names: impl Iterator<Item = &'a str>) -> Result<(
     names.for_each(|name| links::delete(&mut batch, Which::Named(name)));
     let mut socket = Socket::open(Protocol::Route).map_err(failed)?;
     let bytes = socket.sealed(&mut batch);
-    let started =
-        |errno| Error::call("remove links", sys::SyscallError::new("clone", "", sys::Errno::from(errno)));
+    let started = |errno| Error::call("remove links", sys::SyscallError::new("clone", "", errno));
     match raw::fork().map_err(started)? {
         // Here nothing is allocated: another thread may have been doing that. The second process is nobody's child.
         0 => {
