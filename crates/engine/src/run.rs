@@ -10,6 +10,7 @@ use sys::SyscallError;
 use sys::signal::Signals;
 
 use crate::connection::{self, Connection, Joined};
+use crate::containers::remove::SWEPT;
 use crate::host::{Caller, boxed};
 use crate::prepare::Prepared;
 use crate::terminal::{Session, Wiring, attend};
@@ -56,8 +57,8 @@ pub(crate) fn run_told(
     tell: &mut dyn FnMut(Moment, Vec<Joined>),
 ) -> Result<u8, BoxedExplain> {
     let state = StateRoot::open(&caller.run_directory.join("run")).map_err(boxed)?;
-    // Containers of an earlier holm that was killed; a few at a time, so that nobody waits for long.
-    for id in state.sweep(16) {
+    // Containers of an earlier holm that was killed.
+    for id in state.sweep(SWEPT) {
         connection::sweep(caller, id.as_str());
         say(&format!("took away what was left of container {id}"));
     }

@@ -273,13 +273,13 @@ impl Socket {
         }
     }
 
-    /// Numbers requests and returns the first number.
     /// Requests as they are sent, for who writes them to this socket and wants no answer but a refusal.
     pub fn sealed<'r>(&mut self, requests: &'r mut Requests) -> &'r [u8] {
         self.number(requests, 0);
         requests.bytes()
     }
 
+    /// Numbers requests and returns the first number.
     fn number(&mut self, requests: &mut Requests, flags: u16) -> u32 {
         let first = self.sequence.wrapping_add(1);
         requests.seal(first, flags);

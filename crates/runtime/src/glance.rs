@@ -13,7 +13,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use sys::whole::Reader;
 
-use crate::record::{Process, Record};
+use crate::record::{Process, Record, freezer_file, says_frozen};
 use crate::state::{StateRoot, record_name};
 
 /// Looks at the containers of one directory of records.
@@ -90,8 +90,7 @@ impl Group<'_> {
     }
 
     fn file(&self) -> PathBuf {
-        let file = if self.v2 { "cgroup.freeze" } else { "freezer.state" };
-        Path::new(self.path.trim_start_matches('/')).join(file)
+        Path::new(self.path.trim_start_matches('/')).join(freezer_file(self.v2))
     }
 }
 
@@ -125,8 +124,7 @@ impl Glances {
                 self.mounts.len() - 1
             }
         };
-        let state = self.reader.read(&self.mounts[at].1, path);
-        state.is_ok_and(|state| matches!(state.trim_ascii(), b"1" | b"FROZEN" | b"FREEZING"))
+        self.reader.read(&self.mounts[at].1, path).is_ok_and(says_frozen)
     }
 }
 

@@ -275,11 +275,20 @@ impl RecordedGroup {
 
     /// Whether its processes stand still; unreadable means that they do not.
     pub(crate) fn is_frozen(&self) -> bool {
-        let file = if self.v2 { "cgroup.freeze" } else { "freezer.state" };
         let mut buffer = [0; 16];
-        let state = sys::short::read(&self.mount.join(&self.path).join(file), &mut buffer);
-        state.is_ok_and(|state| matches!(state.trim_ascii(), b"1" | b"FROZEN" | b"FREEZING"))
+        let state = sys::short::read(&self.mount.join(&self.path).join(freezer_file(self.v2)), &mut buffer);
+        state.is_ok_and(says_frozen)
     }
+}
+
+/// The file of a group that says whether its processes stand still.
+pub(crate) const fn freezer_file(v2: bool) -> &'static str {
+    if v2 { "cgroup.freeze" } else { "freezer.state" }
+}
+
+/// What that file says.
+pub(crate) fn says_frozen(state: &[u8]) -> bool {
+    matches!(state.trim_ascii(), b"1" | b"FROZEN" | b"FREEZING")
 }
 
 /// The group that freezes: v1's freezer, or the one of v2.

@@ -109,6 +109,17 @@ impl Explain for StateError {
     }
 }
 
+/// At most `most` of them, different ones each time: for who looks at a few in passing, so that all have their turn.
+pub fn some_of<T>(mut all: Vec<T>, most: usize) -> Vec<T> {
+    if all.len() > most {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let first = now.subsec_nanos() as usize % all.len();
+        all.rotate_left(first);
+        all.truncate(most);
+    }
+    all
+}
+
 impl StateRoot {
     /// Opens the directory, and makes it, for its owner only, if it is missing.
     ///
@@ -233,13 +244,7 @@ impl StateRoot {
     pub fn sweep(&self, most: usize) -> Vec<String> {
         let Ok(entries) = rustix::fs::Dir::read_from(&self.dir) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());
-        let mut names: Vec<String> = names.filter(|name| name.ends_with(SUFFIX)).collect();
-        if names.len() > most {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let first = now.subsec_nanos() as usize % names.len();
-            names.rotate_left(first);
-            names.truncate(most);
-        }
+        let mut names = some_of(names.filter(|name| name.ends_with(SUFFIX)).collect(), most);
         names.retain(|name| self.sweep_one(name).is_some());
         names.into_iter().map(|name| name.trim_end_matches(SUFFIX).to_owned()).collect()
     }

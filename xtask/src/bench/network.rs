@@ -647,8 +647,8 @@ fn fill_by_floor(room: &Room, containers: u32, bridge: u32) -> Result<Vec<f64>, 
 /// Answers per second of the name servers, for names of containers.
 fn names(room: &Room, holm: &Path, rounds: u32, text: &mut String) -> Result<(), Failure> {
     const NAMES: u8 = 100;
-    let mut own = own_server(room, holm, NAMES)?;
     hand_bridge()?;
+    let own = OwnServer::start(holm, NAMES)?;
     let client = hand_made(&room.host, "h5", 250)?;
     let aardvark = aardvark(NAMES)?;
     let mut servers = vec![("holm", "10.98.0.1", Series::default())];
@@ -673,41 +673,41 @@ fn names(room: &Room, holm: &Path, rounds: u32, text: &mut String) -> Result<(),
         let ratio = if servers.len() > 1 { format!("{:.2}", median / base) } else { "-".into() };
         let _ = writeln!(text, "| {name} | {median:.0} | {most:.0} | {ratio} |");
     }
-    drop(aardvark);
-    own.end()
+    drop((aardvark, own));
+    Ok(())
 }
 
-/// Our server on the bridge that was made by hand, so that both are asked over the same links.
-struct OwnServer {
-    directory: PathBuf,
-}
-
-fn own_server(_: &Room, holm: &Path, names: u8) -> Result<OwnServer, Failure> {
-    let directory = PathBuf::from("/run/names");
-    let zone = dns::Zone {
-        network: "hand".into(),
-        device: "hand".into(),
-        gateways: vec![[10, 98, 0, 1].into()],
-        subnets: vec![([10, 98, 0, 0].into(), 24)],
-        internal: false,
-        resolvers: Vec::new(),
-    };
-    for number in 0..names {
-        let entry = dns::Entry {
-            container: format!("c{number}"),
-            names: vec![format!("name{number}")],
-            addresses: vec![[10, 98, 0, number].into()],
-            resolvers: Vec::new(),
-        };
-        dns::announce(&directory, &zone, &entry).map_err(boxed)?;
-    }
-    dns::ensure(&directory, "hand", &[holm.as_os_str(), dns::SUBCOMMAND.as_ref()]).map_err(boxed)?;
-    Ok(OwnServer { directory })
-}
+/// Our server on the bridge that was made by hand, so that both are asked over the same links. It ends with this.
+struct OwnServer(PathBuf);
 
 impl OwnServer {
-    fn end(&mut self) -> Result<(), Failure> {
-        dns::forget(&self.directory, "hand").map_err(boxed)
+    fn start(holm: &Path, names: u8) -> Result<Self, Failure> {
+        let server = Self(PathBuf::from("/run/names"));
+        let zone = dns::Zone {
+            network: "hand".into(),
+            device: "hand".into(),
+            gateways: vec![[10, 98, 0, 1].into()],
+            subnets: vec![([10, 98, 0, 0].into(), 24)],
+            internal: false,
+            resolvers: Vec::new(),
+        };
+        for number in 0..names {
+            let entry = dns::Entry {
+                container: format!("c{number}"),
+                names: vec![format!("name{number}")],
+                addresses: vec![[10, 98, 0, number].into()],
+                resolvers: Vec::new(),
+            };
+            dns::announce(&server.0, &zone, &entry).map_err(boxed)?;
+        }
+        dns::ensure(&server.0, "hand", &[holm.as_os_str(), dns::SUBCOMMAND.as_ref()]).map_err(boxed)?;
+        Ok(server)
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        let _ = dns::forget(&self.0, "hand");
     }
 }
 

@@ -10,9 +10,6 @@ use crate::prepare::Prepared;
 use crate::request::RunRequest;
 use crate::run::Moment;
 
-/// How many containers are looked at in passing, whether anybody looks after them.
-const SWEPT: usize = 16;
-
 /// A container that has a definition as long as this lives.
 #[derive(Debug)]
 pub struct Registered {
@@ -49,7 +46,7 @@ impl Registered {
         caller: &Caller,
         say: &mut dyn FnMut(&str),
     ) -> Result<u8, BoxedExplain> {
-        for id in remove::sweep(&self.places, SWEPT).containers {
+        for id in remove::sweep(&self.places, remove::SWEPT).containers {
             say(&format!("took away what was left of container {}", super::home::short(&id)));
         }
         // Held to the end of this program, so that nobody sweeps it between the container's end and that.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use report::BoxedExplain;
-use runtime::state::StateRoot;
+use runtime::state::{StateRoot, some_of};
 use sys::SyscallError;
 
 use super::definition::Definition;
@@ -165,18 +165,15 @@ pub struct Swept {
     pub scraps: Vec<String>,
 }
 
+/// How many containers are looked at in passing, whether anybody looks after them: so few that nobody waits for long.
+pub(crate) const SWEPT: usize = 16;
+
 /// Takes away what killed processes left, as far as it is met in looking at `most` homes; which these are is different each time.
 pub fn sweep(places: &Places, most: usize) -> Swept {
     let mut swept = Swept::default();
     for durable in [true, false] {
         let entries = std::fs::read_dir(places.homes(durable)).into_iter().flatten().flatten();
-        let mut entries: Vec<_> = entries.collect();
-        if entries.len() > most {
-            let first = monitor::time::now_ns() as usize % entries.len();
-            entries.rotate_left(first);
-            entries.truncate(most);
-        }
-        for entry in entries {
+        for entry in some_of(entries.collect(), most) {
             let Ok(name) = entry.file_name().into_string() else { continue };
             if let Some(id) = name.strip_prefix('.') {
                 // Whoever hid it may be about to remove it.

@@ -34,11 +34,11 @@ pub struct Together {
 pub struct Sum(Receiver<io::Result<Digest>>);
 
 impl Sum {
-    /// Waits for it.
+    /// Waits for it, once.
     ///
     /// # Errors
     /// The file's writer went away, or the file cannot be read.
-    pub fn wait(self) -> Result<Digest, Error> {
+    pub fn wait(&self) -> Result<Digest, Error> {
         let outcome = self.0.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()));
         outcome.map_err(|error| Error::call("hash what was written to the image store", "read", error))
     }

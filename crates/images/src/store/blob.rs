@@ -33,7 +33,7 @@ enum Hashing {
     Here(Hasher),
     /// A thread, of what was written.
     Together(Teller, Sum),
-    /// It is known.
+    /// The thread, which has ended with it.
     Done(Digest),
 }
 
@@ -48,17 +48,16 @@ impl Hashing {
 
     /// The digest of all that was written: nothing comes after it.
     fn finish(&mut self) -> Result<Digest, Error> {
-        let before = std::mem::replace(self, Self::Here(Hasher::new(Algorithm::Sha256)));
-        let digest = match before {
-            Self::Here(hasher) => hasher.finish(),
-            Self::Together(mut teller, sum) => {
+        match self {
+            Self::Here(hasher) => Ok(hasher.clone().finish()),
+            Self::Together(teller, sum) => {
                 teller.tell_all();
-                sum.wait()?
+                let digest = sum.wait()?;
+                *self = Self::Done(digest);
+                Ok(digest)
             }
-            Self::Done(digest) => digest,
-        };
-        *self = Self::Done(digest);
-        Ok(digest)
+            Self::Done(digest) => Ok(*digest),
+        }
     }
 }
 

@@ -7,12 +7,11 @@ use engine::engine::{Engine as _, Local};
 use engine::flags::detach_keys::DetachKeys;
 use engine::flags::parse_bool;
 use engine::request::Streams;
-use engine::run::print;
 use engine::terminal;
 use report::BoxedExplain;
 
 use super::boxed;
-use super::life::fail_unless_one;
+use super::life::{each, fail_unless_one};
 use super::select::select;
 use crate::cli::run::{on, optional, refuse, texts};
 use crate::commands::run::status_of;
@@ -74,29 +73,5 @@ pub(super) fn start(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExp
 
 fn start_all(engine: &Local, matches: &ArgMatches) -> Result<u8, BoxedExplain> {
     let all: fn(Status) -> bool = |status| matches!(status, Status::Created | Status::Exited);
-    let mut selected = select(&engine.places, matches, all)?;
-    let names = texts(matches, "container");
-    if selected.homes.is_empty() && selected.missing.len() == 1 {
-        return Err(selected.missing.remove(0));
-    }
-    let only_one = selected.homes.len() == 1 && selected.missing.is_empty();
-    let mut failed = false;
-    for error in &selected.missing {
-        eprint!("{}", report::render(&**error));
-        failed = true;
-    }
-    for (home, _) in &selected.homes {
-        let called = names
-            .iter()
-            .find(|name| engine::containers::find(&engine.places, name).is_ok_and(|it| it == *home));
-        match engine.start(&home.id, None) {
-            Ok(_) => print(&format!("{}\n", called.unwrap_or(&home.id)))?,
-            Err(error) if only_one => return Err(error),
-            Err(error) => {
-                eprint!("{}", report::render(&*error));
-                failed = true;
-            }
-        }
-    }
-    Ok(u8::from(failed))
+    each(engine, matches, all, |home| engine.start(&home.id, None).map(|_| None))
 }

@@ -16,7 +16,7 @@ use crate::cli::keeping::seconds;
 use crate::cli::run::{on, optional, refuse, texts};
 
 /// Does it to each, prints what each was called by, and tells of failures as they come; the status is 1 when there was one.
-fn each(
+pub(super) fn each(
     engine: &Local,
     matches: &ArgMatches,
     all: fn(Status) -> bool,
